@@ -1,0 +1,181 @@
+package kissmetrics
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ParseMessage returns the message that a JSON object in the form of the
+// RudderStack and Segment SDKs stands for, as it comes out of their HTTP APIs,
+// a Kafka topic or a warehouse.
+//
+// The object's type says which message it is, in any case: identify, page,
+// screen, track, group or alias. It may hold userId, anonymousId, previousId
+// and groupId (texts or numbers), event, name, category, properties, traits,
+// and timestamp or else originalTimestamp. An identify without traits takes
+// those of its context. A time is an ISO 8601 text, in UTC where it names no
+// zone, or Unix seconds or milliseconds. What else the object holds is ignored;
+// null is as good as absent.
+//
+// Numbers keep the digits they are written with. The returned message is one
+// for [Transform] or [Client.Send], which check it further; it has a zero
+// Timestamp if the object has no time. The error is a [*ValidationError].
+//
+// See https://www.rudderstack.com/docs/event-spec/standard-events/ and
+// https://segment.com/docs/connections/spec/.
+func ParseMessage(data []byte) (Message, error) {
+	var m wireMessage
+	if err := decodeJSON(data, &m); err != nil {
+		return nil, jsonProblem(err)
+	}
+	var p problems
+	userID, anonymousID := wireText(&p, "userId", m.UserID), wireText(&p, "anonymousId", m.AnonymousID)
+	name, category := wireText(&p, "event", m.Name), wireText(&p, "event", m.Category)
+	when := wireTime(&p, m.Timestamp)
+	if m.Timestamp == nil || m.Timestamp == "" {
+		when = wireTime(&p, m.OriginalTimestamp)
+	}
+	var message Message
+	switch kind := wireText(&p, "type", m.Type); strings.ToLower(kind) {
+	case "identify":
+		if len(m.Traits) == 0 {
+			m.Traits = m.contextTraits(&p)
+		}
+		message = Identify{userID, anonymousID, m.Traits, when}
+	case "page":
+		message = Page{userID, anonymousID, name, category, m.Properties, when}
+	case "screen":
+		message = Screen{userID, anonymousID, name, category, m.Properties, when}
+	case "track":
+		message = Track{userID, anonymousID, wireText(&p, "event", m.Event), m.Properties, when}
+	case "group":
+		message = Group{userID, anonymousID, wireText(&p, "groupId", m.GroupID), m.Traits, when}
+	case "alias":
+		message = Alias{userID, wireText(&p, "previousId", m.PreviousID), when}
+	case "":
+		p.add("type", "is missing")
+	default:
+		p.add("type", quoted(kind)+" is none of identify, page, screen, track, group and alias")
+	}
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	return message, nil
+}
+
+// wireMessage is a message as the SDKs write it.
+type wireMessage struct {
+	Type              any             `json:"type"`
+	UserID            any             `json:"userId"`
+	AnonymousID       any             `json:"anonymousId"`
+	PreviousID        any             `json:"previousId"`
+	GroupID           any             `json:"groupId"`
+	Event             any             `json:"event"`
+	Name              any             `json:"name"`
+	Category          any             `json:"category"`
+	Properties        Properties      `json:"properties"`
+	Traits            Properties      `json:"traits"`
+	Context           json.RawMessage `json:"context"`
+	Timestamp         any             `json:"timestamp"`
+	OriginalTimestamp any             `json:"originalTimestamp"`
+}
+
+// contextTraits returns the traits that the SDKs of devices put into the
+// context.
+func (m *wireMessage) contextTraits(p *problems) Properties {
+	var context struct {
+		Traits Properties `json:"traits"`
+	}
+	if len(m.Context) == 0 || m.Context[0] != '{' {
+		return nil
+	}
+	if decodeJSON(m.Context, &context) != nil {
+		p.add("property", "the traits of the context are not an object")
+	}
+	return context.Traits
+}
+
+// wireText returns a text, or a number as its decimal text.
+func wireText(p *problems, field string, v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		if plain, ok := plainNumber(string(v)); ok {
+			return plain
+		}
+	}
+	p.add(field, "is neither a text nor a number")
+	return ""
+}
+
+// wireTime returns a time, or the zero time where there is none.
+func wireTime(p *problems, v any) time.Time {
+	switch v := v.(type) {
+	case nil:
+		return time.Time{}
+	case string:
+		if v == "" {
+			return time.Time{}
+		}
+		for _, layout := range []string{
+			time.RFC3339, // takes fractions of a second too, as all of these do
+			"2006-01-02T15:04:05Z0700",
+			"2006-01-02T15:04:05",
+			"2006-01-02 15:04:05Z07:00",
+			"2006-01-02 15:04:05 MST",
+			"2006-01-02 15:04:05",
+			time.DateOnly,
+		} {
+			if t, err := time.Parse(layout, v); err == nil {
+				return t
+			}
+		}
+	case json.Number:
+		// Seconds reach 10¹¹ in the year 5138, milliseconds did in 1973.
+		const seconds = 1e11
+		if n, err := v.Float64(); err == nil && n > 0 && n < seconds {
+			return time.Unix(int64(n), 0)
+		} else if err == nil && n >= seconds && n < seconds*1e6 {
+			return time.UnixMilli(int64(n))
+		}
+	}
+	p.add("timestamp", "is not an ISO 8601 time")
+	return time.Time{}
+}
+
+// decodeJSON decodes the one JSON value that data holds, with numbers as they
+// are written.
+func decodeJSON(data []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(v); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return &json.SyntaxError{Offset: decoder.InputOffset()}
+	}
+	return nil
+}
+
+// jsonProblem returns the error of a message that could not be decoded, which
+// does not quote it.
+func jsonProblem(err error) error {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if wrong.Field == "" {
+			return &ValidationError{Field: "message", Reason: "is not a JSON object"}
+		}
+		return &ValidationError{Field: "property", Reason: wrong.Field + " is not a JSON object"}
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return &ValidationError{Field: "message", Reason: "is not JSON, as of byte " + strconv.FormatInt(syntax.Offset, 10)}
+	}
+	return &ValidationError{Field: "message", Reason: "is not JSON: it ends too early"}
+}

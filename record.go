@@ -1,0 +1,373 @@
+package kissmetrics
+
+import (
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-querystring/query"
+
+	internalquery "github.com/kissmetrics-go/kissmetrics/internal/query"
+)
+
+// What Kissmetrics keeps; see
+// https://support.kissmetrics.io/reference/api-specifications-1.
+const (
+	maxNameChars  = 255     // of an identity, an event name, a property name
+	maxValueBytes = 8 << 10 // of a property value
+	earliest      = 1230768000
+	latest        = 253402300799
+)
+
+// A Kind is the kind of a [Record], hence the path of the tracking API that
+// takes it.
+type Kind int
+
+const (
+	// KindEvent: something that a person did (/e).
+	KindEvent Kind = iota + 1
+	// KindProperties: properties of a person (/s).
+	KindProperties
+	// KindAlias: two identities are one person (/a).
+	KindAlias
+)
+
+// String returns "event", "properties" or "alias".
+func (k Kind) String() string {
+	switch k {
+	case KindEvent:
+		return "event"
+	case KindProperties:
+		return "properties"
+	case KindAlias:
+		return "alias"
+	}
+	return "Kind(" + strconv.Itoa(int(k)) + ")"
+}
+
+// Path returns the path of the tracking API that takes such a record: "/e",
+// "/s" or "/a", and the empty string for an unknown kind.
+func (k Kind) Path() string {
+	switch k {
+	case KindEvent:
+		return "/e"
+	case KindProperties:
+		return "/s"
+	case KindAlias:
+		return "/a"
+	}
+	return ""
+}
+
+// A Property is one name and one value as Kissmetrics hears them.
+type Property struct {
+	Name string
+	// Value is the text that is sent. Kissmetrics itself takes the text "123"
+	// for a number.
+	Value string
+	// Literal says that Value is a number or a boolean as JSON writes them,
+	// rather than text. The tracking API knows no such difference; the import
+	// line and the queue of a page do.
+	Literal bool
+}
+
+// A Record is what Kissmetrics hears: one request of its tracking API, or one
+// line of its bulk import. It never holds an API key.
+//
+// [Transform] makes records that are valid. A record made by hand is checked by
+// [Record.Validate], which every [Sender] of this module calls.
+type Record struct {
+	Kind Kind
+	// Person is the identity of the person; for an alias, the previous one.
+	Person string
+	// Name is the name of the event, the other identity of an alias, and empty
+	// for properties.
+	Name string
+	// Time is when it happened, in whole seconds: what lies below a second is
+	// not sent. Kissmetrics ignores an event whose person, name and second it
+	// has seen, and a property likewise; this is what makes it safe to send a
+	// record twice. The tracking API does not hear the time of an alias.
+	Time time.Time
+	// Properties are sorted by name, and no name occurs twice.
+	Properties []Property
+}
+
+// parameters is a record as go-querystring encodes it.
+type parameters struct {
+	Person     string        `url:"_p,omitempty"`
+	Name       string        `url:"_n,omitempty"`
+	Time       time.Time     `url:"_t,unix,omitempty"`
+	Trusted    bool          `url:"_d,int,omitempty"`
+	Properties propertyPairs `url:"properties"`
+}
+
+type propertyPairs []Property
+
+// EncodeValues implements [query.Encoder]: each property is a parameter.
+func (p propertyPairs) EncodeValues(_ string, v *url.Values) error {
+	for _, property := range p {
+		v.Set(property.Name, property.Value)
+	}
+	return nil
+}
+
+// Values returns the parameters of the record's request, all but the API key:
+// _p, _n (not for properties), _t and _d=1 (not for an alias, nor where Time is
+// zero, when Kissmetrics takes the time at which it receives the request), and
+// the properties.
+func (r Record) Values() url.Values {
+	p := parameters{Person: r.Person, Name: r.Name, Properties: r.Properties}
+	if r.timed() {
+		p.Time, p.Trusted = r.Time, true
+	}
+	values, _ := query.Values(p) // fails on what is no struct, and where an Encoder does
+	return values
+}
+
+// timed reports whether the record's request says when it happened.
+func (r Record) timed() bool { return r.Kind != KindAlias && !r.Time.IsZero() }
+
+// appendQuery appends the record's query string to dst: exactly what Values
+// encodes to, with the API key where it is not empty. Names are in the order of
+// their bytes, so that the same record always gives the same query.
+func (r Record) appendQuery(dst []byte, apiKey string) []byte {
+	from := len(dst)
+	rest := r.Properties
+	// reserved appends a parameter of the protocol, after the properties that
+	// sort before it.
+	reserved := func(name, value string) {
+		for len(rest) > 0 && rest[0].Name < name {
+			dst = internalquery.AppendPair(dst, from, rest[0].Name, rest[0].Value)
+			rest = rest[1:]
+		}
+		if value != "" {
+			dst = internalquery.AppendPair(dst, from, name, value)
+		}
+	}
+	if r.timed() {
+		reserved("_d", "1")
+	}
+	reserved("_k", apiKey)
+	reserved("_n", r.Name)
+	reserved("_p", r.Person)
+	if r.timed() {
+		var digits [20]byte
+		reserved("_t", string(strconv.AppendInt(digits[:0], r.Time.Unix(), 10)))
+	}
+	for _, property := range rest {
+		dst = internalquery.AppendPair(dst, from, property.Name, property.Value)
+	}
+	return dst
+}
+
+// String describes the record without its properties, and without identities.
+func (r Record) String() string {
+	s := r.Kind.String()
+	if r.Kind == KindEvent {
+		s += " " + quoted(r.Name)
+	}
+	return s + " with " + strconv.Itoa(len(r.Properties)) + " properties"
+}
+
+// LogValue implements [slog.LogValuer]: a record is logged as its String, for
+// property values do not belong in logs.
+func (r Record) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// Validate reports what Kissmetrics would drop without a word, as one or
+// several joined [*ValidationError]: a person or name that is blank or longer
+// than 255 characters, a Time before 2009-01-01 or after the year 9999, an alias
+// of an identity to itself or to one that many people share, a property name
+// that is blank, reserved, longer than 255 characters or not to be told from
+// another, a value longer than 8192 bytes, and text that is not UTF-8.
+//
+// Only an alias may be without a Time, because a record without one cannot be
+// sent twice safely.
+func (r Record) Validate() error {
+	var p problems
+	r.validate(&p)
+	return p.err()
+}
+
+func (r Record) validate(p *problems) {
+	if r.Kind == KindAlias {
+		r.validateAlias(p, "previousId")
+		return
+	}
+	validateIdentifier(p, "identity", r.Person)
+	switch r.Kind {
+	case KindEvent:
+		validateIdentifier(p, "event", r.Name)
+	case KindProperties:
+		if r.Name != "" {
+			p.add("event", "a record of properties has no name")
+		}
+	default:
+		p.add("type", "unknown kind of record")
+	}
+	validateTime(p, r.Time)
+	validateProperties(p, r.Properties)
+}
+
+// validateAlias checks an alias, whose previous identity is called by the name
+// of the message's field that it came from.
+func (r Record) validateAlias(p *problems, previous string) {
+	const shared = "is an identity that many people share; an alias would make them one, for good"
+	validateIdentifier(p, previous, r.Person)
+	validateIdentifier(p, "userId", r.Name)
+	if r.Person == r.Name && !blank(r.Name) {
+		p.add(previous, "is the same as userId")
+	}
+	if generic(r.Person) {
+		p.add(previous, shared)
+	}
+	if generic(r.Name) {
+		p.add("userId", shared)
+	}
+	if !r.Time.IsZero() {
+		validateTime(p, r.Time)
+	}
+	if len(r.Properties) > 0 {
+		p.add("property", "an alias has no properties")
+	}
+}
+
+// validateIdentifier checks an identity or the name of an event.
+func validateIdentifier(p *problems, field, s string) {
+	switch {
+	case blank(s):
+		p.add(field, "is missing")
+	case tooManyChars(s):
+		p.add(field, "has more than 255 characters")
+	case !utf8.ValidString(s):
+		p.add(field, "is not valid UTF-8")
+	}
+}
+
+func validateTime(p *problems, t time.Time) {
+	switch seconds := t.Unix(); {
+	case t.IsZero():
+		p.add("timestamp", "is missing")
+	case seconds < earliest:
+		p.add("timestamp", "is before 2009-01-01")
+	case seconds > latest:
+		p.add("timestamp", "is after the year 9999 (milliseconds taken for seconds?)")
+	}
+}
+
+func validateProperties(p *problems, properties []Property) {
+	for i, property := range properties {
+		name, value := property.Name, property.Value
+		switch {
+		case blank(name):
+			p.add("property", "a name is blank")
+		case tooManyChars(name):
+			p.add("property", "the name "+quoted(name)+" has more than 255 characters")
+		case !utf8.ValidString(name):
+			p.add("property", "the name "+quoted(name)+" is not valid UTF-8")
+		case reserved(name):
+			p.add("property", "the name "+quoted(name)+" is reserved")
+		case i > 0 && name <= properties[i-1].Name:
+			p.add("property", quoted(name)+" is not in the order of names")
+		}
+		switch {
+		case len(value) > maxValueBytes:
+			p.add("property", quoted(name)+" has more than 8192 bytes")
+		case property.Literal && value != "true" && value != "false" && !isNumber(value):
+			p.add("property", quoted(name)+" is neither a number nor a boolean")
+		case !utf8.ValidString(value):
+			p.add("property", quoted(name)+" is not valid UTF-8")
+		}
+	}
+	validateDistinct(p, properties)
+}
+
+// validateDistinct finds names that Kissmetrics takes for one, of which it
+// would keep one value and lose the other.
+func validateDistinct(p *problems, properties []Property) {
+	const few = 24 // up to which comparing each with each is the cheapest
+	if len(properties) <= few {
+		for i, a := range properties {
+			for _, b := range properties[i+1:] {
+				if a.Value != b.Value && sameName(a.Name, b.Name) {
+					p.add("property", indistinct(a.Name, b.Name))
+				}
+			}
+		}
+		return
+	}
+	seen := make(map[string]Property, len(properties))
+	for _, b := range properties {
+		folded := []byte(b.Name)
+		for i := range folded {
+			folded[i] = fold(folded[i])
+		}
+		if a, ok := seen[string(folded)]; ok && a.Value != b.Value {
+			p.add("property", indistinct(a.Name, b.Name))
+		}
+		seen[string(folded)] = b
+	}
+}
+
+func indistinct(a, b string) string {
+	return quoted(a) + " and " + quoted(b) + " are one name to Kissmetrics, with different values"
+}
+
+// sameName reports whether Kissmetrics takes two names for one.
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if fold(a[i]) != fold(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// fold returns a byte of a name as Kissmetrics compares names: without regard
+// to case, and with spaces for commas and colons. What it makes of letters
+// beyond ASCII is not documented; they are left as they are.
+func fold(c byte) byte {
+	switch {
+	case c == ',' || c == ':':
+		return ' '
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// reserved reports whether a name is one of the protocol's own parameters.
+func reserved(name string) bool {
+	if len(name) < 2 || name[0] != '_' {
+		return false
+	}
+	switch strings.ToLower(name) {
+	case "_k", "_p", "_n", "_t", "_d", "_p2":
+		return true
+	}
+	return false
+}
+
+// generic reports whether an identity is one that many people share, most often
+// because a program wrote down that it knows none.
+func generic(identity string) bool {
+	switch strings.ToLower(strings.TrimSpace(identity)) {
+	case "anonymous", "guest", "visitor", "unknown", "not_authenticated",
+		"null", "(null)", "nil", "<nil>", "none", "undefined", "nan",
+		"true", "false", "0", "id", "email", "distinct_id", "distinctid",
+		"[object object]", "00000000-0000-0000-0000-000000000000":
+		return true
+	}
+	return false
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
+
+func tooManyChars(s string) bool {
+	return len(s) > maxNameChars && utf8.RuneCountInString(s) > maxNameChars
+}

@@ -1,0 +1,327 @@
+package kissmetrics
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+const billingAmount = "Billing Amount" // what the revenue reports read
+
+// A PrefixStyle says how the names of properties are prefixed with the name of
+// their event, which for a page is "Page". The names of a screen's properties
+// and of traits are never prefixed, and neither is "Billing Amount".
+type PrefixStyle int
+
+const (
+	// PrefixNone leaves names as they are.
+	PrefixNone PrefixStyle = iota
+	// PrefixHyphen names properties "<event>-<property>", and revenue "<event> -
+	// revenue", as RudderStack's cloud mode does.
+	PrefixHyphen
+	// PrefixSpacedHyphen names all properties "<event> - <property>", as
+	// RudderStack's web device mode and Segment do.
+	PrefixSpacedHyphen
+)
+
+// TransformOptions say how [Transform] names things. The zero value is ready
+// for messages that have a timestamp.
+type TransformOptions struct {
+	// Prefix is how names of properties are prefixed; see [WithPrefixProperties].
+	Prefix PrefixStyle
+	// AliasOnIdentify makes an Identify with both ids an alias of the two as
+	// well; see [WithAliasOnIdentify].
+	AliasOnIdentify bool
+	// OrderTotalAsRevenue takes the total of a completed order for its revenue;
+	// see [WithOrderTotalAsRevenue].
+	OrderTotalAsRevenue bool
+	// Now is the time of a message that has no timestamp of its own. Where it is
+	// zero too, such a message is refused.
+	Now time.Time
+}
+
+// Transform returns the records that a message becomes, in the order in which
+// they are to be sent:
+//
+//   - Identify: the traits as properties; with AliasOnIdentify and two
+//     different ids, an alias before them.
+//   - Page, Screen: an event.
+//   - Track: an event, and for each of its products one record of properties.
+//   - Group: the group's id and traits as properties of the person.
+//   - Alias: an alias, of the previous identity to the new one.
+//
+// It follows [RudderStack's Kissmetrics destination], but for what the README
+// of this module lists, and writes values as [Properties] says.
+//
+// Transform is pure: it reads no clock, does no I/O, keeps and changes nothing
+// of the message, and returns the same records for the same message and
+// options. It is safe for concurrent use. The error is one or several joined
+// [*ValidationError], and then there are no records.
+//
+// [RudderStack's Kissmetrics destination]: https://www.rudderstack.com/docs/destinations/streaming-destinations/kissmetrics/
+func Transform(message Message, options TransformOptions) ([]Record, error) {
+	t := transformer{options: options}
+	var records []Record
+	switch m := message.(type) {
+	case Identify:
+		records = t.identify(m)
+	case Page:
+		records = t.view(view(m), "Page")
+	case Screen:
+		records = t.view(view(m), "Screen")
+	case Track:
+		records = t.track(m)
+	case Group:
+		records = t.group(m)
+	case Alias:
+		records = t.alias(m)
+	default:
+		// A pointer to one of these, or nothing.
+		if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
+			if pointee, ok := rv.Elem().Interface().(Message); ok {
+				return Transform(pointee, options)
+			}
+		}
+		return nil, &ValidationError{Field: "type", Reason: "the message is nil, or not one of this package"}
+	}
+	if err := t.err(); err != nil {
+		return nil, err
+	}
+	return records, nil
+}
+
+// transformer makes the records of one message.
+type transformer struct {
+	flattener
+	options TransformOptions
+}
+
+func (t *transformer) identify(m Identify) []Record {
+	t.members("", m.Traits, "", 0)
+	set := t.record(KindProperties, person(m.UserID, m.AnonymousID), "", m.Timestamp)
+	set.validate(&t.problems)
+	if !t.options.AliasOnIdentify || blank(m.UserID) || blank(m.AnonymousID) || m.UserID == m.AnonymousID {
+		return []Record{set}
+	}
+	alias := Record{Kind: KindAlias, Person: m.AnonymousID, Name: m.UserID, Time: set.Time}
+	alias.validateAlias(&t.problems, "anonymousId")
+	return []Record{alias, set}
+}
+
+// view is what Page and Screen have in common: all of it.
+type view Page
+
+func (t *transformer) view(m view, noun string) []Record {
+	t.members("", m.Properties, "", 0)
+	category := m.Category
+	if own := t.literal("category"); own != nil && !blank(own.Value) {
+		category = own.Value
+	}
+	var name string
+	switch {
+	case blank(m.Name):
+		name = "Loaded a " + noun
+	case blank(category):
+		name = "Viewed " + m.Name + " " + strings.ToLower(noun)
+	default:
+		name = "Viewed " + category + " " + m.Name + " " + strings.ToLower(noun)
+	}
+	t.bill()
+	if noun == "Page" {
+		t.prefix(noun, t.options.Prefix)
+	}
+	event := t.record(KindEvent, person(m.UserID, m.AnonymousID), valid(name), m.Timestamp)
+	event.validate(&t.problems)
+	return []Record{event}
+}
+
+func (t *transformer) track(m Track) []Record {
+	products := t.products(m.Properties[productsName])
+	t.members("", m.Properties, productsName, 0)
+	if t.options.OrderTotalAsRevenue && isOrderCompleted(m.Event) {
+		t.totalAsRevenue()
+	}
+	t.bill()
+	name := valid(m.Event)
+	t.prefix(name, t.options.Prefix)
+	event := t.record(KindEvent, person(m.UserID, m.AnonymousID), name, m.Timestamp)
+	event.validate(&t.problems)
+	records := append(make([]Record, 0, 1+len(products)), event)
+	for _, product := range products {
+		t.flat = t.flat[:0]
+		if product.class == object {
+			// The members are properties of their own, not parts of "products".
+			t.object("", product.value, 0)
+		}
+		t.prefix(name, t.options.Prefix)
+		set := Record{Kind: KindProperties, Person: event.Person, Properties: t.settle()}
+		if len(set.Properties) == 0 {
+			continue
+		}
+		set.Time = event.Time.Add(time.Duration(len(records)) * time.Second)
+		if len(t.problems) == 0 { // or the event's would be told again
+			set.validate(&t.problems)
+		}
+		records = append(records, set)
+	}
+	return records
+}
+
+const productsName = "products"
+
+// products returns the elements of a list of objects (nil among them, but not
+// nil alone). Any other value it flattens, like that of any other property,
+// but for an empty list, which says nothing.
+func (t *transformer) products(v any) []element {
+	s, class, rest := t.scalar(productsName, v, 1)
+	switch class {
+	case text, literal:
+		t.put(productsName, s, class, 1)
+	case object:
+		t.object(productsName, rest, 1)
+	case list:
+		elements, hasObject := t.elements(productsName, rest, 1)
+		other := func(e element) bool { return e.class != object && e.class != none }
+		if hasObject && !slices.ContainsFunc(elements, other) {
+			return elements
+		}
+		if len(elements) > 0 {
+			t.elementsUnder(productsName, elements, hasObject, 1)
+		}
+	}
+	return nil
+}
+
+func (t *transformer) group(m Group) []Record {
+	if blank(m.GroupID) {
+		t.add("groupId", "is missing")
+	}
+	t.members("", m.Traits, "id", 0)
+	t.put("id", t.string("id", m.GroupID), text, 1)
+	t.prefix("Group", PrefixSpacedHyphen)
+	set := t.record(KindProperties, person(m.UserID, m.AnonymousID), "", m.Timestamp)
+	set.validate(&t.problems)
+	return []Record{set}
+}
+
+func (t *transformer) alias(m Alias) []Record {
+	alias := t.record(KindAlias, m.PreviousID, m.UserID, m.Timestamp)
+	alias.validate(&t.problems)
+	return []Record{alias}
+}
+
+// person returns the identity of a message.
+func person(userID, anonymousID string) string {
+	if blank(userID) {
+		return anonymousID
+	}
+	return userID
+}
+
+// literal returns the property of that very name, not one that was nested.
+func (t *transformer) literal(name string) *flatProperty {
+	for i, p := range t.flat {
+		if p.depth == 1 && p.Name == name {
+			return &t.flat[i]
+		}
+	}
+	return nil
+}
+
+// amount returns the amount of money that the property of that very name is.
+func (t *transformer) amount(name string) (property *flatProperty, amount string, ok bool) {
+	property = t.literal(name)
+	if property == nil || property.joined { // the text of a list may look like one
+		return property, "", false
+	}
+	amount, ok = parseAmount(property.Value)
+	return property, amount, ok
+}
+
+// bill makes revenue a plain number, and says it as Billing Amount too where
+// that is not given.
+func (t *transformer) bill() {
+	revenue, amount, ok := t.amount("revenue")
+	if !ok {
+		return
+	}
+	revenue.Value, revenue.Literal = amount, true
+	if !slices.ContainsFunc(t.flat, func(p flatProperty) bool { return sameName(p.Name, billingAmount) }) {
+		t.put(billingAmount, amount, literal, 1)
+	}
+}
+
+// totalAsRevenue takes an order's total for its revenue, where it has none.
+func (t *transformer) totalAsRevenue() {
+	if _, amount, ok := t.amount("total"); ok && t.literal("revenue") == nil {
+		t.put("revenue", amount, literal, 1)
+	}
+}
+
+// isOrderCompleted reports whether an event is a completed order, however it is
+// spelled: "Order Completed", "Completed Order", "order_completed".
+func isOrderCompleted(event string) bool {
+	switch strings.ToLower(strings.NewReplacer(" ", "", "_", "").Replace(event)) {
+	case "ordercompleted", "completedorder":
+		return true
+	}
+	return false
+}
+
+// prefix names the properties after their event.
+func (t *transformer) prefix(event string, style PrefixStyle) {
+	if style == PrefixNone {
+		return
+	}
+	for i, p := range t.flat {
+		switch {
+		case sameName(p.Name, billingAmount):
+		case style == PrefixHyphen && p.Name != "revenue":
+			t.flat[i].Name = t.join(event, "-", p.Name)
+		default:
+			t.flat[i].Name = t.join(event, " - ", p.Name)
+		}
+	}
+}
+
+// record returns a record with the properties flattened so far.
+func (t *transformer) record(kind Kind, person, name string, when time.Time) Record {
+	if when.IsZero() {
+		when = t.options.Now
+	}
+	if !when.IsZero() {
+		when = time.Unix(when.Unix(), 0).UTC()
+	}
+	return Record{Kind: kind, Person: person, Name: name, Time: when, Properties: t.settle()}
+}
+
+// settle returns the flattened properties sorted by name, less the reserved
+// ones. Of several with one name the least nested wins; where that leaves
+// several with different values, they are a problem.
+func (t *transformer) settle() []Property {
+	if len(t.flat) == 0 {
+		return nil
+	}
+	slices.SortFunc(t.flat, func(a, b flatProperty) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return cmp.Or(a.depth-b.depth, strings.Compare(a.Value, b.Value))
+	})
+	properties := make([]Property, 0, len(t.flat))
+	var kept flatProperty
+	for i, p := range t.flat {
+		switch {
+		case reserved(p.Name):
+		case i > 0 && p.Name == kept.Name:
+			if p.depth == kept.depth && p.Value != kept.Value {
+				t.add("property", indistinct(kept.Name, p.Name))
+			}
+		default:
+			properties, kept = append(properties, p.Property), p
+		}
+	}
+	return properties
+}
