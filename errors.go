@@ -97,8 +97,8 @@ func (k FailureKind) String() string {
 // its own second, by which Kissmetrics recognises a repeat.
 //
 // Its text holds neither the API key nor a query string nor a property value.
-// It unwraps to its cause, which for a failure of the network is the error of
-// the [Doer], less the [*net/url.Error] around it (whose text is the URL).
+// It unwraps to its cause: [errors.Is] and [errors.As] find the error of the
+// [Doer] and what that wraps, less the [*net/url.Error] that holds the URL.
 type DeliveryError struct {
 	// Kind, Attempts, StatusCode, RetryAfter and Err are of the first record
 	// that failed.
@@ -113,7 +113,7 @@ type DeliveryError struct {
 	// server and those that were not, or of which it is not known, in the order
 	// in which they were given.
 	Delivered, Undelivered []Record
-	// Err is the cause, or nil where the answer says it all.
+	// Err is the cause, or nil where the answer says it all. Its text is safe too.
 	Err error
 
 	reason string // for people to read, without secrets

@@ -1,3 +1,25 @@
+// Package kissmetrics sends product-analytics events to Kissmetrics.
+//
+// A [Client] has a method for each message of the RudderStack and Segment
+// specifications: Identify, Page, Screen, Track, Group and Alias.
+//
+//	client, err := kissmetrics.New(kissmetrics.WithAPIKey(os.Getenv("KISSMETRICS_API_KEY")))
+//	…
+//	err = client.Track(ctx, kissmetrics.Track{
+//		UserID:     "user-1",
+//		Event:      "Order Completed",
+//		Properties: kissmetrics.Properties{"order_id": "o-17", "revenue": 25},
+//	})
+//
+// Each message becomes records ([Transform]), and each record a request
+// ([HTTPSender]). Both can be used without the client: a pipeline is
+// [ParseMessage], Transform and any [Sender].
+//
+// Kissmetrics answers every request with 200 and drops what it does not like.
+// Therefore everything is checked before it is sent, and what would be lost is
+// an error; see [Properties], [Record.Validate] and the README.
+//
+// Package kissmetricstest has a tracking server for tests.
 package kissmetrics
 
 import "time"

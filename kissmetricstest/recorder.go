@@ -1,0 +1,54 @@
+package kissmetricstest
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// Recorder is a [kissmetrics.Sender] that keeps what it is sent. Its zero value
+// is ready, and it is safe for concurrent use.
+type Recorder struct {
+	mu      sync.Mutex
+	records []kissmetrics.Record
+	err     error
+}
+
+// Send keeps the records, unless one of them is not valid, ctx has ended, or
+// [Recorder.FailWith] says otherwise; then it keeps none.
+func (r *Recorder) Send(ctx context.Context, records []kissmetrics.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	kept := make([]kissmetrics.Record, len(records))
+	for i, record := range records {
+		if err := record.Validate(); err != nil {
+			return err
+		}
+		record.Properties = slices.Clone(record.Properties)
+		kept[i] = record
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return r.err
+	}
+	r.records = append(r.records, kept...)
+	return nil
+}
+
+// FailWith makes Send fail with err, until it is called with nil.
+func (r *Recorder) FailWith(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+// Records returns the records kept so far, in the order of their arrival.
+func (r *Recorder) Records() []kissmetrics.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.records)
+}

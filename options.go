@@ -1,0 +1,251 @@
+package kissmetrics
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// DefaultBaseURL is where records are sent unless [WithBaseURL] says otherwise.
+const DefaultBaseURL = "https://trk.kissmetrics.com"
+
+// An Option configures [New] or [NewHTTPSender], which report what is wrong
+// with it. Where an option is given twice, the later one counts.
+type Option func(*config)
+
+// config is what the options say.
+type config struct {
+	apiKey         string
+	baseURL        string
+	doer           Doer
+	timeout        time.Duration
+	maxAttempts    int
+	initialBackoff time.Duration
+	maxBackoff     time.Duration
+	logger         *slog.Logger
+	transform      TransformOptions
+	sender         Sender
+
+	given []string // the names of the options that were given
+	base  *url.URL // what baseURL says
+}
+
+// defaults is what holds where no option says otherwise.
+func defaults() config {
+	return config{
+		baseURL:        DefaultBaseURL,
+		timeout:        10 * time.Second,
+		maxAttempts:    4,
+		initialBackoff: 500 * time.Millisecond,
+		maxBackoff:     30 * time.Second,
+		logger:         slog.New(slog.DiscardHandler),
+	}
+}
+
+// option returns an Option that notes its name and sets something.
+func option(name string, set func(*config)) Option {
+	return func(c *config) {
+		c.given = append(c.given, name)
+		set(c)
+	}
+}
+
+// WithAPIKey gives the API key of the Kissmetrics product that the events
+// belong to, as its settings page shows it. It is required, unless WithSender
+// is given. The key never appears in an error or a log line of this package.
+func WithAPIKey(key string) Option {
+	return option("WithAPIKey", func(c *config) { c.apiKey = key })
+}
+
+// WithBaseURL gives the server to send to, https://trk.kissmetrics.com by
+// default: a scheme (http or https), a host, and optionally a port and a prefix
+// of the path. The newest clients of Kissmetrics itself use
+// https://trk.kissmetrics.io.
+func WithBaseURL(baseURL string) Option {
+	return option("WithBaseURL", func(c *config) { c.baseURL = baseURL })
+}
+
+// WithDoer gives what makes the requests, such as an [*net/http.Client] or a
+// wrapper of one. The default is a client of its own with timeouts, whose
+// connections are kept alive.
+//
+// Redirects must not be followed, since they would carry the API key elsewhere:
+// of an *http.Client, a copy that does not is used.
+func WithDoer(doer Doer) Option {
+	return option("WithDoer", func(c *config) { c.doer = doer })
+}
+
+// WithTimeout bounds one attempt at one request, 10 seconds by default. A
+// context given to a call bounds all of it.
+func WithTimeout(timeout time.Duration) Option {
+	return option("WithTimeout", func(c *config) { c.timeout = timeout })
+}
+
+// WithMaxAttempts bounds how often a record is tried, 4 times by default. 1
+// means that nothing is tried again.
+func WithMaxAttempts(attempts int) Option {
+	return option("WithMaxAttempts", func(c *config) { c.maxAttempts = attempts })
+}
+
+// WithBackoff sets the waits between attempts: the n-th is drawn evenly from
+// zero to initial·2ⁿ⁻¹, or to limit where that is less. The default is 500
+// milliseconds and 30 seconds. A server's Retry-After is waited for where it is
+// longer, up to 5 minutes.
+func WithBackoff(initial, limit time.Duration) Option {
+	return option("WithBackoff", func(c *config) { c.initialBackoff, c.maxBackoff = initial, limit })
+}
+
+// WithLogger gives a logger for what goes on inside: at debug level, every
+// attempt that failed and why. It never sees the API key, a query string or the
+// value of a property. By default nothing is logged.
+func WithLogger(logger *slog.Logger) Option {
+	return option("WithLogger", func(c *config) { c.logger = logger })
+}
+
+// WithPrefixProperties names the properties of events and pages after their
+// event, "<event>-<property>", as the setting "Prefix Properties" of
+// RudderStack does in cloud mode. It is short for
+// WithPrefixStyle(PrefixHyphen).
+func WithPrefixProperties() Option {
+	return option("WithPrefixProperties", func(c *config) { c.transform.Prefix = PrefixHyphen })
+}
+
+// WithPrefixStyle names the properties of events and pages after their event
+// in the given style. The default is PrefixNone.
+func WithPrefixStyle(style PrefixStyle) Option {
+	return option("WithPrefixStyle", func(c *config) { c.transform.Prefix = style })
+}
+
+// WithAliasOnIdentify makes an Identify that has both a UserID and an
+// AnonymousID say that the two are one person, as Segment does. Kissmetrics
+// cannot undo that, so it is off by default.
+func WithAliasOnIdentify() Option {
+	return option("WithAliasOnIdentify", func(c *config) { c.transform.AliasOnIdentify = true })
+}
+
+// WithOrderTotalAsRevenue takes the property "total" of an event "Order
+// Completed" (or "Completed Order", in any case, with spaces or underscores)
+// for its revenue where it has none, as Segment does. It is off by default.
+func WithOrderTotalAsRevenue() Option {
+	return option("WithOrderTotalAsRevenue", func(c *config) { c.transform.OrderTotalAsRevenue = true })
+}
+
+// WithSender replaces the sending over HTTP: the client hands the records of
+// each message to sender. It cannot be given together with the options that
+// are about HTTP. The sender stays the caller's to close.
+func WithSender(sender Sender) Option {
+	return option("WithSender", func(c *config) { c.sender = sender })
+}
+
+// httpOptions are of no use to another Sender.
+func httpOptions() []string {
+	return []string{"WithAPIKey", "WithBaseURL", "WithDoer", "WithTimeout", "WithMaxAttempts", "WithBackoff", "WithLogger"}
+}
+
+// configure applies options to the defaults and reports all that is wrong.
+func configure(options []Option, isClient bool) (config, error) {
+	c := defaults()
+	var wrong []error
+	invalid := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...)))
+	}
+	for _, o := range options {
+		if o == nil {
+			invalid("an option is nil")
+			continue
+		}
+		o(&c)
+	}
+	c.validate(isClient, invalid)
+	return c, errors.Join(wrong...)
+}
+
+// validate reports every option that is wrong, and parses the base URL.
+func (c *config) validate(isClient bool, invalid func(format string, args ...any)) {
+	given := func(name string) bool { return slices.Contains(c.given, name) }
+	for _, name := range c.given {
+		if isHTTP := slices.Contains(httpOptions(), name); !isHTTP && !isClient {
+			invalid("%s is for New, not for NewHTTPSender", name)
+		} else if isHTTP && given("WithSender") {
+			invalid("%s has no effect with WithSender", name)
+		}
+	}
+	switch {
+	case given("WithSender"):
+		if isNil(c.sender) {
+			invalid("WithSender: the sender is nil")
+		}
+	case c.apiKey == "":
+		invalid("WithAPIKey is required and must not be empty")
+	case strings.ContainsFunc(c.apiKey, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		invalid("WithAPIKey: the key holds white space or control characters")
+	}
+	if given("WithDoer") && isNil(c.doer) {
+		invalid("WithDoer: the Doer is nil")
+	}
+	var problem string
+	if c.base, problem = parseBaseURL(c.baseURL); problem != "" {
+		invalid("WithBaseURL: %s", problem)
+	}
+	if c.timeout <= 0 {
+		invalid("WithTimeout: %v is not positive", c.timeout)
+	}
+	if c.maxAttempts < 1 {
+		invalid("WithMaxAttempts: %d is less than 1", c.maxAttempts)
+	}
+	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
+		invalid("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
+	}
+	if c.logger == nil {
+		invalid("WithLogger: the logger is nil")
+	}
+	if s := c.transform.Prefix; s < PrefixNone || s > PrefixSpacedHyphen {
+		invalid("WithPrefixStyle: unknown style %d", s)
+	}
+}
+
+// parseBaseURL returns the base URL, or says what is wrong with it, without
+// quoting what may hold a password.
+func parseBaseURL(s string) (base *url.URL, problem string) {
+	base, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, "not a URL"
+	case base.Scheme != "http" && base.Scheme != "https":
+		return nil, "the scheme must be http or https"
+	case base.Hostname() == "" || base.Opaque != "":
+		return nil, "there is no host"
+	case base.User != nil:
+		return nil, "a user or password is not allowed"
+	case strings.ContainsAny(s, "?#"):
+		return nil, "a query or fragment is not allowed"
+	case strings.HasSuffix(base.Host, ":"):
+		return nil, "the port is empty"
+	}
+	if port := base.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, "the port is not one from 1 to 65535"
+		}
+	}
+	return base, ""
+}
+
+// isNil reports whether v is nil or a nil pointer, map or function in an
+// interface.
+func isNil(v any) bool {
+	rv := reflect.ValueOf(v)
+	switch rv.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Slice, reflect.Chan:
+		return rv.IsNil()
+	}
+	return false
+}
