@@ -18,27 +18,24 @@ const (
 	maxValues = 1 << 16 // values of one message, those within others included
 )
 
-// flatProperty is a property that has not found its final name yet.
-type flatProperty struct {
-	Property
-	depth  int  // levels of nesting it was found at; 1 is a literal name
-	joined bool // it was a list
-}
-
 // A flattener takes the properties of one message apart into names and texts.
 // The rules are those that Properties documents. It is reused for each product
 // of an order, and counts their values together.
 type flattener struct {
 	problems
-	flat    []flatProperty
+	flat    []Property      // in no order yet
+	depths  []uint8         // of flat: the levels of nesting, where there is any
+	lists   []string        // the names of those that were lists
 	text    strings.Builder // what the texts and names made here are parts of
 	scratch [64]byte        // room for one number
+	rest    reflect.Value   // the list or object that scalar found last
+	skipped any             // the member that members left out last
 	visited int
 	stopped bool // too deep or too many: what is left is not looked at
 }
 
 // class says what became of one Go value.
-type class int
+type class uint8
 
 const (
 	none    class = iota // nil, or refused with a problem
@@ -48,13 +45,18 @@ const (
 	object               // a map or struct, yet to be taken apart
 )
 
-// members flattens every member of m but the one named skip, under the name of
-// m where it has one.
+// members flattens every member of m, under the name of m where it has one, but
+// for the one named skip, which it leaves in f.skipped.
 func (f *flattener) members(name string, m map[string]any, skip string, depth int) {
+	if f.flat == nil {
+		f.flat = make([]Property, 0, len(m)+1) // one more for Billing Amount
+	}
 	for key, v := range m {
-		if skip == "" || key != skip {
-			f.value(f.member(name, key), v, depth+1)
+		if skip != "" && key == skip {
+			f.skipped = v
+			continue
 		}
+		f.value(f.member(name, key), v, depth+1)
 	}
 }
 
@@ -68,25 +70,57 @@ func (f *flattener) member(name, key string) string {
 
 // value flattens v under the given name.
 func (f *flattener) value(name string, v any, depth int) {
-	if s, ok := v.(string); ok { // the most frequent by far
+	switch v := v.(type) { // the most frequent, which need not be told apart again
+	case string:
 		if f.enter(name, depth) {
-			f.put(name, f.string(name, s), text, depth)
+			f.put(name, f.string(name, v), text, depth)
+		}
+		return
+	case int:
+		if f.enter(name, depth) {
+			f.put(name, f.keep(strconv.AppendInt(f.scratch[:0], int64(v), 10)), literal, depth)
+		}
+		return
+	case float64:
+		if f.enter(name, depth) {
+			if s, class := f.float(name, v, 64); class != none {
+				f.put(name, s, class, depth)
+			}
 		}
 		return
 	}
-	s, class, rest := f.scalar(name, v, depth)
+	s, class := f.scalar(name, v, depth)
 	switch class {
 	case text, literal:
 		f.put(name, s, class, depth)
 	case list:
-		f.list(name, rest, depth)
+		f.list(name, f.rest, depth)
 	case object:
-		f.object(name, rest, depth)
+		f.object(name, f.rest, depth)
 	}
 }
 
+// put adds a property; the class is text, literal, or list for the text of one.
 func (f *flattener) put(name, value string, class class, depth int) {
-	f.flat = append(f.flat, flatProperty{Property{name, value, class == literal}, depth, class == list})
+	f.flat = append(f.flat, Property{name, value, class == literal})
+	if depth > 1 {
+		for len(f.depths) < len(f.flat) {
+			f.depths = append(f.depths, 1)
+		}
+		f.depths[len(f.flat)-1] = uint8(depth)
+	}
+	if class == list {
+		f.lists = append(f.lists, name)
+	}
+}
+
+// depth returns the levels of nesting at which a property was found; that of a
+// literal name is 1.
+func (f *flattener) depth(i int) uint8 {
+	if i < len(f.depths) {
+		return f.depths[i]
+	}
+	return 1
 }
 
 // refuse notes a problem with the value of the given name.
@@ -100,16 +134,22 @@ func (f *flattener) refuse(name, reason string) {
 // enter counts one value, and reports whether it may be looked at.
 func (f *flattener) enter(name string, depth int) bool {
 	f.visited++
+	if depth > maxDepth || f.visited > maxValues {
+		f.stop(name, depth)
+	}
+	return !f.stopped
+}
+
+// stop says why there is no going on.
+func (f *flattener) stop(name string, depth int) {
 	switch {
 	case f.stopped:
 	case depth > maxDepth:
-		f.stopped = true
 		f.refuse(name, "is nested more than 64 levels deep, or in a cycle")
-	case f.visited > maxValues:
-		f.stopped = true
+	default:
 		f.add("property", "there are more than 65536 values")
 	}
-	return !f.stopped
+	f.stopped = true
 }
 
 // string returns s as it is sent.
@@ -123,7 +163,11 @@ func (f *flattener) string(name, s string) string {
 
 // valid returns s with every run of invalid UTF-8 replaced by U+FFFD.
 func valid(s string) string {
-	if utf8.ValidString(s) {
+	var bits byte // one pass over a short text costs less than a call
+	for i := range min(len(s), 32) {
+		bits |= s[i]
+	}
+	if bits < utf8.RuneSelf && len(s) <= 32 || utf8.ValidString(s) {
 		return s
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
@@ -131,34 +175,47 @@ func valid(s string) string {
 
 // keep copies b to where the texts of the message are, and returns the copy.
 func (f *flattener) keep(b []byte) string {
-	start := f.text.Len()
+	start := f.room(len(b))
 	f.text.Write(b)
 	return f.text.String()[start:]
 }
 
-// join returns a and b as one name.
+// room makes room for a text of n bytes, and returns where it will begin.
+func (f *flattener) room(n int) int {
+	const chunk = 96
+	if f.text.Cap()-f.text.Len() < n {
+		f.text.Grow(max(n, chunk))
+	}
+	return f.text.Len()
+}
+
+// join returns the parts as one name.
 func (f *flattener) join(parts ...string) string {
-	start := f.text.Len()
+	n := 0
+	for _, part := range parts {
+		n += len(part)
+	}
+	start := f.room(n)
 	for _, part := range parts {
 		f.text.WriteString(part)
 	}
 	return f.text.String()[start:]
 }
 
-// scalar returns the text of v, or, where it is a list or an object, the value
-// itself without the pointers and interfaces around it.
-func (f *flattener) scalar(name string, v any, depth int) (string, class, reflect.Value) {
+// scalar returns the text of v. Where it is a list or an object, f.rest is the
+// value itself, without the pointers and interfaces around it.
+func (f *flattener) scalar(name string, v any, depth int) (string, class) {
 	if !f.enter(name, depth) {
-		return "", none, reflect.Value{}
+		return "", none
 	}
 	b := f.scratch[:0]
 	switch v := v.(type) {
 	case nil:
-		return "", none, reflect.Value{}
+		return "", none
 	case string:
-		return f.string(name, v), text, reflect.Value{}
+		return f.string(name, v), text
 	case bool:
-		return strconv.FormatBool(v), literal, reflect.Value{}
+		return strconv.FormatBool(v), literal
 	case int:
 		b = strconv.AppendInt(b, int64(v), 10)
 	case int64:
@@ -175,35 +232,41 @@ func (f *flattener) scalar(name string, v any, depth int) (string, class, reflec
 		rv := reflect.ValueOf(v)
 		switch {
 		case rv.IsNil():
-			return "", none, reflect.Value{}
+			return "", none
 		case rv.Kind() == reflect.Map:
-			return "", object, rv
+			return f.found(object, rv)
 		}
-		return "", list, rv
+		return f.found(list, rv)
 	default:
 		return f.reflected(name, reflect.ValueOf(v), depth)
 	}
-	return f.keep(b), literal, reflect.Value{}
+	return f.keep(b), literal
+}
+
+// found notes a list or object for the caller of scalar to take apart.
+func (f *flattener) found(c class, rv reflect.Value) (string, class) {
+	f.rest = rv
+	return "", c
 }
 
 // reflected is scalar for the types that it does not know by name.
-func (f *flattener) reflected(name string, rv reflect.Value, depth int) (string, class, reflect.Value) {
+func (f *flattener) reflected(name string, rv reflect.Value, depth int) (string, class) {
 	if nilable(rv.Kind()) && rv.IsNil() {
-		return "", none, reflect.Value{}
+		return "", none
 	}
-	if s, c, rest, ok := f.method(name, rv, depth); ok {
-		return s, c, rest
+	if s, c, ok := f.method(name, rv, depth); ok {
+		return s, c
 	}
 	b := f.scratch[:0]
 	switch rv.Kind() {
 	case reflect.String:
-		return f.string(name, rv.String()), text, reflect.Value{}
+		return f.string(name, rv.String()), text
 	case reflect.Bool:
-		return strconv.FormatBool(rv.Bool()), literal, reflect.Value{}
+		return strconv.FormatBool(rv.Bool()), literal
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return f.keep(strconv.AppendInt(b, rv.Int(), 10)), literal, reflect.Value{}
+		return f.keep(strconv.AppendInt(b, rv.Int(), 10)), literal
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return f.keep(strconv.AppendUint(b, rv.Uint(), 10)), literal, reflect.Value{}
+		return f.keep(strconv.AppendUint(b, rv.Uint(), 10)), literal
 	case reflect.Float32, reflect.Float64:
 		return f.float(name, rv.Float(), rv.Type().Bits())
 	case reflect.Pointer, reflect.Interface:
@@ -212,18 +275,18 @@ func (f *flattener) reflected(name string, rv reflect.Value, depth int) (string,
 		if rv.Type().Elem().Kind() == reflect.Uint8 {
 			if rv.Len() > maxValueBytes {
 				f.refuse(name, "has more than 8192 bytes")
-				return "", none, reflect.Value{}
+				return "", none
 			}
-			return f.string(name, string(rv.Bytes())), text, reflect.Value{}
+			return f.string(name, string(rv.Bytes())), text
 		}
-		return "", list, rv
+		return f.found(list, rv)
 	case reflect.Array:
-		return "", list, rv
+		return f.found(list, rv)
 	case reflect.Map, reflect.Struct:
-		return "", object, rv
+		return f.found(object, rv)
 	}
 	f.refuse(name, "is a "+rv.Kind().String()+", which cannot be sent")
-	return "", none, reflect.Value{}
+	return "", none
 }
 
 func nilable(k reflect.Kind) bool {
@@ -231,34 +294,34 @@ func nilable(k reflect.Kind) bool {
 }
 
 // float writes a number without an exponent.
-func (f *flattener) float(name string, v float64, bits int) (string, class, reflect.Value) {
+func (f *flattener) float(name string, v float64, bits int) (string, class) {
 	switch {
 	case math.IsNaN(v):
 		f.refuse(name, "is NaN")
-		return "", none, reflect.Value{}
+		return "", none
 	case math.IsInf(v, 0):
 		f.refuse(name, "is infinite")
-		return "", none, reflect.Value{}
+		return "", none
 	case v == 0:
 		v = 0 // and not -0
 	}
-	return f.keep(strconv.AppendFloat(f.scratch[:0], v, 'f', -1, bits)), literal, reflect.Value{}
+	return f.keep(appendFloat(f.scratch[:0], v, bits)), literal
 }
 
 // number writes a number of JSON with the digits it has, and no exponent.
-func (f *flattener) number(name, s string) (string, class, reflect.Value) {
+func (f *flattener) number(name, s string) (string, class) {
 	plain, ok := plainNumber(s)
 	if !ok {
 		f.refuse(name, "is not a number of at most 8192 digits")
-		return "", none, reflect.Value{}
+		return "", none
 	}
-	return plain, literal, reflect.Value{}
+	return plain, literal
 }
 
 // method returns what a value says of itself, by the first of the methods that
 // Properties names; ok is false where it has none. A method that fails or
 // panics is a problem.
-func (f *flattener) method(name string, rv reflect.Value, depth int) (s string, c class, rest reflect.Value, ok bool) {
+func (f *flattener) method(name string, rv reflect.Value, depth int) (s string, c class, ok bool) {
 	var call func() (string, error)
 	isJSON := false
 	switch v := rv.Interface().(type) {
@@ -278,7 +341,7 @@ func (f *flattener) method(name string, rv reflect.Value, depth int) (s string, 
 			return string(b), err
 		}
 	default:
-		return "", none, reflect.Value{}, false
+		return "", none, false
 	}
 	s, failed := guarded(call)
 	var decoded any
@@ -286,14 +349,14 @@ func (f *flattener) method(name string, rv reflect.Value, depth int) (s string, 
 	case failed != "":
 		f.refuse(name, "has a method that "+failed)
 	case !isJSON:
-		return f.string(name, s), text, reflect.Value{}, true
+		return f.string(name, s), text, true
 	case decodeJSON([]byte(s), &decoded) != nil:
 		f.refuse(name, "has a MarshalJSON method that returns invalid JSON")
 	default:
-		s, c, rest = f.scalar(name, decoded, depth+1)
-		return s, c, rest, true
+		s, c = f.scalar(name, decoded, depth+1)
+		return s, c, true
 	}
-	return "", none, reflect.Value{}, true
+	return "", none, true
 }
 
 // guarded calls a method of the caller's and says what went wrong, without the
@@ -325,7 +388,8 @@ func (f *flattener) object(name string, rv reflect.Value, depth int) {
 		f.members(name, m, "", depth)
 		return
 	}
-	for key, v := range rv.Seq2() {
+	for entries := rv.MapRange(); entries.Next(); { // Seq2 would have f escape
+		key := entries.Key()
 		if key.Kind() == reflect.Interface {
 			key = key.Elem()
 		}
@@ -333,7 +397,7 @@ func (f *flattener) object(name string, rv reflect.Value, depth int) {
 			f.refuse(name, "is a map whose keys are not strings")
 			return
 		}
-		f.value(f.member(name, key.String()), v.Interface(), depth+1)
+		f.value(f.member(name, key.String()), entries.Value().Interface(), depth+1)
 	}
 }
 
@@ -386,12 +450,14 @@ func (f *flattener) elements(name string, rv reflect.Value, depth int) (elements
 	}
 	for i := range rv.Len() {
 		var e element
-		e.text, e.class, e.value = f.scalar(name, rv.Index(i).Interface(), depth+1)
-		if f.stopped {
+		e.text, e.class = f.scalar(name, rv.Index(i).Interface(), depth+1)
+		switch {
+		case f.stopped:
 			return nil, false
-		}
-		if e.class == list {
-			e.list, _ = f.elements(name, e.value, depth+1)
+		case e.class == object:
+			e.value = f.rest
+		case e.class == list:
+			e.list, _ = f.elements(name, f.rest, depth+1)
 		}
 		hasObject = hasObject || holdsObject(e)
 		elements = append(elements, e)

@@ -2,6 +2,7 @@ package kissmetrics
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,28 @@ func plainNumber(s string) (plain string, ok bool) {
 		sign = ""
 	}
 	return sign + whole, true
+}
+
+// appendFloat appends a finite number in the fewest digits that mean it, and
+// without an exponent.
+func appendFloat(b []byte, v float64, bits int) []byte {
+	// Prices have two decimals at most. Where the hundredths are a whole number
+	// small enough to be exact, their digits are the fewest there are.
+	if cents := math.Round(v * 100); bits == 64 && math.Abs(cents) < 1<<49 && cents/100 == v {
+		whole, rest := int64(cents)/100, int64(math.Abs(cents))%100
+		if whole == 0 && cents < 0 {
+			b = append(b, '-')
+		}
+		b = strconv.AppendInt(b, whole, 10)
+		if rest != 0 {
+			b = append(b, '.', byte('0'+rest/10))
+		}
+		if rest%10 != 0 {
+			b = append(b, byte('0'+rest%10))
+		}
+		return b
+	}
+	return strconv.AppendFloat(b, v, 'f', -1, bits)
 }
 
 // appendSeconds appends a duration in decimal seconds.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-querystring/query"
 
-	internalquery "github.com/kissmetrics-go/kissmetrics/internal/query"
+	internal "github.com/kissmetrics-go/kissmetrics/internal/query"
 )
 
 // What Kissmetrics keeps; see
@@ -128,23 +128,23 @@ func (r Record) Values() url.Values {
 }
 
 // timed reports whether the record's request says when it happened.
-func (r Record) timed() bool { return r.Kind != KindAlias && !r.Time.IsZero() }
+func (r *Record) timed() bool { return r.Kind != KindAlias && !r.Time.IsZero() }
 
-// appendQuery appends the record's query string to dst: exactly what Values
-// encodes to, with the API key where it is not empty. Names are in the order of
-// their bytes, so that the same record always gives the same query.
-func (r Record) appendQuery(dst []byte, apiKey string) []byte {
-	from := len(dst)
-	rest := r.Properties
+// query returns the record's query string: exactly what Values encodes to, with
+// the API key where it is not empty. Names are in the order of their bytes, so
+// that the same record always gives the same query.
+func (r *Record) query(apiKey string) string {
+	var room [768]byte // spares most records an allocation
+	dst, next := room[:0], 0
 	// reserved appends a parameter of the protocol, after the properties that
 	// sort before it.
 	reserved := func(name, value string) {
-		for len(rest) > 0 && rest[0].Name < name {
-			dst = internalquery.AppendPair(dst, from, rest[0].Name, rest[0].Value)
-			rest = rest[1:]
+		for next < len(r.Properties) && r.Properties[next].Name < name {
+			dst = internal.AppendPair(dst, r.Properties[next].Name, r.Properties[next].Value)
+			next++
 		}
 		if value != "" {
-			dst = internalquery.AppendPair(dst, from, name, value)
+			dst = internal.AppendPair(dst, name, value)
 		}
 	}
 	if r.timed() {
@@ -154,13 +154,12 @@ func (r Record) appendQuery(dst []byte, apiKey string) []byte {
 	reserved("_n", r.Name)
 	reserved("_p", r.Person)
 	if r.timed() {
-		var digits [20]byte
-		reserved("_t", string(strconv.AppendInt(digits[:0], r.Time.Unix(), 10)))
+		reserved("_t", strconv.FormatInt(r.Time.Unix(), 10))
 	}
-	for _, property := range rest {
-		dst = internalquery.AppendPair(dst, from, property.Name, property.Value)
+	for ; next < len(r.Properties); next++ {
+		dst = internal.AppendPair(dst, r.Properties[next].Name, r.Properties[next].Value)
 	}
-	return dst
+	return string(dst)
 }
 
 // String describes the record without its properties, and without identities.
@@ -191,7 +190,31 @@ func (r Record) Validate() error {
 	return p.err()
 }
 
-func (r Record) validate(p *problems) {
+func (r *Record) validate(p *problems) {
+	r.validateHead(p)
+	for i := range r.Properties {
+		property := &r.Properties[i]
+		validateName(p, property.Name)
+		switch name, value := property.Name, property.Value; {
+		case reserved(name):
+			p.add("property", "the name "+quoted(name)+" is reserved")
+		case !utf8.ValidString(name):
+			p.add("property", "the name "+quoted(name)+" is not valid UTF-8")
+		case i > 0 && name <= r.Properties[i-1].Name:
+			p.add("property", quoted(name)+" is not in the order of names")
+		case len(value) > maxValueBytes:
+			p.add("property", quoted(name)+" has more than 8192 bytes")
+		case property.Literal && value != "true" && value != "false" && !isNumber(value):
+			p.add("property", quoted(name)+" is neither a number nor a boolean")
+		case !utf8.ValidString(value):
+			p.add("property", quoted(name)+" is not valid UTF-8")
+		}
+	}
+	validateDistinct(p, r.Properties)
+}
+
+// validateHead checks all but the properties.
+func (r *Record) validateHead(p *problems) {
 	if r.Kind == KindAlias {
 		r.validateAlias(p, "previousId")
 		return
@@ -208,12 +231,11 @@ func (r Record) validate(p *problems) {
 		p.add("type", "unknown kind of record")
 	}
 	validateTime(p, r.Time)
-	validateProperties(p, r.Properties)
 }
 
 // validateAlias checks an alias, whose previous identity is called by the name
 // of the message's field that it came from.
-func (r Record) validateAlias(p *problems, previous string) {
+func (r *Record) validateAlias(p *problems, previous string) {
 	const shared = "is an identity that many people share; an alias would make them one, for good"
 	validateIdentifier(p, previous, r.Person)
 	validateIdentifier(p, "userId", r.Name)
@@ -257,58 +279,52 @@ func validateTime(p *problems, t time.Time) {
 	}
 }
 
-func validateProperties(p *problems, properties []Property) {
-	for i, property := range properties {
-		name, value := property.Name, property.Value
-		switch {
-		case blank(name):
-			p.add("property", "a name is blank")
-		case tooManyChars(name):
-			p.add("property", "the name "+quoted(name)+" has more than 255 characters")
-		case !utf8.ValidString(name):
-			p.add("property", "the name "+quoted(name)+" is not valid UTF-8")
-		case reserved(name):
-			p.add("property", "the name "+quoted(name)+" is reserved")
-		case i > 0 && name <= properties[i-1].Name:
-			p.add("property", quoted(name)+" is not in the order of names")
-		}
-		switch {
-		case len(value) > maxValueBytes:
-			p.add("property", quoted(name)+" has more than 8192 bytes")
-		case property.Literal && value != "true" && value != "false" && !isNumber(value):
-			p.add("property", quoted(name)+" is neither a number nor a boolean")
-		case !utf8.ValidString(value):
-			p.add("property", quoted(name)+" is not valid UTF-8")
-		}
+func validateName(p *problems, name string) {
+	if blank(name) {
+		p.add("property", "a name is blank")
+	} else if tooManyChars(name) {
+		p.add("property", "the name "+quoted(name)+" has more than 255 characters")
 	}
-	validateDistinct(p, properties)
 }
 
 // validateDistinct finds names that Kissmetrics takes for one, of which it
 // would keep one value and lose the other.
 func validateDistinct(p *problems, properties []Property) {
-	const few = 24 // up to which comparing each with each is the cheapest
-	if len(properties) <= few {
-		for i, a := range properties {
-			for _, b := range properties[i+1:] {
-				if a.Value != b.Value && sameName(a.Name, b.Name) {
-					p.add("property", indistinct(a.Name, b.Name))
-				}
-			}
-		}
+	// Names that are one have the same hash. Most messages have no two such
+	// names, and for them this is all.
+	var seen [16]uint64
+	clash := false
+	for i := range properties {
+		h := hash(properties[i].Name)
+		clash = clash || seen[h>>6]&(1<<(h&63)) != 0
+		seen[h>>6] |= 1 << (h & 63)
+	}
+	if !clash {
 		return
 	}
-	seen := make(map[string]Property, len(properties))
+	first := make(map[string]Property, len(properties))
 	for _, b := range properties {
 		folded := []byte(b.Name)
 		for i := range folded {
 			folded[i] = fold(folded[i])
 		}
-		if a, ok := seen[string(folded)]; ok && a.Value != b.Value {
+		a, ok := first[string(folded)]
+		if !ok {
+			first[string(folded)] = b
+		} else if a.Value != b.Value {
 			p.add("property", indistinct(a.Name, b.Name))
 		}
-		seen[string(folded)] = b
 	}
+}
+
+// hash returns a number of 10 bits that is the same for names that Kissmetrics
+// takes for one.
+func hash(name string) uint {
+	n := uint(len(name))
+	if n == 0 {
+		return 0
+	}
+	return (n*131 + uint(fold(name[n/2]))*37 + uint(fold(name[n-1]))*17) & 1023
 }
 
 func indistinct(a, b string) string {
@@ -343,10 +359,11 @@ func fold(c byte) byte {
 
 // reserved reports whether a name is one of the protocol's own parameters.
 func reserved(name string) bool {
-	if len(name) < 2 || name[0] != '_' {
-		return false
-	}
-	switch strings.ToLower(name) {
+	return len(name) >= 2 && name[0] == '_' && isParameter(strings.ToLower(name))
+}
+
+func isParameter(name string) bool {
+	switch name {
 	case "_k", "_p", "_n", "_t", "_d", "_p2":
 		return true
 	}
@@ -366,7 +383,9 @@ func generic(identity string) bool {
 	return false
 }
 
-func blank(s string) bool { return strings.TrimSpace(s) == "" }
+func blank(s string) bool {
+	return s == "" || (s[0] <= ' ' || s[0] >= utf8.RuneSelf) && strings.TrimSpace(s) == ""
+}
 
 func tooManyChars(s string) bool {
 	return len(s) > maxNameChars && utf8.RuneCountInString(s) > maxNameChars

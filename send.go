@@ -184,7 +184,7 @@ func (s *HTTPSender) CloseIdleConnections() {
 
 // deliver sends one record until it is delivered, refused, or given up.
 func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
-	query := string(r.appendQuery(make([]byte, 0, 512), *s.apiKey))
+	query := r.query(*s.apiKey)
 	schedule := retry.NewSchedule(s.initialBackoff, s.maxBackoff)
 	if err := ctx.Err(); err != nil {
 		return &DeliveryError{Kind: FailureCanceled, Err: err, reason: err.Error()}

@@ -101,7 +101,7 @@ type transformer struct {
 func (t *transformer) identify(m Identify) []Record {
 	t.members("", m.Traits, "", 0)
 	set := t.record(KindProperties, person(m.UserID, m.AnonymousID), "", m.Timestamp)
-	set.validate(&t.problems)
+	set.validateHead(&t.problems)
 	if !t.options.AliasOnIdentify || blank(m.UserID) || blank(m.AnonymousID) || m.UserID == m.AnonymousID {
 		return []Record{set}
 	}
@@ -133,13 +133,13 @@ func (t *transformer) view(m view, noun string) []Record {
 		t.prefix(noun, t.options.Prefix)
 	}
 	event := t.record(KindEvent, person(m.UserID, m.AnonymousID), valid(name), m.Timestamp)
-	event.validate(&t.problems)
+	event.validateHead(&t.problems)
 	return []Record{event}
 }
 
 func (t *transformer) track(m Track) []Record {
-	products := t.products(m.Properties[productsName])
 	t.members("", m.Properties, productsName, 0)
+	products := t.products(t.skipped)
 	if t.options.OrderTotalAsRevenue && isOrderCompleted(m.Event) {
 		t.totalAsRevenue()
 	}
@@ -147,10 +147,9 @@ func (t *transformer) track(m Track) []Record {
 	name := valid(m.Event)
 	t.prefix(name, t.options.Prefix)
 	event := t.record(KindEvent, person(m.UserID, m.AnonymousID), name, m.Timestamp)
-	event.validate(&t.problems)
+	event.validateHead(&t.problems)
 	records := append(make([]Record, 0, 1+len(products)), event)
 	for _, product := range products {
-		t.flat = t.flat[:0]
 		if product.class == object {
 			// The members are properties of their own, not parts of "products".
 			t.object("", product.value, 0)
@@ -162,7 +161,7 @@ func (t *transformer) track(m Track) []Record {
 		}
 		set.Time = event.Time.Add(time.Duration(len(records)) * time.Second)
 		if len(t.problems) == 0 { // or the event's would be told again
-			set.validate(&t.problems)
+			set.validateHead(&t.problems)
 		}
 		records = append(records, set)
 	}
@@ -175,14 +174,14 @@ const productsName = "products"
 // nil alone). Any other value it flattens, like that of any other property,
 // but for an empty list, which says nothing.
 func (t *transformer) products(v any) []element {
-	s, class, rest := t.scalar(productsName, v, 1)
+	s, class := t.scalar(productsName, v, 1)
 	switch class {
 	case text, literal:
 		t.put(productsName, s, class, 1)
 	case object:
-		t.object(productsName, rest, 1)
+		t.object(productsName, t.rest, 1)
 	case list:
-		elements, hasObject := t.elements(productsName, rest, 1)
+		elements, hasObject := t.elements(productsName, t.rest, 1)
 		other := func(e element) bool { return e.class != object && e.class != none }
 		if hasObject && !slices.ContainsFunc(elements, other) {
 			return elements
@@ -202,13 +201,13 @@ func (t *transformer) group(m Group) []Record {
 	t.put("id", t.string("id", m.GroupID), text, 1)
 	t.prefix("Group", PrefixSpacedHyphen)
 	set := t.record(KindProperties, person(m.UserID, m.AnonymousID), "", m.Timestamp)
-	set.validate(&t.problems)
+	set.validateHead(&t.problems)
 	return []Record{set}
 }
 
 func (t *transformer) alias(m Alias) []Record {
 	alias := t.record(KindAlias, m.PreviousID, m.UserID, m.Timestamp)
-	alias.validate(&t.problems)
+	alias.validateHead(&t.problems)
 	return []Record{alias}
 }
 
@@ -220,10 +219,11 @@ func person(userID, anonymousID string) string {
 	return userID
 }
 
-// literal returns the property of that very name, not one that was nested.
-func (t *transformer) literal(name string) *flatProperty {
-	for i, p := range t.flat {
-		if p.depth == 1 && p.Name == name {
+// literal returns the property of the given name, which has no dot and so is not
+// that of a nested one.
+func (t *transformer) literal(name string) *Property {
+	for i := range t.flat {
+		if t.flat[i].Name == name {
 			return &t.flat[i]
 		}
 	}
@@ -231,10 +231,13 @@ func (t *transformer) literal(name string) *flatProperty {
 }
 
 // amount returns the amount of money that the property of that very name is.
-func (t *transformer) amount(name string) (property *flatProperty, amount string, ok bool) {
+func (t *transformer) amount(name string) (property *Property, amount string, ok bool) {
 	property = t.literal(name)
-	if property == nil || property.joined { // the text of a list may look like one
+	if property == nil || slices.Contains(t.lists, name) { // the text of a list may look like one
 		return property, "", false
+	}
+	if property.Literal && !strings.HasSuffix(property.Value, "0") && property.Value != "true" && property.Value != "false" {
+		return property, property.Value, true // as plain as can be
 	}
 	amount, ok = parseAmount(property.Value)
 	return property, amount, ok
@@ -248,9 +251,12 @@ func (t *transformer) bill() {
 		return
 	}
 	revenue.Value, revenue.Literal = amount, true
-	if !slices.ContainsFunc(t.flat, func(p flatProperty) bool { return sameName(p.Name, billingAmount) }) {
-		t.put(billingAmount, amount, literal, 1)
+	for i := range t.flat {
+		if name := t.flat[i].Name; len(name) == len(billingAmount) && sameName(name, billingAmount) {
+			return
+		}
 	}
+	t.put(billingAmount, amount, literal, 1)
 }
 
 // totalAsRevenue takes an order's total for its revenue, where it has none.
@@ -275,13 +281,13 @@ func (t *transformer) prefix(event string, style PrefixStyle) {
 	if style == PrefixNone {
 		return
 	}
-	for i, p := range t.flat {
-		switch {
-		case sameName(p.Name, billingAmount):
-		case style == PrefixHyphen && p.Name != "revenue":
-			t.flat[i].Name = t.join(event, "-", p.Name)
+	for i := range t.flat {
+		switch name := &t.flat[i].Name; {
+		case sameName(*name, billingAmount):
+		case style == PrefixHyphen && *name != "revenue":
+			*name = t.join(event, "-", *name)
 		default:
-			t.flat[i].Name = t.join(event, " - ", p.Name)
+			*name = t.join(event, " - ", *name)
 		}
 	}
 }
@@ -301,27 +307,79 @@ func (t *transformer) record(kind Kind, person, name string, when time.Time) Rec
 // ones. Of several with one name the least nested wins; where that leaves
 // several with different values, they are a problem.
 func (t *transformer) settle() []Property {
-	if len(t.flat) == 0 {
-		return nil
+	// Most names differ in their first eight bytes, which are cheap to compare
+	// as one number, and what is sorted is cheap to move.
+	type entry struct {
+		key   uint64
+		index int32
+		depth uint8
 	}
-	slices.SortFunc(t.flat, func(a, b flatProperty) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
+	var room [24]entry
+	order, flat := room[:0], t.flat
+	for i := range flat {
+		order = append(order, entry{sortKey(flat[i].Name), int32(i), t.depth(i)})
+	}
+	compare := func(a, b entry) int {
+		if a.key != b.key {
+			return cmp.Compare(a.key, b.key)
 		}
-		return cmp.Or(a.depth-b.depth, strings.Compare(a.Value, b.Value))
-	})
-	properties := make([]Property, 0, len(t.flat))
-	var kept flatProperty
-	for i, p := range t.flat {
+		x, y := &flat[a.index], &flat[b.index]
+		return cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(a.depth, b.depth), strings.Compare(x.Value, y.Value))
+	}
+	if len(order) > len(room) {
+		slices.SortFunc(order, compare)
+	} else { // few enough to be sorted by insertion
+		for i := 1; i < len(order); i++ {
+			e, j := order[i], i
+			for ; j > 0 && (e.key < order[j-1].key || e.key == order[j-1].key && compare(e, order[j-1]) < 0); j-- {
+				order[j] = order[j-1]
+			}
+			order[j] = e
+		}
+	}
+	for i := range order {
+		from := int(order[i].index)
+		for from < i { // it was moved when that place was filled
+			from = int(order[from].index)
+		}
+		if from != i {
+			flat[i], flat[from] = flat[from], flat[i]
+		}
+	}
+	properties := flat[:0]
+	kept := 0 // the place in order of the property that was kept last
+	for i := range flat {
+		p, last := &flat[i], len(properties)-1
 		switch {
 		case reserved(p.Name):
-		case i > 0 && p.Name == kept.Name:
-			if p.depth == kept.depth && p.Value != kept.Value {
-				t.add("property", indistinct(kept.Name, p.Name))
+		case last >= 0 && order[i].key == order[kept].key && p.Name == properties[last].Name:
+			if order[i].depth == order[kept].depth && p.Value != properties[last].Value {
+				t.add("property", indistinct(p.Name, p.Name))
 			}
 		default:
-			properties, kept = append(properties, p.Property), p
+			if blank(p.Name) || tooManyChars(p.Name) {
+				validateName(&t.problems, p.Name)
+			}
+			if properties = flat[:last+2]; last+1 != i {
+				properties[last+1] = *p
+			}
+			kept = i
 		}
 	}
+	validateDistinct(&t.problems, properties)
+	t.flat, t.depths, t.lists = nil, nil, nil
 	return properties
+}
+
+// sortKey returns the first eight bytes of a name as a number that sorts as
+// they do.
+func sortKey(name string) (key uint64) {
+	if len(name) >= 8 {
+		return uint64(name[7]) | uint64(name[6])<<8 | uint64(name[5])<<16 | uint64(name[4])<<24 |
+			uint64(name[3])<<32 | uint64(name[2])<<40 | uint64(name[1])<<48 | uint64(name[0])<<56
+	}
+	for i := range len(name) {
+		key |= uint64(name[i]) << (56 - 8*i)
+	}
+	return key
 }

@@ -36,9 +36,9 @@ func AppendEscaped(dst []byte, s string) []byte {
 }
 
 // AppendPair appends name=value to dst, both escaped, after an ampersand where
-// dst already holds a pair of the query that begins at offset from.
-func AppendPair(dst []byte, from int, name, value string) []byte {
-	if len(dst) > from {
+// dst already holds a pair.
+func AppendPair(dst []byte, name, value string) []byte {
+	if len(dst) > 0 {
 		dst = append(dst, '&')
 	}
 	dst = AppendEscaped(dst, name)

@@ -1,0 +1,5 @@
+package kissmetrics
+
+// Query is the encoder of the hot path, for the tests that hold it equal to
+// go-querystring's.
+func (r *Record) Query(apiKey string) string { return r.query(apiKey) }
