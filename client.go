@@ -68,6 +68,9 @@ func (c *Client) Send(ctx context.Context, message Message) error {
 	if err != nil {
 		return err
 	}
+	if c.owned != nil {
+		return c.owned.send(ctx, records) // Transform has checked them
+	}
 	return c.sender.Send(ctx, records)
 }
 

@@ -73,7 +73,7 @@ func (f *flattener) value(name string, v any, depth int) {
 	switch v := v.(type) { // the most frequent, which need not be told apart again
 	case string:
 		if f.enter(name, depth) {
-			f.put(name, f.string(name, v), text, depth)
+			f.put(name, sent(v), text, depth)
 		}
 		return
 	case int:
@@ -102,6 +102,10 @@ func (f *flattener) value(name string, v any, depth int) {
 
 // put adds a property; the class is text, literal, or list for the text of one.
 func (f *flattener) put(name, value string, class class, depth int) {
+	if len(value) > maxValueBytes {
+		f.refuse(name, "has more than 8192 bytes")
+		return
+	}
 	f.flat = append(f.flat, Property{name, value, class == literal})
 	if depth > 1 {
 		for len(f.depths) < len(f.flat) {
@@ -152,11 +156,10 @@ func (f *flattener) stop(name string, depth int) {
 	f.stopped = true
 }
 
-// string returns s as it is sent.
-func (f *flattener) string(name, s string) string {
+// sent returns s as it is sent. What is too long anyway is left as it is.
+func sent(s string) string {
 	if len(s) > maxValueBytes {
-		f.refuse(name, "has more than 8192 bytes")
-		return ""
+		return s
 	}
 	return valid(s)
 }
@@ -213,7 +216,7 @@ func (f *flattener) scalar(name string, v any, depth int) (string, class) {
 	case nil:
 		return "", none
 	case string:
-		return f.string(name, v), text
+		return sent(v), text
 	case bool:
 		return strconv.FormatBool(v), literal
 	case int:
@@ -260,7 +263,7 @@ func (f *flattener) reflected(name string, rv reflect.Value, depth int) (string,
 	b := f.scratch[:0]
 	switch rv.Kind() {
 	case reflect.String:
-		return f.string(name, rv.String()), text
+		return sent(rv.String()), text
 	case reflect.Bool:
 		return strconv.FormatBool(rv.Bool()), literal
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -273,11 +276,7 @@ func (f *flattener) reflected(name string, rv reflect.Value, depth int) (string,
 		return f.scalar(name, rv.Elem().Interface(), depth+1)
 	case reflect.Slice:
 		if rv.Type().Elem().Kind() == reflect.Uint8 {
-			if rv.Len() > maxValueBytes {
-				f.refuse(name, "has more than 8192 bytes")
-				return "", none
-			}
-			return f.string(name, string(rv.Bytes())), text
+			return sent(string(rv.Bytes())), text
 		}
 		return f.found(list, rv)
 	case reflect.Array:
@@ -349,7 +348,7 @@ func (f *flattener) method(name string, rv reflect.Value, depth int) (s string, 
 	case failed != "":
 		f.refuse(name, "has a method that "+failed)
 	case !isJSON:
-		return f.string(name, s), text, true
+		return sent(s), text, true
 	case decodeJSON([]byte(s), &decoded) != nil:
 		f.refuse(name, "has a MarshalJSON method that returns invalid JSON")
 	default:

@@ -3,6 +3,7 @@ package kissmetrics_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
 // wireRequest is a request as the conformance files write one.
@@ -105,6 +107,134 @@ func TestConformanceAsPipeline(t *testing.T) {
 				got = append(got, request)
 			}
 			assert.Equal(t, c.Want, got)
+		})
+	}
+}
+
+// TestConformanceAsClient runs the conformance files as a Go caller would: by
+// the method of the client that goes with the message, to a server.
+func TestConformanceAsClient(t *testing.T) {
+	for _, c := range allConformance(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			message, err := kissmetrics.ParseMessage(c.Message)
+			if err != nil {
+				requireField(t, c.WantError, err) // there is no such Go value
+				return
+			}
+			server := kissmetricstest.NewServer(t)
+			options := []kissmetrics.Option{kissmetrics.WithBaseURL(server.URL)}
+			if c.Config.PrefixProperties {
+				options = append(options, kissmetrics.WithPrefixProperties())
+			}
+			before := time.Now().Unix()
+			err = call(t, newClient(t, options...), message)
+			if c.WantError != "" {
+				requireField(t, c.WantError, err)
+				assert.Empty(t, server.Requests())
+				return
+			}
+			require.NoError(t, err)
+			var got []wireRequest
+			for _, r := range server.Requests() {
+				request := wireRequest{r.Path, make(map[string]string)}
+				for name := range r.Params {
+					request.Params[name] = r.Params.Get(name)
+				}
+				if when, _ := strconv.ParseInt(request.Params["_t"], 10, 64); when >= before && when <= time.Now().Unix() {
+					request.Params["_t"] = strconv.FormatInt(testNow.Unix(), 10)
+				}
+				got = append(got, request)
+			}
+			assert.Equal(t, c.Want, got)
+			for _, ignored := range server.Ignored() {
+				t.Errorf("Kissmetrics would drop %q: %s", ignored.Property, ignored.Reason)
+			}
+		})
+	}
+}
+
+// call sends a message by the client's method for it.
+func call(t *testing.T, client *kissmetrics.Client, message kissmetrics.Message) error {
+	switch m := message.(type) {
+	case kissmetrics.Identify:
+		return client.Identify(t.Context(), m)
+	case kissmetrics.Page:
+		return client.Page(t.Context(), m)
+	case kissmetrics.Screen:
+		return client.Screen(t.Context(), m)
+	case kissmetrics.Track:
+		return client.Track(t.Context(), m)
+	case kissmetrics.Group:
+		return client.Group(t.Context(), m)
+	case kissmetrics.Alias:
+		return client.Alias(t.Context(), m)
+	}
+	t.Fatalf("no method for %T", message)
+	return nil
+}
+
+const testKey = "test-api-key"
+
+// newClient returns a client with the test's API key that is closed with it.
+func newClient(t testing.TB, options ...kissmetrics.Option) *kissmetrics.Client {
+	t.Helper()
+	client, err := kissmetrics.New(append([]kissmetrics.Option{kissmetrics.WithAPIKey(testKey)}, options...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, client.Close(context.Background())) })
+	return client
+}
+
+// TestDestinationDocument sends the samples of the document that describes
+// RudderStack's destination, and what it promises beside them.
+func TestDestinationDocument(t *testing.T) {
+	identify := kissmetrics.Identify{UserID: "my-userID", Traits: kissmetrics.Properties{
+		"name": "Tintin", "city": "Brussels", "country": "Belgium", "email": "tintin@herge.com",
+	}}
+	page := kissmetrics.Page{UserID: "my-userID", Name: "home", Properties: kissmetrics.Properties{
+		"path": "path", "url": "url", "title": "title", "search": "search", "referrer": "referrer",
+	}}
+	track := kissmetrics.Track{UserID: "my-userID", Event: "Track me", Properties: kissmetrics.Properties{
+		"category": "category", "label": "label", "value": "value",
+	}}
+	tests := map[string]struct {
+		message kissmetrics.Message
+		want    []string // path and query, less the time
+	}{
+		"identify": {identify, []string{"/s?_p=my-userID&city=Brussels&country=Belgium&email=tintin%40herge.com&name=Tintin"}},
+		"page":     {page, []string{"/e?_n=Viewed+home+page&_p=my-userID&path=path&referrer=referrer&search=search&title=title&url=url"}},
+		"track":    {track, []string{"/e?_n=Track+me&_p=my-userID&category=category&label=label&value=value"}},
+		"alias":    {kissmetrics.Alias{UserID: "my-new-userID", PreviousID: "my-userID"}, []string{"/a?_n=my-new-userID&_p=my-userID"}},
+		"nested objects are flattened": {
+			kissmetrics.Identify{UserID: "u", Traits: kissmetrics.Properties{"a": map[string]any{"b": "c"}}},
+			[]string{"/s?_p=u&a.b=c"},
+		},
+		"revenue is a billing amount too": {
+			kissmetrics.Track{UserID: "u", Event: "Billed", Properties: kissmetrics.Properties{"revenue": 25}},
+			[]string{"/e?Billing+Amount=25&_n=Billed&_p=u&revenue=25"},
+		},
+		"each product is sent": {
+			kissmetrics.Track{UserID: "u", Event: "Ordered", Properties: kissmetrics.Properties{
+				"products": []map[string]any{{"id": 1, "sku": "a"}, {"id": 2, "sku": "b"}},
+			}},
+			[]string{"/e?_n=Ordered&_p=u", "/s?_p=u&id=1&sku=a", "/s?_p=u&id=2&sku=b"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			records, err := kissmetrics.Transform(test.message, kissmetrics.TransformOptions{Now: testNow})
+			require.NoError(t, err)
+			var got []string
+			for i, r := range records {
+				values := r.Values()
+				if r.Kind != kissmetrics.KindAlias {
+					assert.Equal(t, strconv.FormatInt(testNow.Unix()+int64(i), 10), values.Get("_t"))
+					assert.Equal(t, "1", values.Get("_d"))
+				}
+				values.Del("_t")
+				values.Del("_d")
+				got = append(got, r.Kind.Path()+"?"+values.Encode())
+			}
+			assert.Equal(t, test.want, got)
 		})
 	}
 }

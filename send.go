@@ -24,10 +24,9 @@ const (
 	maxQueryBytes = 2048
 	// maxRetryAfter bounds how long a server can tell a record to wait.
 	maxRetryAfter = 5 * time.Minute
-	// What is read of an answer's body, and for how long, so that its connection
-	// can be used again. The body itself says nothing: it is a picture.
+	// maxDrainBytes is how much is read of an answer's body, so that its
+	// connection can be used again. The body says nothing: it is a picture.
 	maxDrainBytes = 64 << 10
-	maxDrainTime  = time.Second
 )
 
 // A Sender takes records, to deliver or to store them.
@@ -142,12 +141,17 @@ func newTransport() *http.Transport {
 // then nothing was sent, or a [*DeliveryError] that says which were delivered.
 func (s *HTTPSender) Send(ctx context.Context, records []Record) error {
 	var p problems
-	for _, r := range records {
-		r.validate(&p)
+	for i := range records {
+		records[i].validate(&p)
 	}
 	if err := p.err(); err != nil {
 		return err
 	}
+	return s.send(ctx, records)
+}
+
+// send delivers records that are known to be valid.
+func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 	var failed *DeliveryError
 	for i, r := range records {
 		failure := s.deliver(ctx, r)
@@ -185,7 +189,7 @@ func (s *HTTPSender) CloseIdleConnections() {
 // deliver sends one record until it is delivered, refused, or given up.
 func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 	query := r.query(*s.apiKey)
-	schedule := retry.NewSchedule(s.initialBackoff, s.maxBackoff)
+	var schedule *retry.Schedule // made when there is something to wait for
 	if err := ctx.Err(); err != nil {
 		return &DeliveryError{Kind: FailureCanceled, Err: err, reason: err.Error()}
 	}
@@ -208,6 +212,9 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 		case attempt >= s.maxAttempts:
 			failure.Kind = FailureUnavailable
 		default:
+			if schedule == nil {
+				schedule = retry.NewSchedule(s.initialBackoff, s.maxBackoff)
+			}
 			wait = schedule.Next(retryAfter, maxRetryAfter)
 		}
 		s.logger.DebugContext(ctx, "kissmetrics: an attempt failed",
@@ -228,22 +235,35 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 // attempt makes one request. It returns the status of the answer and what it
 // asks to wait, or why there was none.
 func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status int, retryAfter time.Duration, err error) {
+	defer func() {
+		if recover() != nil { // the Doer's panic, or that of the body it returned
+			status, retryAfter, err = 0, 0, errDoerPanicked
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	response, err := do(s.doer, s.request(ctx, path, query))
+	response, err := s.doer.Do(s.request(ctx, path, query))
 	if response != nil && response.Body != nil {
 		defer func() { _ = response.Body.Close() }()
 	}
-	if err != nil {
-		return 0, 0, err
+	if withURL, ok := err.(*url.Error); ok {
+		err = withURL.Err // and not the URL, which holds the query
 	}
-	// The status is all there is to know, so a body that fails is no failure.
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case response == nil:
+		return 0, 0, errNoResponse
+	}
+	// The status is all there is to know, so a body that fails, or takes longer
+	// than the attempt may, is no failure.
 	if response.Body != nil && response.Body != http.NoBody {
-		timer := time.AfterFunc(maxDrainTime, cancel)
-		defer timer.Stop()
 		_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
 	}
-	return response.StatusCode, retry.After(response.Header, time.Now()), nil
+	if response.Header.Get("Retry-After") != "" {
+		retryAfter = retry.After(response.Header, time.Now())
+	}
+	return response.StatusCode, retryAfter, nil
 }
 
 // request returns the request for a query. It is put together by hand, because
@@ -282,24 +302,6 @@ var (
 	errNoResponse   = errors.New("the Doer returned neither a response nor an error")
 )
 
-// do makes the request. An error comes without the URL that net/http puts
-// around it, which holds the query.
-func do(doer Doer, request *http.Request) (response *http.Response, err error) {
-	defer func() {
-		if recover() != nil {
-			response, err = nil, errDoerPanicked
-		}
-	}()
-	response, err = doer.Do(request)
-	if withURL, ok := err.(*url.Error); ok {
-		err = withURL.Err
-	}
-	if response == nil && err == nil {
-		err = errNoResponse
-	}
-	return response, err
-}
-
 // cause is the error of a Doer, found by errors.Is and errors.As as ever, but
 // with a text that quotes nothing of the request or the answer.
 type cause struct {
@@ -326,10 +328,11 @@ func classify(status int, err error) (verdict, string) {
 	if err != nil {
 		return tryAgain, networkReason(err)
 	}
+	if status >= 200 && status <= 299 {
+		return delivered, ""
+	}
 	reason := strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 	switch {
-	case status >= 200 && status <= 299:
-		return delivered, reason
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly,
 		status == http.StatusTooManyRequests, status >= 500 && status <= 599:
 		return tryAgain, reason

@@ -198,7 +198,7 @@ func (t *transformer) group(m Group) []Record {
 		t.add("groupId", "is missing")
 	}
 	t.members("", m.Traits, "id", 0)
-	t.put("id", t.string("id", m.GroupID), text, 1)
+	t.put("id", sent(m.GroupID), text, 1)
 	t.prefix("Group", PrefixSpacedHyphen)
 	set := t.record(KindProperties, person(m.UserID, m.AnonymousID), "", m.Timestamp)
 	set.validateHead(&t.problems)
@@ -368,6 +368,9 @@ func (t *transformer) settle() []Property {
 	}
 	validateDistinct(&t.problems, properties)
 	t.flat, t.depths, t.lists = nil, nil, nil
+	if len(properties) == 0 {
+		return nil // whatever was dropped
+	}
 	return properties
 }
 

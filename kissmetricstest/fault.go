@@ -29,7 +29,8 @@ type Cut int
 const (
 	// CutNothing cuts nothing.
 	CutNothing Cut = iota
-	// CutReset resets the connection before an answer.
+	// CutReset resets the connection before an answer. On a connection that it
+	// has used before, net/http then repeats a GET by itself.
 	CutReset
 	// CutHalf closes the connection in the middle of the answer's headers.
 	CutHalf

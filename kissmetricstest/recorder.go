@@ -22,20 +22,17 @@ func (r *Recorder) Send(ctx context.Context, records []kissmetrics.Record) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	kept := make([]kissmetrics.Record, len(records))
-	for i, record := range records {
+	for _, record := range records {
 		if err := record.Validate(); err != nil {
 			return err
 		}
-		record.Properties = slices.Clone(record.Properties)
-		kept[i] = record
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {
 		return r.err
 	}
-	r.records = append(r.records, kept...)
+	r.records = append(r.records, cloneRecords(records)...)
 	return nil
 }
 
@@ -50,5 +47,14 @@ func (r *Recorder) FailWith(err error) {
 func (r *Recorder) Records() []kissmetrics.Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.records)
+	return cloneRecords(r.records)
+}
+
+// cloneRecords returns records that share nothing with the given ones.
+func cloneRecords(records []kissmetrics.Record) []kissmetrics.Record {
+	clones := slices.Clone(records)
+	for i := range clones {
+		clones[i].Properties = slices.Clone(clones[i].Properties)
+	}
+	return clones
 }

@@ -72,6 +72,12 @@ type Request struct {
 	Header http.Header
 }
 
+// clone returns a request that shares nothing with r.
+func (r Request) clone() Request {
+	params := http.Header(r.Params).Clone() // maps of the same kind
+	return Request{r.Method, r.Path, url.Values(params), r.Header.Clone()}
+}
+
 // NewServer starts a server that is closed when the test ends.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
@@ -114,7 +120,11 @@ func (s *Server) Close() {
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
+	requests := make([]Request, len(s.requests))
+	for i, request := range s.requests {
+		requests[i] = request.clone()
+	}
+	return requests
 }
 
 // Connections returns how many TCP connections were opened so far.
@@ -200,7 +210,11 @@ type Ignored struct {
 func (s *Server) Ignored() []Ignored {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.ignored)
+	ignored := make([]Ignored, len(s.ignored))
+	for i, dropped := range s.ignored {
+		ignored[i] = Ignored{dropped.Reason, dropped.Request.clone(), dropped.Property}
+	}
+	return ignored
 }
 
 // gif is a transparent picture of one pixel.
@@ -213,13 +227,14 @@ const maxBodyBytes = 4 << 20
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 	unreadable := r.ParseForm()
-	request := Request{r.Method, r.URL.Path, maps.Clone(r.Form), r.Header.Clone()}
+	request := Request{r.Method, r.URL.Path, r.Form, r.Header}.clone()
 	fault := s.arrive(r, request)
-	if !s.wait(r, fault.Delay) {
-		return
-	}
 	if fault.recorded() {
-		s.record(request, unreadable)
+		s.record(request, unreadable) // before the delay, which a client may not sit out
+	}
+	if !s.wait(r, fault.Delay) {
+		cut(w, CutReset) // rather than the 200 that net/http makes of no answer
+		return
 	}
 	switch {
 	case fault.Cut != CutNothing:

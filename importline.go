@@ -1,0 +1,96 @@
+package kissmetrics
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MarshalJSON returns the record as a line of Kissmetrics' bulk import, without
+// the line's end: an object of _p, _t, _n for an event or _p2 for the other
+// identity of an alias, and the properties. It is also the form to store a
+// record in, since it holds no API key. A record that is not valid has none:
+// the error is that of [Record.Validate].
+func (r Record) MarshalJSON() ([]byte, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	line := []byte{'{'}
+	member := func(name, value string) {
+		if len(line) > 1 {
+			line = append(line, ',')
+		}
+		line = appendText(line, name)
+		line = append(line, ':')
+		line = append(line, value...)
+	}
+	member("_p", string(appendText(nil, r.Person)))
+	if !r.Time.IsZero() {
+		member("_t", strconv.FormatInt(r.Time.Unix(), 10))
+	}
+	switch r.Kind {
+	case KindEvent:
+		member("_n", string(appendText(nil, r.Name)))
+	case KindAlias:
+		member("_p2", string(appendText(nil, r.Name)))
+	}
+	for _, p := range r.Properties {
+		if p.Literal {
+			member(p.Name, p.Value)
+		} else {
+			member(p.Name, string(appendText(nil, p.Value)))
+		}
+	}
+	return append(line, '}'), nil
+}
+
+// appendText appends a text as JSON.
+func appendText(dst []byte, s string) []byte {
+	quoted, _ := json.Marshal(s) // a string cannot fail
+	return append(dst, quoted...)
+}
+
+// UnmarshalJSON reads a line as MarshalJSON writes it, or as Kissmetrics' own
+// export does. Values may be nested; they are flattened as [Properties] says.
+// The parameters _k and _d, and what is null, are ignored. The error is one or
+// several joined [*ValidationError], and then the record is left as it was.
+func (r *Record) UnmarshalJSON(line []byte) error {
+	var members map[string]any
+	if err := decodeJSON(line, &members); err != nil {
+		return jsonProblem(err)
+	}
+	if members == nil {
+		return &ValidationError{Field: "message", Reason: "is not a JSON object"}
+	}
+	var t transformer
+	read := Record{Kind: KindProperties, Person: wireText(&t.problems, "identity", members["_p"])}
+	if v := members["_n"]; v != nil {
+		read.Kind, read.Name = KindEvent, wireText(&t.problems, "event", v)
+	}
+	if v := members["_p2"]; v != nil {
+		if read.Kind == KindEvent {
+			t.add("type", "has both _n and _p2")
+		}
+		read.Kind, read.Name = KindAlias, wireText(&t.problems, "userId", v)
+	}
+	if v := members["_t"]; v != nil {
+		whole, _, _ := strings.Cut(wireText(&t.problems, "timestamp", v), ".")
+		seconds, err := strconv.ParseInt(whole, 10, 64)
+		if err != nil {
+			t.add("timestamp", "is not a number of seconds")
+		}
+		read.Time = time.Unix(seconds, 0).UTC()
+	}
+	t.members("", members, "", 0)
+	read.Properties = t.settle()
+	read.validateHead(&t.problems)
+	if read.Kind == KindAlias && len(read.Properties) > 0 {
+		t.add("property", "an alias has no properties")
+	}
+	if err := t.err(); err != nil {
+		return err
+	}
+	*r = read
+	return nil
+}

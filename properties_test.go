@@ -1,0 +1,362 @@
+package kissmetrics_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+type (
+	namedString string
+	namedInt    int
+	textValue   struct{ a, b int }
+	onlyText    struct{ text string }
+	badText     struct{}
+	panicText   struct{}
+	panicZero   struct{ X int }
+	asJSON      struct{ json string }
+	selfPointer *selfPointer
+	node        struct {
+		Name string
+		Next *node
+	}
+	address struct {
+		City string `json:"city"`
+		Zip  string `json:"zip,omitempty"`
+	}
+	customer struct {
+		address
+		*embeddedPointer
+		Name    string            `json:"name"`
+		Age     int               `json:"age,omitempty"`
+		Since   time.Time         `json:"since,omitzero"`
+		Secret  string            `json:"-"`
+		Dash    string            `json:"-,"`
+		Ptr     *int              `json:"ptr"`
+		Tags    []string          `json:"tags,omitempty"`
+		Meta    map[string]string `json:"meta"`
+		City    string            `json:"city"` // hides address.City
+		private string
+	}
+	embeddedPointer struct{ Plan string }
+	ambiguousA      struct{ X int }
+	ambiguousB      struct{ X int }
+	ambiguous       struct {
+		ambiguousA
+		ambiguousB
+		Y int
+	}
+	hidden        struct{ a, b int }
+	recursiveType struct{ *recursiveType }
+)
+
+func (v textValue) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%d/%d", v.a, v.b), nil }
+func (v textValue) String() string               { return "MarshalText comes first" }
+func (v *onlyText) String() string               { return v.text }
+func (badText) MarshalText() ([]byte, error)     { return nil, errors.New("s3cret") }
+func (panicText) MarshalText() ([]byte, error)   { panic("s3cret") }
+func (panicZero) IsZero() bool                   { panic("s3cret") }
+func (v asJSON) MarshalJSON() ([]byte, error)    { return []byte(v.json), nil }
+
+// transformed returns the properties that a track of one property "v" becomes.
+func transformed(v any) (map[string]string, error) {
+	records, err := kissmetrics.Transform(kissmetrics.Track{
+		UserID: "u", Event: "e", Properties: kissmetrics.Properties{"v": v},
+	}, kissmetrics.TransformOptions{Now: testNow})
+	if err != nil {
+		return nil, err
+	}
+	got := make(map[string]string)
+	for _, p := range records[0].Properties {
+		got[p.Name] = p.Value
+	}
+	return got, nil
+}
+
+func TestGoValues(t *testing.T) {
+	seven := 7
+	pointer := &seven
+	text := func(s string) map[string]string { return map[string]string{"v": s} }
+	nothing := map[string]string{}
+	tests := []struct {
+		name string
+		v    any
+		want map[string]string
+	}{
+		{"string", "a b", text("a b")},
+		{"empty string", "", text("")},
+		{"named string", namedString("x"), text("x")},
+		{"invalid UTF-8", "a\xff\xfeb", text("a\uFFFDb")},
+		{"invalid UTF-8 in a name", map[string]any{"\xff": 1}, map[string]string{"v.\uFFFD": "1"}},
+		{"true", true, text("true")},
+		{"false", false, text("false")},
+		{"int", -5, text("-5")},
+		{"named int", namedInt(5), text("5")},
+		{"int8", int8(math.MinInt8), text("-128")},
+		{"int16", int16(math.MaxInt16), text("32767")},
+		{"int32", int32(math.MinInt32), text("-2147483648")},
+		{"int64", int64(math.MinInt64), text("-9223372036854775808")},
+		{"uint", uint(5), text("5")},
+		{"uint8", uint8(255), text("255")},
+		{"uint16", uint16(65535), text("65535")},
+		{"uint32", uint32(math.MaxUint32), text("4294967295")},
+		{"uint64", uint64(math.MaxUint64), text("18446744073709551615")},
+		{"uintptr", uintptr(5), text("5")},
+		{"float64", 25.5, text("25.5")},
+		{"float64 whole", 1e15, text("1000000000000000")},
+		{"float64 tiny", 1e-7, text("0.0000001")},
+		{"float64 huge", 1e21, text("1000000000000000000000")},
+		{"float64 negative cents", -0.05, text("-0.05")},
+		{"float64 minus zero", math.Copysign(0, -1), text("0")},
+		{"float32", float32(0.1), text("0.1")},
+		{"json.Number keeps its digits", json.Number("9007199254740993.10"), text("9007199254740993.10")},
+		{"json.Number loses its exponent", json.Number("-1.50E+3"), text("-1500")},
+		{"json.Number of a small exponent", json.Number("1.5e-3"), text("0.0015")},
+		{"json.Number of nothing", json.Number("-0e5"), text("0")},
+		{"time.Time", time.Date(2020, 1, 24, 6, 29, 2, 999, time.FixedZone("", 3600)), text("1579843742")},
+		{"time.Duration", 1500 * time.Millisecond, text("1.5")},
+		{"time.Duration whole", -2 * time.Minute, text("-120")},
+		{"time.Duration tiny", -time.Nanosecond, text("-0.000000001")},
+		{"TextMarshaler, before Stringer", textValue{1, 2}, text("1/2")},
+		{"TextMarshaler behind a pointer", &textValue{1, 2}, text("1/2")},
+		{"Stringer", net.IPv4(1, 2, 3, 4), text("1.2.3.4")},
+		{"Stringer by pointer", &onlyText{"x"}, text("x")},
+		{"big.Int", big.NewInt(1).Lsh(big.NewInt(1), 70), text("1180591620717411303424")},
+		{"error", errors.New("went wrong"), text("went wrong")},
+		{"json.Marshaler", asJSON{`{"a":{"b":[1,2]},"c":null}`}, map[string]string{"v.a.b": "1,2"}},
+		{"json.RawMessage", json.RawMessage(`[{"x":1e2},2]`), map[string]string{"v.0.x": "100", "v.1": "2"}},
+		{"nil", nil, nothing},
+		{"nil pointer", (*int)(nil), nothing},
+		{"nil pointer with methods", (*textValue)(nil), nothing},
+		{"nil Stringer", (*onlyText)(nil), nothing},
+		{"nil map", map[string]int(nil), nothing},
+		{"nil Properties", kissmetrics.Properties(nil), nothing},
+		{"nil slice", []string(nil), nothing},
+		{"nil bytes", []byte(nil), nothing},
+		{"nil error in a list", []error{nil}, text("")},
+		{"pointer", pointer, text("7")},
+		{"pointer to pointer", &pointer, text("7")},
+		{"bytes", []byte("héllo"), text("héllo")},
+		{"map of strings", map[string]string{"a": "1", "b": "2"}, map[string]string{"v.a": "1", "v.b": "2"}},
+		{"map of named keys", map[namedString]any{"a": map[string]int{"b": 3}}, map[string]string{"v.a.b": "3"}},
+		{"map of any keys that are strings", map[any]any{"a": 1}, map[string]string{"v.a": "1"}},
+		{"Properties", kissmetrics.Properties{"a": kissmetrics.Properties{"b": 1}}, map[string]string{"v.a.b": "1"}},
+		{"empty map", map[string]any{}, nothing},
+		{"empty struct", struct{}{}, nothing},
+		{"struct by its json tags", customer{
+			address: address{City: "hidden", Zip: "1000"}, embeddedPointer: &embeddedPointer{"pro"}, Name: "Tintin",
+			Secret: "s", Dash: "d", Ptr: pointer, Meta: map[string]string{"k": "v"}, City: "Brussels", private: "p",
+		}, map[string]string{
+			"v.name": "Tintin", "v.zip": "1000", "v.Plan": "pro", "v.-": "d", "v.ptr": "7", "v.meta.k": "v", "v.city": "Brussels",
+		}},
+		{"struct with what may be omitted", customer{Age: 3, Since: time.Unix(1579847342, 0), Tags: []string{"a", "b"}},
+			map[string]string{"v.name": "", "v.-": "", "v.city": "", "v.age": "3", "v.since": "1579847342", "v.tags": "a,b"}},
+		{"struct with fields that hide each other", ambiguous{Y: 1}, map[string]string{"v.Y": "1"}},
+		{"list of scalars", []any{1, nil, "x", true, 2.5}, text("1,,x,true,2.5")},
+		{"list of lists", [][]int{{1, 2}, {3}, {}}, text("1,2,3,")},
+		{"array", [2]string{"a", "b"}, text("a,b")},
+		{"empty list", []int{}, text("")},
+		{"list of structs", []address{{City: "a"}, {City: "b", Zip: "1"}},
+			map[string]string{"v.0.city": "a", "v.1.city": "b", "v.1.zip": "1"}},
+		{"list of pointers to structs", []*address{nil, {City: "b"}}, map[string]string{"v.1.city": "b"}},
+		{"list with an object deep within", []any{[]any{1, 2}, []any{map[string]any{"x": 1}}, nil, map[string]any{}},
+			map[string]string{"v.0": "1,2", "v.1.0.x": "1"}},
+		{"list of times", []time.Time{time.Unix(1, 0), time.Unix(2, 0)}, text("1,2")},
+		{"64 levels", nest(62, "x"), map[string]string{"v" + strings.Repeat(".n", 63): "x"}},
+		{"8192 bytes", strings.Repeat("x", 8192), text(strings.Repeat("x", 8192))},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := transformed(test.v)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
+// nest returns v within n+1 maps.
+func nest(n int, v any) any {
+	for range n + 1 {
+		v = map[string]any{"n": v}
+	}
+	return v
+}
+
+func TestValuesThatAreRefused(t *testing.T) {
+	cyclicMap := map[string]any{}
+	cyclicMap["self"] = cyclicMap
+	cyclicList := make([]any, 1)
+	cyclicList[0] = cyclicList
+	var cyclicPointer selfPointer
+	cyclicPointer = &cyclicPointer
+	cyclicNode := &node{Name: "s3cret"}
+	cyclicNode.Next = cyclicNode
+	var cyclicAny any
+	cyclicAny = &cyclicAny
+	recursive := &recursiveType{}
+	recursive.recursiveType = recursive
+	// Thirty levels of two references each: a billion leaves.
+	laughs := any("s3cret")
+	for range 30 {
+		laughs = map[string]any{"a": laughs, "b": laughs}
+	}
+	tests := []struct {
+		name   string
+		v      any
+		reason string
+	}{
+		{"chan", make(chan int), "is a chan"},
+		{"nil chan", (chan int)(nil), "is a chan"},
+		{"func", func() {}, "is a func"},
+		{"complex", 1i, "is a complex128"},
+		{"NaN", math.NaN(), "is NaN"},
+		{"NaN float32", float32(math.NaN()), "is NaN"},
+		{"Inf", math.Inf(-1), "is infinite"},
+		{"json.Number that is none", json.Number("s3cret"), "is not a number"},
+		{"json.Number that is empty", json.Number(""), "is not a number"},
+		{"json.Number of Infinity", json.Number("Infinity"), "is not a number"},
+		{"json.Number that would fill the memory", json.Number("1e999999999"), "is not a number of at most 8192 digits"},
+		{"json.Number of 8193 digits", json.Number("1e8192"), "more than 8192 bytes"},
+		{"map with int keys", map[int]string{1: "s3cret"}, "keys are not strings"},
+		{"map with any keys", map[any]any{1: "s3cret"}, "keys are not strings"},
+		{"map with a nil key", map[any]any{nil: "s3cret"}, "keys are not strings"},
+		{"MarshalText that fails", badText{}, "has a method that fails"},
+		{"MarshalText that panics", panicText{}, "has a method that panics"},
+		{"MarshalText that panics, in a list", []any{panicText{}}, "has a method that panics"},
+		{"IsZero that panics", struct {
+			P panicZero `json:",omitzero"`
+		}{}, "has a method that panics"},
+		{"MarshalJSON of nonsense", asJSON{"{s3cret"}, "invalid JSON"},
+		{"struct with hidden fields only", hidden{1, 2}, "nothing that can be read"},
+		{"cyclic map", cyclicMap, "64 levels"},
+		{"cyclic list", cyclicList, "64 levels"},
+		{"cyclic pointer", cyclicPointer, "64 levels"},
+		{"cyclic struct", cyclicNode, "64 levels"},
+		{"cyclic any", cyclicAny, "64 levels"},
+		{"cyclic embedding", recursive, "64 levels"},
+		{"65 levels", nest(63, "s3cret"), "64 levels"},
+		{"100,000 levels", nest(100_000, "s3cret"), "64 levels"},
+		{"a billion leaves", laughs, "more than 65536 values"},
+		{"a list of ten million", make([]int, 10_000_000), "more than 65536 values"},
+		{"10 MB string", strings.Repeat("s3cret", 10<<20/6), "more than 8192 bytes"},
+		{"10 MB bytes", make([]byte, 10<<20), "more than 8192 bytes"},
+		{"8193 bytes", strings.Repeat("x", 8193), "more than 8192 bytes"},
+		{"joined to 8193 bytes", []string{strings.Repeat("x", 8191), "y"}, "more than 8192 bytes"},
+		{"invalid UTF-8 that grows beyond 8192 bytes", strings.Repeat("\xffa", 4096), "more than 8192 bytes"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := transformed(test.v)
+			requireField(t, "property", err)
+			assert.ErrorContains(t, err, test.reason)
+			assert.NotContains(t, err.Error(), "s3cret")
+			assert.Empty(t, got)
+		})
+	}
+}
+
+func TestNamesThatAreRefused(t *testing.T) {
+	long := strings.Repeat("é", 255)
+	tests := map[string]struct {
+		properties kissmetrics.Properties
+		reason     string // empty: it is sent
+	}{
+		"blank":                                {kissmetrics.Properties{" ": 1}, "blank"},
+		"empty":                                {kissmetrics.Properties{"": 1}, "blank"},
+		"255 characters":                       {kissmetrics.Properties{long: 1}, ""},
+		"256 characters":                       {kissmetrics.Properties{long + "x": 1}, "more than 255 characters"},
+		"256 characters once flattened":        {kissmetrics.Properties{long: map[string]any{"x": 1}}, "more than 255 characters"},
+		"the same but for case":                {kissmetrics.Properties{"Plan": "a", "plan": "b"}, "one name to Kissmetrics"},
+		"the same but for a comma":             {kissmetrics.Properties{"a,b": 1, "a b": 2}, "one name to Kissmetrics"},
+		"the same, of the same value":          {kissmetrics.Properties{"Plan": "a", "plan": "a"}, ""},
+		"two ways to one nested name":          {kissmetrics.Properties{"a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 2}}, "one name to Kissmetrics"},
+		"two ways to one name, same value":     {kissmetrics.Properties{"a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 1}}, ""},
+		"a literal name beats two nested":      {kissmetrics.Properties{"a.b.c": 0, "a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 2}}, ""},
+		"many names, two of them the same":     {manyNames("NAME 7", "name:7"), "one name to Kissmetrics"},
+		"many names, all of them told apart":   {manyNames(), ""},
+		"names that the protocol uses":         {kissmetrics.Properties{"_k": 1, "_P": 2, "_n": 3, "_t": 4, "_d": 5, "_p2": 6}, ""},
+		"names that begin like the protocol's": {kissmetrics.Properties{"_key": 1, "_": 2}, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			for range 20 { // whatever the order of the map's iteration
+				records, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Traits: test.properties},
+					kissmetrics.TransformOptions{Now: testNow})
+				if test.reason != "" {
+					requireField(t, "property", err)
+					require.ErrorContains(t, err, test.reason)
+					continue
+				}
+				require.NoError(t, err)
+				require.NoError(t, records[0].Validate())
+			}
+		})
+	}
+}
+
+func manyNames(more ...string) kissmetrics.Properties {
+	p := make(kissmetrics.Properties)
+	for i := range 100 {
+		p[fmt.Sprintf("property number %d", i)] = i
+	}
+	for i, name := range more {
+		p[name] = i
+	}
+	return p
+}
+
+func TestAPropertyNeverOverridesAParameter(t *testing.T) {
+	records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+		"_K": "evil", "_p2": "evil", "_ip": "1.2.3.4",
+	}}, kissmetrics.TransformOptions{Now: testNow})
+	require.NoError(t, err)
+	assert.Equal(t, []kissmetrics.Property{{Name: "_ip", Value: "1.2.3.4"}}, records[0].Properties)
+}
+
+func TestLiterals(t *testing.T) {
+	records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+		"bool": true, "text bool": "true", "int": 5, "text int": "5", "float": 2.5, "time": time.Unix(9, 0),
+		"list": []int{1}, "duration": time.Second, "number": json.Number("1e2"), "revenue": "$5.00",
+	}}, kissmetrics.TransformOptions{Now: testNow})
+	require.NoError(t, err)
+	assert.Equal(t, []kissmetrics.Property{
+		{Name: "Billing Amount", Value: "5", Literal: true},
+		{Name: "bool", Value: "true", Literal: true},
+		{Name: "duration", Value: "1", Literal: true},
+		{Name: "float", Value: "2.5", Literal: true},
+		{Name: "int", Value: "5", Literal: true},
+		{Name: "list", Value: "1"},
+		{Name: "number", Value: "100", Literal: true},
+		{Name: "revenue", Value: "5", Literal: true},
+		{Name: "text bool", Value: "true"},
+		{Name: "text int", Value: "5"},
+		{Name: "time", Value: "9", Literal: true},
+	}, records[0].Properties)
+}
+
+func TestProblemsAreBoundedAndJoined(t *testing.T) {
+	bad := make(kissmetrics.Properties)
+	for i := range 1000 {
+		bad[fmt.Sprint("bad ", i)] = math.NaN()
+	}
+	_, err := kissmetrics.Transform(kissmetrics.Track{Properties: bad}, kissmetrics.TransformOptions{})
+	joined, ok := err.(interface{ Unwrap() []error })
+	require.True(t, ok)
+	assert.Len(t, joined.Unwrap(), 16)
+
+	_, err = kissmetrics.Transform(kissmetrics.Track{}, kissmetrics.TransformOptions{})
+	for _, field := range []string{"identity", "event", "timestamp"} {
+		assert.ErrorContains(t, err, "kissmetrics: invalid "+field+": is missing")
+	}
+}

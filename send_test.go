@@ -1,0 +1,450 @@
+package kissmetrics_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jarcoal/httpmock"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// ok has a time of its own, because the clock of a synctest bubble starts before
+// there was Kissmetrics.
+var ok = kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second}
+
+// order is a message of three records: an event and two products.
+var order = kissmetrics.Track{UserID: "u", Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{
+	"products": []any{map[string]any{"sku": "a"}, map[string]any{"sku": "b"}},
+}}
+
+// answer is what a scripted server does with one request.
+type answer struct {
+	status int
+	header http.Header
+	err    error
+}
+
+// script is a Doer that gives one answer after the other, the last one again
+// and again, and notes when it was asked for which path.
+type script struct {
+	answers []answer
+	times   []time.Time
+	paths   []string
+}
+
+func (s *script) Do(r *http.Request) (*http.Response, error) {
+	next := s.answers[min(len(s.times), len(s.answers)-1)]
+	s.times = append(s.times, time.Now())
+	s.paths = append(s.paths, r.URL.Path)
+	if next.err != nil {
+		return nil, next.err
+	}
+	return &http.Response{StatusCode: next.status, Header: next.header, Body: io.NopCloser(strings.NewReader("GIF"))}, nil
+}
+
+// waits returns the times between the requests.
+func (s *script) waits() []time.Duration {
+	var waits []time.Duration
+	for i := 1; i < len(s.times); i++ {
+		waits = append(waits, s.times[i].Sub(s.times[i-1]))
+	}
+	return waits
+}
+
+func after(value string) http.Header { return http.Header{"Retry-After": {value}} }
+
+func requireDelivery(t testing.TB, err error) *kissmetrics.DeliveryError {
+	t.Helper()
+	failed, ok := errors.AsType[*kissmetrics.DeliveryError](err)
+	require.True(t, ok, "%v is no DeliveryError", err)
+	return failed
+}
+
+func TestWhatIsTriedAgain(t *testing.T) {
+	again := map[int]bool{408: true, 425: true, 429: true}
+	for status := 200; status <= 600; status++ {
+		synctest.Test(t, func(t *testing.T) {
+			doer := &script{answers: []answer{{status: status}, {status: 200}}}
+			err := newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok)
+			switch {
+			case status <= 299:
+				require.NoError(t, err, "%d", status)
+				require.Len(t, doer.times, 1)
+			case again[status] || status >= 500 && status <= 599:
+				require.NoError(t, err, "%d", status)
+				require.Len(t, doer.times, 2)
+			default:
+				failed := requireDelivery(t, err)
+				require.Equal(t, kissmetrics.FailureRefused, failed.Kind, "%d", status)
+				require.Equal(t, status, failed.StatusCode)
+				require.False(t, failed.Temporary())
+				require.Len(t, doer.times, 1)
+			}
+		})
+	}
+}
+
+func TestRetrySchedule(t *testing.T) {
+	longest := make([]time.Duration, 3)
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			doer := &script{answers: []answer{{err: io.ErrUnexpectedEOF}}}
+			err := newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok)
+			failed := requireDelivery(t, err)
+			assert.Equal(t, kissmetrics.FailureUnavailable, failed.Kind)
+			assert.True(t, failed.Temporary())
+			assert.Equal(t, 4, failed.Attempts)
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			for i, wait := range doer.waits() {
+				assert.LessOrEqual(t, wait, 500*time.Millisecond<<i)
+				longest[i] = max(longest[i], wait)
+			}
+		})
+	}
+	for i, wait := range longest { // missed with a chance of 10⁻¹³
+		assert.Greater(t, wait, 500*time.Millisecond<<i*9/10)
+	}
+}
+
+func TestRetryOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doer := &script{answers: []answer{{status: 503}}}
+		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxAttempts(50), kissmetrics.WithBackoff(time.Second, 3*time.Second))
+		failed := requireDelivery(t, client.Track(t.Context(), ok))
+		assert.Equal(t, 50, failed.Attempts)
+		assert.Equal(t, 503, failed.StatusCode)
+		for _, wait := range doer.waits() {
+			assert.LessOrEqual(t, wait, 3*time.Second)
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	tests := map[string]struct {
+		header http.Header
+		want   time.Duration
+	}{
+		"seconds":        {after("7"), 7 * time.Second},
+		"clamped":        {after("86400"), 5 * time.Minute},
+		"a date":         {nil, 90 * time.Second}, // made in the bubble, below
+		"not understood": {after("soon"), 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if test.header == nil {
+					test.header = after(time.Now().UTC().Add(test.want).Format(http.TimeFormat))
+				}
+				doer := &script{answers: []answer{{status: 429, header: test.header}, {status: 200}}}
+				client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithBackoff(time.Millisecond, time.Millisecond))
+				require.NoError(t, client.Track(t.Context(), ok))
+				assert.InDelta(t, test.want, doer.waits()[0], float64(time.Millisecond))
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		doer := &script{answers: []answer{{status: 503, header: after("7")}}}
+		failed := requireDelivery(t, newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok))
+		assert.Equal(t, 7*time.Second, failed.RetryAfter)
+	})
+}
+
+func TestCancelWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doer := &script{answers: []answer{{status: 503, header: after("60")}}}
+		client := newClient(t, kissmetrics.WithDoer(doer))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		start := time.Now()
+		err := client.Track(ctx, order)
+		assert.Equal(t, 10*time.Second, time.Since(start))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		failed := requireDelivery(t, err)
+		assert.Equal(t, kissmetrics.FailureCanceled, failed.Kind)
+		assert.True(t, failed.Temporary())
+		assert.Equal(t, 1, failed.Attempts)
+		assert.Len(t, failed.Undelivered, 3)
+	})
+}
+
+func TestCanceledBeforehandSendsNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	doer := &script{answers: []answer{{status: 200}}}
+	err := newClient(t, kissmetrics.WithDoer(doer)).Track(ctx, order)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Zero(t, requireDelivery(t, err).Attempts)
+	assert.Empty(t, doer.times)
+}
+
+func TestEachAttemptHasATimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		client := newClient(t, kissmetrics.WithDoer(hangs), kissmetrics.WithTimeout(time.Second), kissmetrics.WithMaxAttempts(3))
+		failed := requireDelivery(t, client.Track(t.Context(), ok))
+		assert.Equal(t, kissmetrics.FailureUnavailable, failed.Kind)
+		assert.Equal(t, 3, failed.Attempts)
+		assert.ErrorContains(t, failed, "timeout")
+	})
+}
+
+func TestSomeOfSeveralRecordsFail(t *testing.T) {
+	records, err := kissmetrics.Transform(order, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	tests := map[string]struct {
+		answers     []answer
+		delivered   []int
+		undelivered []int
+		kind        kissmetrics.FailureKind
+	}{
+		"what is refused does not hold up the others": {[]answer{{status: 200}, {status: 400}, {status: 200}}, []int{0, 2}, []int{1}, kissmetrics.FailureRefused},
+		"an outage does": {[]answer{{status: 200}, {status: 503}, {status: 503}}, []int{0}, []int{1, 2}, kissmetrics.FailureUnavailable},
+		"both":           {[]answer{{status: 400}, {status: 200}, {status: 503}}, []int{1}, []int{0, 2}, kissmetrics.FailureRefused},
+		"the first":      {[]answer{{err: io.EOF}, {err: io.EOF}}, nil, []int{0, 1, 2}, kissmetrics.FailureUnavailable},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(testKey), kissmetrics.WithDoer(&script{answers: test.answers}), kissmetrics.WithMaxAttempts(1))
+				require.NoError(t, err)
+				given := append([]kissmetrics.Record(nil), records...)
+				failed := requireDelivery(t, sender.Send(t.Context(), given))
+				assert.Equal(t, records, given)
+				pick := func(indexes []int) (picked []kissmetrics.Record) {
+					for _, i := range indexes {
+						picked = append(picked, records[i])
+					}
+					return picked
+				}
+				assert.Equal(t, test.kind, failed.Kind)
+				assert.Equal(t, pick(test.delivered), failed.Delivered)
+				assert.Equal(t, pick(test.undelivered), failed.Undelivered)
+			})
+		})
+	}
+}
+
+func TestSendingAllAgainRepeatsNothing(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	server.Fail(
+		kissmetricstest.Fault{},                            // the event is delivered,
+		kissmetricstest.Fault{Status: 500, Recorded: true}, // the first product too, but the answer says no.
+	)
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+	failed := requireDelivery(t, client.Track(t.Context(), order))
+	assert.Len(t, failed.Delivered, 1)
+	require.NoError(t, client.Track(t.Context(), order))
+	assert.Len(t, server.Events("u"), 1)
+	assert.Equal(t, []kissmetricstest.Value{{Time: second.Add(time.Second), Value: "a"}, {Time: second.Add(2 * time.Second), Value: "b"}},
+		server.History("u", "sku"))
+}
+
+func TestInvalidRecordsAreNotSent(t *testing.T) {
+	doer := &script{answers: []answer{{status: 200}}}
+	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(testKey), kissmetrics.WithDoer(doer))
+	require.NoError(t, err)
+	good := kissmetrics.Record{Kind: kissmetrics.KindEvent, Person: "p", Name: "n", Time: second}
+	requireField(t, "timestamp", sender.Send(t.Context(), []kissmetrics.Record{good, {Kind: kissmetrics.KindEvent, Person: "p", Name: "n"}}))
+	assert.Empty(t, doer.times)
+	require.NoError(t, sender.Send(t.Context(), nil))
+}
+
+func TestWireOfARequest(t *testing.T) {
+	tests := map[string]struct {
+		baseURL, path string
+	}{
+		"host":                   {"", "/e"},
+		"slash":                  {"/", "/e"},
+		"prefix":                 {"/km", "/km/e"},
+		"prefix with a slash":    {"/km/v1/", "/km/v1/e"},
+		"prefix that is escaped": {"/a%2Fb", "/a%2Fb/e"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got *http.Request
+			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r }))
+			defer server.Close()
+			require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL+test.baseURL)).Track(t.Context(), ok))
+			assert.Equal(t, http.MethodGet, got.Method)
+			assert.Equal(t, test.path, got.URL.EscapedPath())
+			assert.Equal(t, "kissmetrics-go/"+kissmetrics.Version, got.Header.Get("User-Agent"))
+			assert.Equal(t, testKey, got.URL.Query().Get("_k"))
+		})
+	}
+}
+
+func TestLongQueriesArePosted(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL))
+	track := func(n int) kissmetrics.Track {
+		return kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second, Properties: kissmetrics.Properties{"v": strings.Repeat("x", n)}}
+	}
+	records, err := kissmetrics.Transform(track(0), kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	room := 2048 - len(records[0].Query(testKey))
+	require.NoError(t, client.Track(t.Context(), track(room)))
+	require.NoError(t, client.Track(t.Context(), track(room+1)))
+	requests := server.Requests()
+	assert.Equal(t, http.MethodGet, requests[0].Method)
+	assert.Equal(t, http.MethodPost, requests[1].Method)
+	assert.Equal(t, "application/x-www-form-urlencoded", requests[1].Header.Get("Content-Type"))
+	requests[0].Params.Del("v")
+	assert.Equal(t, strings.Repeat("x", room+1), requests[1].Params.Get("v"))
+	requests[1].Params.Del("v")
+	assert.Equal(t, requests[0].Params, requests[1].Params)
+}
+
+func TestPostedFormIsSentAgainWhole(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	server.Fail(kissmetricstest.Fault{Status: 503}, kissmetricstest.Fault{Cut: kissmetricstest.CutHalf})
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithBackoff(1, 1))
+	long := strings.Repeat("é", 3000)
+	require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"v": long}}))
+	assert.Equal(t, long, server.Properties("u")["v"])
+}
+
+func TestSequentialSendsShareAConnection(t *testing.T) {
+	for name, size := range map[string]int{"picture": 43, "no body": 0, "body of 60 KB": 60 << 10} {
+		t.Run(name, func(t *testing.T) {
+			connections := make(map[string]bool)
+			body := make([]byte, size)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				connections[r.RemoteAddr] = true
+				_, _ = w.Write(body)
+			}))
+			defer server.Close()
+			client := newClient(t, kissmetrics.WithBaseURL(server.URL))
+			for range 1000 {
+				require.NoError(t, client.Track(t.Context(), ok))
+			}
+			assert.Len(t, connections, 1)
+		})
+	}
+}
+
+func TestHugeBodyIsNotReadWhole(t *testing.T) {
+	var written atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		chunk := make([]byte, 1<<20)
+		for range 100 {
+			n, err := w.Write(chunk)
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}))
+	require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL)).Track(t.Context(), ok))
+	server.Close() // waits for the handler
+	assert.Less(t, written.Load(), int64(50<<20))
+}
+
+func TestEndlessBodyDoesNotHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: endless{r.Context()}}, nil
+		})
+		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithTimeout(10*time.Second))
+		start := time.Now()
+		require.NoError(t, client.Track(t.Context(), ok), "the answer was yes")
+		assert.Equal(t, 10*time.Second, time.Since(start))
+	})
+}
+
+// endless is a body that never says anything, and never ends but with its
+// request.
+type endless struct{ ctx context.Context }
+
+func (e endless) Read([]byte) (int, error) {
+	<-e.ctx.Done()
+	return 0, e.ctx.Err()
+}
+
+func (endless) Close() error { return nil }
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	elsewhere := kissmetricstest.NewServer(t)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		server := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/e", status))
+		for _, options := range [][]kissmetrics.Option{
+			{kissmetrics.WithBaseURL(server.URL)},
+			{kissmetrics.WithBaseURL(server.URL), kissmetrics.WithDoer(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})},
+		} {
+			failed := requireDelivery(t, newClient(t, options...).Track(t.Context(), ok))
+			assert.Equal(t, kissmetrics.FailureRefused, failed.Kind)
+			assert.Equal(t, status, failed.StatusCode)
+		}
+		server.Close()
+	}
+	assert.Empty(t, elsewhere.Requests())
+}
+
+func TestDoersThatMisbehave(t *testing.T) {
+	doers := map[string]kissmetrics.DoerFunc{
+		"panics":          func(*http.Request) (*http.Response, error) { panic("s3cret") },
+		"returns nothing": func(*http.Request) (*http.Response, error) { return nil, nil },
+		"panicking body": func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(panickingReader{})}, nil
+		},
+	}
+	for name, doer := range doers {
+		t.Run(name, func(t *testing.T) {
+			err := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithBackoff(1, 1)).Track(t.Context(), ok)
+			assert.Equal(t, kissmetrics.FailureUnavailable, requireDelivery(t, err).Kind)
+			assert.ErrorContains(t, err, "the Doer")
+			assert.NotContains(t, err.Error(), "s3cret")
+		})
+	}
+	t.Run("no body", func(t *testing.T) {
+		doer := kissmetrics.DoerFunc(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil })
+		assert.NoError(t, newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok))
+	})
+}
+
+type panickingReader struct{}
+
+func (panickingReader) Read([]byte) (int, error) { panic("s3cret") }
+
+// TestScriptedExchange shows the retries of a real http.Client.
+func TestScriptedExchange(t *testing.T) {
+	transport := httpmock.NewMockTransport()
+	transport.RegisterMatcherResponder(http.MethodGet, "https://trk.kissmetrics.com/e",
+		httpmock.NewMatcher("an event of u", func(r *http.Request) bool { return r.URL.Query().Get("_p") == "u" }),
+		httpmock.NewStringResponder(503, "").
+			Then(httpmock.NewErrorResponder(&url.Error{Op: "Get", URL: "https://example.com/?_k=" + testKey, Err: io.EOF})).
+			Then(httpmock.NewStringResponder(429, "")).
+			Then(httpmock.NewStringResponder(200, "GIF")))
+	client := newClient(t, kissmetrics.WithDoer(&http.Client{Transport: transport}), kissmetrics.WithBackoff(1, 1))
+	require.NoError(t, client.Track(t.Context(), ok))
+	assert.Equal(t, 4, transport.GetTotalCallCount())
+}
+
+func TestContextReachesTheDoer(t *testing.T) {
+	type key struct{}
+	var got any
+	doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+		got = r.Context().Value(key{})
+		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+	})
+	require.NoError(t, newClient(t, kissmetrics.WithDoer(doer)).Track(context.WithValue(t.Context(), key{}, "trace"), ok))
+	assert.Equal(t, "trace", got)
+}
