@@ -68,14 +68,14 @@ func quoted(name string) string {
 type FailureKind int
 
 const (
-	// FailureUnavailable: the server could not be reached, or asked to be left
+	// FailureUnavailable means that the server could not be reached, or asked to be left
 	// alone (408, 425, 429, 5xx), at every attempt. Sending again later is
 	// likely to succeed.
 	FailureUnavailable FailureKind = iota + 1
-	// FailureRefused: the server, or something before it, answered with a
+	// FailureRefused means that the server, or something before it, answered with a
 	// status that a repeat will not change, such as 400, 403 or a redirect.
 	FailureRefused
-	// FailureCanceled: the caller's context ended first.
+	// FailureCanceled means that the caller's context ended first.
 	FailureCanceled
 )
 

@@ -85,7 +85,7 @@ func (f *flattener) omitted(name string, v reflect.Value, options []string) bool
 	if !slices.Contains(options, "omitzero") {
 		return false
 	}
-	zeroer, ok := v.Interface().(interface{ IsZero() bool })
+	zeroer, ok := reflect.TypeAssert[interface{ IsZero() bool }](v)
 	if !ok || nilable(v.Kind()) && v.IsNil() {
 		return v.IsZero()
 	}

@@ -111,7 +111,7 @@ func (f *flattener) put(name, value string, class class, depth int) {
 		for len(f.depths) < len(f.flat) {
 			f.depths = append(f.depths, 1)
 		}
-		f.depths[len(f.flat)-1] = uint8(depth)
+		f.depths[len(f.flat)-1] = uint8(min(depth, math.MaxUint8))
 	}
 	if class == list {
 		f.lists = append(f.lists, name)

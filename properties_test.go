@@ -42,7 +42,7 @@ type (
 		Age     int               `json:"age,omitempty"`
 		Since   time.Time         `json:"since,omitzero"`
 		Secret  string            `json:"-"`
-		Dash    string            `json:"-,"`
+		Dash    string            `json:"-,"` //nolint:staticcheck // it means the name "-"
 		Ptr     *int              `json:"ptr"`
 		Tags    []string          `json:"tags,omitempty"`
 		Meta    map[string]string `json:"meta"`

@@ -27,11 +27,11 @@ const (
 type Kind int
 
 const (
-	// KindEvent: something that a person did (/e).
+	// KindEvent is something that a person did (/e).
 	KindEvent Kind = iota + 1
-	// KindProperties: properties of a person (/s).
+	// KindProperties is properties of a person (/s).
 	KindProperties
-	// KindAlias: two identities are one person (/a).
+	// KindAlias is that two identities are one person (/a).
 	KindAlias
 )
 

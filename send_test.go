@@ -361,7 +361,7 @@ func TestHugeBodyIsNotReadWhole(t *testing.T) {
 func TestEndlessBodyDoesNotHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: endless{r.Context()}}, nil
+			return &http.Response{StatusCode: http.StatusOK, Body: endless{r.Context()}}, nil
 		})
 		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithTimeout(10*time.Second))
 		start := time.Now()
@@ -403,7 +403,7 @@ func TestDoersThatMisbehave(t *testing.T) {
 		"panics":          func(*http.Request) (*http.Response, error) { panic("s3cret") },
 		"returns nothing": func(*http.Request) (*http.Response, error) { return nil, nil },
 		"panicking body": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(panickingReader{})}, nil
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(panickingReader{})}, nil
 		},
 	}
 	for name, doer := range doers {
@@ -415,7 +415,7 @@ func TestDoersThatMisbehave(t *testing.T) {
 		})
 	}
 	t.Run("no body", func(t *testing.T) {
-		doer := kissmetrics.DoerFunc(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil })
+		doer := kissmetrics.DoerFunc(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: http.StatusOK}, nil })
 		assert.NoError(t, newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok))
 	})
 }
@@ -443,7 +443,7 @@ func TestContextReachesTheDoer(t *testing.T) {
 	var got any
 	doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
 		got = r.Context().Value(key{})
-		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 	})
 	require.NoError(t, newClient(t, kissmetrics.WithDoer(doer)).Track(context.WithValue(t.Context(), key{}, "trace"), ok))
 	assert.Equal(t, "trace", got)

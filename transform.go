@@ -80,7 +80,7 @@ func Transform(message Message, options TransformOptions) ([]Record, error) {
 	default:
 		// A pointer to one of these, or nothing.
 		if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
-			if pointee, ok := rv.Elem().Interface().(Message); ok {
+			if pointee, ok := reflect.TypeAssert[Message](rv.Elem()); ok {
 				return Transform(pointee, options)
 			}
 		}
