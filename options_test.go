@@ -1,0 +1,123 @@
+package kissmetrics_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+func TestOptionsThatAreRefused(t *testing.T) {
+	key := kissmetrics.WithAPIKey("s3cret")
+	tests := map[string]struct {
+		options []kissmetrics.Option
+		want    string
+	}{
+		"no key":             {nil, "WithAPIKey is required"},
+		"empty key":          {[]kissmetrics.Option{kissmetrics.WithAPIKey("")}, "WithAPIKey is required"},
+		"key with a newline": {[]kissmetrics.Option{kissmetrics.WithAPIKey("s3cret\n")}, "white space"},
+		"nil option":         {[]kissmetrics.Option{key, nil}, "an option is nil"},
+		"nil Doer":           {[]kissmetrics.Option{key, kissmetrics.WithDoer(nil)}, "WithDoer"},
+		"nil client as Doer": {[]kissmetrics.Option{key, kissmetrics.WithDoer((*http.Client)(nil))}, "WithDoer"},
+		"nil func as Doer":   {[]kissmetrics.Option{key, kissmetrics.WithDoer(kissmetrics.DoerFunc(nil))}, "WithDoer"},
+		"timeout":            {[]kissmetrics.Option{key, kissmetrics.WithTimeout(0)}, "WithTimeout"},
+		"attempts":           {[]kissmetrics.Option{key, kissmetrics.WithMaxAttempts(0)}, "WithMaxAttempts"},
+		"backoff":            {[]kissmetrics.Option{key, kissmetrics.WithBackoff(0, time.Second)}, "WithBackoff"},
+		"backoff limit":      {[]kissmetrics.Option{key, kissmetrics.WithBackoff(time.Second, 1)}, "WithBackoff"},
+		"nil logger":         {[]kissmetrics.Option{key, kissmetrics.WithLogger(nil)}, "WithLogger"},
+		"prefix style":       {[]kissmetrics.Option{key, kissmetrics.WithPrefixStyle(9)}, "WithPrefixStyle"},
+		"nil sender":         {[]kissmetrics.Option{kissmetrics.WithSender(nil)}, "WithSender"},
+		"sender and key":     {[]kissmetrics.Option{key, kissmetrics.WithSender(&kissmetricstest.Recorder{})}, "WithAPIKey has no effect"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			client, err := kissmetrics.New(test.options...)
+			require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+			require.ErrorContains(t, err, test.want)
+			assert.NotContains(t, err.Error(), "s3cret")
+			assert.Nil(t, client)
+		})
+	}
+}
+
+func TestBaseURLs(t *testing.T) {
+	for _, good := range []string{
+		"https://trk.kissmetrics.io", "http://localhost:8080", "https://example.com/prefix/", "http://[::1]:80", "HTTPS://example.com",
+	} {
+		_, err := kissmetrics.New(kissmetrics.WithAPIKey("k"), kissmetrics.WithBaseURL(good))
+		assert.NoError(t, err, good)
+	}
+	for _, bad := range []string{
+		"", "trk.kissmetrics.com", "ftp://example.com", "//example.com", "http://", "http:example.com", "http://:80",
+		"https://s3cret@example.com", "https://u:s3cret@example.com", "https://example.com?s3cret", "https://example.com/?", "https://example.com#s3cret",
+		"https://example.com/#", "http://example.com:", "http://example.com:0", "http://example.com:65536", "http://example.com:s3cret",
+		"http://exa mple.com", "http://example.com/%zz", "https://example.com/\x7f",
+	} {
+		_, err := kissmetrics.New(kissmetrics.WithAPIKey("k"), kissmetrics.WithBaseURL(bad))
+		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption, bad)
+		assert.ErrorContains(t, err, "WithBaseURL")
+		assert.NotContains(t, err.Error(), "s3cret")
+	}
+}
+
+func TestAllBadOptionsAreReportedAtOnce(t *testing.T) {
+	_, err := kissmetrics.New(kissmetrics.WithTimeout(-1), kissmetrics.WithMaxAttempts(-1), kissmetrics.WithBaseURL("x"))
+	assert.Len(t, strings.Split(err.Error(), "\n"), 4)
+}
+
+func TestHTTPSenderTakesNoOptionsOfTheClient(t *testing.T) {
+	for _, option := range []kissmetrics.Option{
+		kissmetrics.WithPrefixProperties(), kissmetrics.WithAliasOnIdentify(), kissmetrics.WithOrderTotalAsRevenue(),
+		kissmetrics.WithPrefixStyle(kissmetrics.PrefixNone), kissmetrics.WithSender(&kissmetricstest.Recorder{}),
+	} {
+		_, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("k"), option)
+		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	}
+}
+
+func TestClientOptionsReachTheTransform(t *testing.T) {
+	var recorder kissmetricstest.Recorder
+	client, err := kissmetrics.New(kissmetrics.WithSender(&recorder), kissmetrics.WithPrefixStyle(kissmetrics.PrefixSpacedHyphen),
+		kissmetrics.WithAliasOnIdentify(), kissmetrics.WithOrderTotalAsRevenue())
+	require.NoError(t, err)
+	require.NoError(t, client.Identify(t.Context(), kissmetrics.Identify{UserID: "u", AnonymousID: "a", Timestamp: second}))
+	require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{"total": 5}}))
+	records := recorder.Records()
+	require.Len(t, records, 3)
+	assert.Equal(t, kissmetrics.KindAlias, records[0].Kind)
+	assert.Equal(t, "5", records[2].Values().Get("Order Completed - revenue"))
+}
+
+// flusher is a Sender with a Flush method.
+type flusher struct {
+	kissmetricstest.Recorder
+	err error
+}
+
+func (f *flusher) Flush(context.Context) error { return f.err }
+
+func TestCloseAndFlush(t *testing.T) {
+	want := errors.New("not flushed")
+	client, err := kissmetrics.New(kissmetrics.WithSender(&flusher{err: want}))
+	require.NoError(t, err)
+	require.ErrorIs(t, client.Flush(t.Context()), want)
+	require.ErrorIs(t, client.Close(t.Context()), want)
+	require.ErrorIs(t, client.Close(t.Context()), want)
+	require.ErrorIs(t, client.Track(t.Context(), ok), kissmetrics.ErrClosed)
+
+	server := kissmetricstest.NewServer(t)
+	client = newClient(t, kissmetrics.WithBaseURL(server.URL))
+	require.NoError(t, client.Track(t.Context(), ok))
+	require.NoError(t, client.Flush(t.Context()))
+	require.NoError(t, client.Close(t.Context()))
+	require.ErrorIs(t, client.Track(t.Context(), ok), kissmetrics.ErrClosed)
+	assert.Len(t, server.Requests(), 1)
+}
