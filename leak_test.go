@@ -98,7 +98,7 @@ func TestFailuresOfDeliveryTellNoSecret(t *testing.T) {
 		"unknown host":   {func(*testing.T) string { return "http://no-such-host.invalid" }, nil, "delivery unavailable: "},
 		"refused":        {func(t *testing.T) string { return "http://" + closedAddress(t) }, nil, "connection refused"},
 		"reset":          {fault(kissmetricstest.Fault{Cut: kissmetricstest.CutReset}), nil, "connection "},
-		"half an answer": {fault(kissmetricstest.Fault{Cut: kissmetricstest.CutHalf}), nil, "delivery unavailable: "},
+		"half an answer": {fault(kissmetricstest.Fault{Cut: kissmetricstest.CutHalf}), nil, "connection closed before the answer"},
 		"timeout":        {fault(kissmetricstest.Fault{Delay: time.Hour}), []kissmetrics.Option{kissmetrics.WithTimeout(20 * time.Millisecond)}, "timeout"},
 		"TLS": {func(t *testing.T) string {
 			server := httptest.NewTLSServer(status(200, nil))

@@ -109,5 +109,5 @@ func cut(w http.ResponseWriter, how Cut) {
 		return
 	}
 	answer := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: %d\r\n\r\n%s", len(gif), gif)
-	_, _ = conn.Write(answer[:bytes.IndexByte(answer, '-')])
+	_, _ = conn.Write(answer[:bytes.Index(answer, []byte("Content-Length"))]) // whole lines, and no end
 }
