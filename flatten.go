@@ -22,8 +22,10 @@ const (
 // of an order, and counts their values together.
 type flattener struct {
 	problems
-	flat    []Property      // in no order yet
-	depths  []uint8         // of flat: the levels of nesting, where there is any
+	count   int             // of the properties, in no order yet: property(i) is one
+	few     [16]Property    // the first of them; an array, so that most messages need no slice
+	more    []Property      // the others
+	depths  []uint8         // of the properties: the levels of nesting, where there is any
 	lists   []string        // the names of those that were lists
 	text    strings.Builder // what the texts and names made here are parts of
 	scratch [64]byte        // room for one number
@@ -47,9 +49,6 @@ const (
 // members flattens every member of m, under the name of m where it has one, but
 // for the one named skip, which it leaves in f.skipped.
 func (f *flattener) members(name string, m map[string]any, skip string, depth int) {
-	if f.flat == nil {
-		f.flat = make([]Property, 0, len(m)+1) // one more for Billing Amount
-	}
 	for key, v := range m {
 		if skip != "" && key == skip {
 			f.skipped = v
@@ -105,16 +104,30 @@ func (f *flattener) put(name, value string, class class, depth int) {
 		f.refuse(name, "has more than 8192 bytes")
 		return
 	}
-	f.flat = append(f.flat, Property{name, value, class == literal})
+	if f.count < len(f.few) {
+		p := &f.few[f.count]
+		p.Name, p.Value, p.Literal = name, value, class == literal
+	} else {
+		f.more = append(f.more, Property{name, value, class == literal})
+	}
+	f.count++
 	if depth > 1 {
-		for len(f.depths) < len(f.flat) {
+		for len(f.depths) < f.count {
 			f.depths = append(f.depths, 1)
 		}
-		f.depths[len(f.flat)-1] = uint8(min(depth, math.MaxUint8))
+		f.depths[f.count-1] = uint8(min(depth, math.MaxUint8))
 	}
 	if class == list {
 		f.lists = append(f.lists, name)
 	}
+}
+
+// property returns one of the properties found so far.
+func (f *flattener) property(i int) *Property {
+	if i < len(f.few) {
+		return &f.few[i]
+	}
+	return &f.more[i-len(f.few)]
 }
 
 // depth returns the levels of nesting at which a property was found; that of a

@@ -134,27 +134,20 @@ func (r *Record) timed() bool { return r.Kind != KindAlias && !r.Time.IsZero() }
 // the API key where it is not empty. Names are in the order of their bytes, so
 // that the same record always gives the same query.
 func (r *Record) query(apiKey string) string {
+	own := [...]struct{ name, value string }{{"_d", ""}, {"_k", apiKey}, {"_n", r.Name}, {"_p", r.Person}, {"_t", ""}}
+	if r.timed() {
+		var digits [20]byte
+		own[0].value, own[4].value = "1", string(strconv.AppendInt(digits[:0], r.Time.Unix(), 10))
+	}
 	var room [768]byte // spares most records an allocation
 	dst, next := room[:0], 0
-	// reserved appends a parameter of the protocol, after the properties that
-	// sort before it.
-	reserved := func(name, value string) {
-		for next < len(r.Properties) && r.Properties[next].Name < name {
+	for i := range own {
+		for ; next < len(r.Properties) && r.Properties[next].Name < own[i].name; next++ {
 			dst = internal.AppendPair(dst, r.Properties[next].Name, r.Properties[next].Value)
-			next++
 		}
-		if value != "" {
-			dst = internal.AppendPair(dst, name, value)
+		if own[i].value != "" {
+			dst = internal.AppendPair(dst, own[i].name, own[i].value)
 		}
-	}
-	if r.timed() {
-		reserved("_d", "1")
-	}
-	reserved("_k", apiKey)
-	reserved("_n", r.Name)
-	reserved("_p", r.Person)
-	if r.timed() {
-		reserved("_t", strconv.FormatInt(r.Time.Unix(), 10))
 	}
 	for ; next < len(r.Properties); next++ {
 		dst = internal.AppendPair(dst, r.Properties[next].Name, r.Properties[next].Value)

@@ -83,7 +83,8 @@ type HTTPSender struct {
 	initialBackoff time.Duration
 	maxBackoff     time.Duration
 	logger         *slog.Logger
-	ownClient      *http.Client // the Doer, where none was given
+	own            *http.Transport // the Doer, where none was given
+	header         http.Header     // of every GET by own, which changes none
 }
 
 // NewHTTPSender returns a sender for pipelines that have no [Client]. It takes
@@ -98,11 +99,11 @@ func NewHTTPSender(options ...Option) (*HTTPSender, error) {
 }
 
 func newHTTPSender(c config) *HTTPSender {
-	var own *http.Client
+	var own *http.Transport
 	doer := c.doer
 	if doer == nil {
-		own = &http.Client{Transport: newTransport()}
-		doer = own
+		own = newTransport()
+		doer = DoerFunc(own.RoundTrip) // neither redirects nor cookies
 	}
 	if client, ok := doer.(*http.Client); ok {
 		still := *client
@@ -111,7 +112,8 @@ func newHTTPSender(c config) *HTTPSender {
 	}
 	return &HTTPSender{
 		doer:           doer,
-		ownClient:      own,
+		header:         http.Header{"User-Agent": {userAgent}},
+		own:            own,
 		apiKey:         &c.apiKey,
 		base:           c.base,
 		timeout:        c.timeout,
@@ -181,8 +183,8 @@ func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 // CloseIdleConnections closes the connections that are kept alive for requests
 // to come. It has no effect where [WithDoer] was given.
 func (s *HTTPSender) CloseIdleConnections() {
-	if s.ownClient != nil {
-		s.ownClient.CloseIdleConnections()
+	if s.own != nil {
+		s.own.CloseIdleConnections()
 	}
 }
 
@@ -260,7 +262,7 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status in
 	if response.Body != nil && response.Body != http.NoBody {
 		_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
 	}
-	if response.Header.Get("Retry-After") != "" {
+	if response.StatusCode >= 300 && response.Header.Get("Retry-After") != "" {
 		retryAfter = retry.After(response.Header, time.Now())
 	}
 	return response.StatusCode, retryAfter, nil
@@ -281,8 +283,11 @@ func (s *HTTPSender) request(ctx context.Context, path, query string) *http.Requ
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
 		ProtoMinor: 1,
-		Header:     http.Header{"User-Agent": {userAgent}},
+		Header:     s.header,
 	}).WithContext(ctx)
+	if s.own == nil || len(query) > maxQueryBytes {
+		request.Header = s.header.Clone()
+	}
 	if len(query) <= maxQueryBytes {
 		target.RawQuery = query
 		return request

@@ -292,6 +292,22 @@ func TestWireOfARequest(t *testing.T) {
 	}
 }
 
+// TestDoerMayChangeHeaders sends by way of a Doer that adds to the header of a
+// request, which must not show in the next.
+func TestDoerMayChangeHeaders(t *testing.T) {
+	var seen []http.Header
+	doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+		seen = append(seen, r.Header.Clone())
+		r.Header.Add("X-Trace", "1")
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+	})
+	client := newClient(t, kissmetrics.WithDoer(doer))
+	for range 2 {
+		require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e"}))
+	}
+	assert.Equal(t, http.Header{"User-Agent": {"kissmetrics-go/" + kissmetrics.Version}}, seen[1])
+}
+
 func TestLongQueriesArePosted(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
 	client := newClient(t, kissmetrics.WithBaseURL(server.URL))

@@ -222,9 +222,9 @@ func person(userID, anonymousID string) string {
 // literal returns the property of the given name, which has no dot and so is not
 // that of a nested one.
 func (t *transformer) literal(name string) *Property {
-	for i := range t.flat {
-		if t.flat[i].Name == name {
-			return &t.flat[i]
+	for i := range t.count {
+		if p := t.property(i); p.Name == name {
+			return p
 		}
 	}
 	return nil
@@ -251,8 +251,8 @@ func (t *transformer) bill() {
 		return
 	}
 	revenue.Value, revenue.Literal = amount, true
-	for i := range t.flat {
-		if name := t.flat[i].Name; len(name) == len(billingAmount) && sameName(name, billingAmount) {
+	for i := range t.count {
+		if name := t.property(i).Name; len(name) == len(billingAmount) && sameName(name, billingAmount) {
 			return
 		}
 	}
@@ -281,8 +281,8 @@ func (t *transformer) prefix(event string, style PrefixStyle) {
 	if style == PrefixNone {
 		return
 	}
-	for i := range t.flat {
-		switch name := &t.flat[i].Name; {
+	for i := range t.count {
+		switch name := &t.property(i).Name; {
 		case sameName(*name, billingAmount):
 		case style == PrefixHyphen && *name != "revenue":
 			*name = t.join(event, "-", *name)
@@ -307,79 +307,74 @@ func (t *transformer) record(kind Kind, person, name string, when time.Time) Rec
 // ones. Of several with one name the least nested wins; where that leaves
 // several with different values, they are a problem.
 func (t *transformer) settle() []Property {
-	// Most names differ in their first eight bytes, which are cheap to compare
-	// as one number, and what is sorted is cheap to move.
-	type entry struct {
-		key   uint64
-		index int32
-		depth uint8
+	// What is sorted is one number a property, its place below the start of its
+	// name: cheap to compare, for most names differ early, and cheap to move.
+	var room [24]uint64
+	order := room[:0]
+	for i := range t.count {
+		order = append(order, sortKey(t.property(i).Name)|uint64(i))
 	}
-	var room [24]entry
-	order, flat := room[:0], t.flat
-	for i := range flat {
-		order = append(order, entry{sortKey(flat[i].Name), int32(i), t.depth(i)})
-	}
-	compare := func(a, b entry) int {
-		if a.key != b.key {
-			return cmp.Compare(a.key, b.key)
+	compare := func(a, b uint64) int {
+		if (a^b)>>placeBits != 0 {
+			return cmp.Compare(a, b)
 		}
-		x, y := &flat[a.index], &flat[b.index]
-		return cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(a.depth, b.depth), strings.Compare(x.Value, y.Value))
+		x, y := t.property(place(a)), t.property(place(b))
+		return cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(t.depth(place(a)), t.depth(place(b))), strings.Compare(x.Value, y.Value))
 	}
 	if len(order) > len(room) {
 		slices.SortFunc(order, compare)
 	} else { // few enough to be sorted by insertion
 		for i := 1; i < len(order); i++ {
 			e, j := order[i], i
-			for ; j > 0 && (e.key < order[j-1].key || e.key == order[j-1].key && compare(e, order[j-1]) < 0); j-- {
-				order[j] = order[j-1]
+			for ; j > 0; j-- {
+				before := order[j-1]
+				if tie := (e^before)>>placeBits == 0; !tie && e > before || tie && compare(e, before) >= 0 {
+					break
+				}
+				order[j] = before
 			}
 			order[j] = e
 		}
 	}
-	for i := range order {
-		from := int(order[i].index)
-		for from < i { // it was moved when that place was filled
-			from = int(order[from].index)
-		}
-		if from != i {
-			flat[i], flat[from] = flat[from], flat[i]
-		}
-	}
-	properties := flat[:0]
-	kept := 0 // the place in order of the property that was kept last
-	for i := range flat {
-		p, last := &flat[i], len(properties)-1
+	var properties []Property
+	kept := 0 // the place of the last of them
+	for _, e := range order {
+		i, last := place(e), len(properties)-1
+		p := t.property(i)
 		switch {
 		case reserved(p.Name):
-		case last >= 0 && order[i].key == order[kept].key && p.Name == properties[last].Name:
-			if order[i].depth == order[kept].depth && p.Value != properties[last].Value {
+		case last >= 0 && p.Name == properties[last].Name:
+			if t.depth(i) == t.depth(kept) && p.Value != properties[last].Value {
 				t.add("property", indistinct(p.Name, p.Name))
 			}
 		default:
 			if blank(p.Name) || tooManyChars(p.Name) {
 				validateName(&t.problems, p.Name)
 			}
-			if properties = flat[:last+2]; last+1 != i {
-				properties[last+1] = *p
+			if properties == nil {
+				properties = make([]Property, 0, t.count)
 			}
+			properties = properties[:last+2]
+			q := &properties[last+1] // by field, for the processor is slow to load what was just stored in parts
+			q.Name, q.Value, q.Literal = p.Name, p.Value, p.Literal
 			kept = i
 		}
 	}
 	validateDistinct(&t.problems, properties)
-	t.flat, t.depths, t.lists = nil, nil, nil
-	if len(properties) == 0 {
-		return nil // whatever was dropped
-	}
+	t.count, t.more, t.depths, t.lists = 0, nil, nil, nil
 	return properties
 }
 
-// sortKey returns the first eight bytes of a name as a number that sorts as
-// they do.
+// placeBits is more than enough for the place of one of maxValues.
+const placeBits = 24
+
+func place(key uint64) int { return int(key & (1<<placeBits - 1)) }
+
+// sortKey returns the first bytes of a name as a number that sorts as they do,
+// with room below for a place.
 func sortKey(name string) (key uint64) {
-	if len(name) >= 8 {
-		return uint64(name[7]) | uint64(name[6])<<8 | uint64(name[5])<<16 | uint64(name[4])<<24 |
-			uint64(name[3])<<32 | uint64(name[2])<<40 | uint64(name[1])<<48 | uint64(name[0])<<56
+	if len(name) >= 5 {
+		return uint64(name[4])<<24 | uint64(name[3])<<32 | uint64(name[2])<<40 | uint64(name[1])<<48 | uint64(name[0])<<56
 	}
 	for i := range len(name) {
 		key |= uint64(name[i]) << (56 - 8*i)
