@@ -109,10 +109,11 @@ type DeliveryError struct {
 	StatusCode int
 	// RetryAfter is how long the last answer asked to wait, zero where it did not.
 	RetryAfter time.Duration
-	// Delivered and Undelivered hold the records that were accepted by the
-	// server and those that were not, or of which it is not known, in the order
-	// in which they were given.
-	Delivered, Undelivered []Record
+	// Delivered, Refused and Undelivered hold every record, each in one of them,
+	// in the order in which they were given: what the server accepted, what it
+	// will never accept, and what it has not accepted yet, or of which it is not
+	// known.
+	Delivered, Refused, Undelivered []Record
 	// Err is the cause, or nil where the answer says it all. Its text is safe too.
 	Err error
 
@@ -130,7 +131,7 @@ func (e *DeliveryError) Error() string {
 		attempts = "attempt"
 	}
 	fmt.Fprintf(&b, " (%d %s; %d of %d records delivered)",
-		e.Attempts, attempts, len(e.Delivered), len(e.Delivered)+len(e.Undelivered))
+		e.Attempts, attempts, len(e.Delivered), len(e.Delivered)+len(e.Refused)+len(e.Undelivered))
 	return b.String()
 }
 
@@ -144,5 +145,7 @@ func (e *DeliveryError) GoString() string {
 }
 
 // Temporary reports whether sending again may succeed: true unless the server
-// refused.
-func (e *DeliveryError) Temporary() bool { return e.Kind != FailureRefused }
+// refused all that was not delivered.
+func (e *DeliveryError) Temporary() bool {
+	return e.Kind != FailureRefused || len(e.Undelivered) > 0
+}

@@ -157,22 +157,20 @@ func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 	var failed *DeliveryError
 	for i, r := range records {
 		failure := s.deliver(ctx, r)
-		switch {
-		case failure == nil && failed == nil:
-			continue
-		case failure == nil:
-			failed.Delivered = append(failed.Delivered, r)
-			continue
-		case failed == nil:
+		if failure != nil && failed == nil {
 			failed = failure
 			failed.Delivered = append([]Record(nil), records[:i]...)
 		}
-		if failure.Temporary() {
-			// Those behind it would only meet the same.
+		switch {
+		case failed == nil:
+		case failure == nil:
+			failed.Delivered = append(failed.Delivered, r)
+		case failure.Kind == FailureRefused:
+			failed.Refused = append(failed.Refused, r)
+		default: // those behind it would only meet the same
 			failed.Undelivered = append(failed.Undelivered, records[i:]...)
-			break
+			return failed
 		}
-		failed.Undelivered = append(failed.Undelivered, r)
 	}
 	if failed == nil {
 		return nil
