@@ -7,33 +7,41 @@ import (
 )
 
 // A Client turns messages into records and hands them to a [Sender], which by
-// default delivers them before the call returns. It is safe for concurrent use,
+// default delivers them before the call returns, and [WithQueue] later. It is safe for concurrent use,
 // and meant to be made once and shared.
 //
 // Every method returns nil only when the sender has taken all records of the
 // message. Otherwise the error is a [*ValidationError] (or several joined): the
 // message is wrong, and nothing of it was sent; a [*DeliveryError]: it says
 // which records were not delivered, and calling again with the same message and
-// Timestamp repeats nothing; [ErrClosed]; or what a sender of the caller's own
+// Timestamp repeats nothing; [ErrQueueFull]; [ErrClosed]; or what a sender of the caller's own
 // returns.
 type Client struct {
 	sender    Sender
+	deliver   func(context.Context, []Record) error // what sender does with records that are known to be valid
 	transform TransformOptions
 	owned     *HTTPSender // where the client made its sender
+	queue     *Queue      // where there is one
 	closed    atomic.Bool
 }
 
 // New returns a client. It needs [WithAPIKey], or [WithSender], and reports
 // every option that is wrong at once, each wrapping [ErrInvalidOption].
 func New(options ...Option) (*Client, error) {
-	c, err := configure(options, true)
+	c, err := configure(options, forClient|forHTTP)
 	if err != nil {
 		return nil, err
 	}
 	client := &Client{sender: c.sender, transform: c.transform}
 	if client.sender == nil {
 		client.owned = newHTTPSender(c)
-		client.sender = client.owned
+		client.sender, client.deliver = client.owned, client.owned.send
+	} else {
+		client.deliver = client.sender.Send
+	}
+	if c.forQueue != nil {
+		client.queue = newQueue(client.sender, *c.forQueue)
+		client.sender, client.deliver = client.queue, client.queue.accept
 	}
 	return client, nil
 }
@@ -68,33 +76,42 @@ func (c *Client) Send(ctx context.Context, message Message) error {
 	if err != nil {
 		return err
 	}
-	if c.owned != nil {
-		return c.owned.send(ctx, records) // Transform has checked them
+	if ctx == nil {
+		ctx = context.Background()
 	}
-	return c.sender.Send(ctx, records)
+	return c.deliver(ctx, records)
 }
 
-// Flush waits until everything that was accepted before it is delivered. A
-// client without a queue accepts nothing that it has not delivered, so there is
-// nothing to wait for, unless the sender given by [WithSender] has a Flush
-// method: then that is called.
-func (c *Client) Flush(ctx context.Context) error {
-	if sender, ok := c.sender.(interface {
-		Flush(ctx context.Context) error
-	}); ok {
-		return sender.Flush(ctx)
-	}
-	return nil
-}
+// Flush waits until everything that was accepted before it has got its outcome;
+// see [Queue.Flush]. A client without a queue accepts nothing that it has not
+// delivered, so there is nothing to wait for, unless the sender given by
+// [WithSender] has a Flush method: then that is called.
+func (c *Client) Flush(ctx context.Context) error { return flush(ctx, c.sender) }
 
-// Close makes every later call return [ErrClosed], flushes, and lets go of idle
-// connections. Calls under way go on and return to their callers as they would
-// have. A sender given by [WithSender] is not closed. Closing again is harmless.
+// Close makes every later call return [ErrClosed]. With a queue it then delivers
+// what is left, as [Queue.Close] says; without one it flushes, while calls under
+// way go on and return to their callers as they would have. At last it lets go
+// of idle connections. A sender given by [WithSender] is not closed. Closing
+// again is harmless.
 func (c *Client) Close(ctx context.Context) error {
 	c.closed.Store(true)
-	err := c.Flush(ctx)
+	var err error
+	if c.queue != nil {
+		err = c.queue.Close(ctx)
+	} else {
+		err = c.Flush(ctx)
+	}
 	if c.owned != nil {
 		c.owned.CloseIdleConnections()
 	}
 	return err
+}
+
+// Stats returns the counts of the client's queue, which are all zero where it
+// has none.
+func (c *Client) Stats() Stats {
+	if c.queue == nil {
+		return Stats{}
+	}
+	return c.queue.Stats()
 }

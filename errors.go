@@ -8,11 +8,15 @@ import (
 	"time"
 )
 
-// ErrClosed is returned by a [Client] that has been closed. What was handed
-// over is not sent.
+// ErrClosed is returned by a [Client] or a [Queue] that has been closed. What
+// was handed over is not sent.
 var ErrClosed = errors.New("kissmetrics: closed")
 
-// ErrInvalidOption is what every error of [New] and [NewHTTPSender] wraps. The
+// ErrQueueFull is returned by a [Queue] that has no room for a message. Nothing
+// of it was accepted.
+var ErrQueueFull = errors.New("kissmetrics: the queue is full")
+
+// ErrInvalidOption is what every error of [New], [NewHTTPSender] and [NewQueue] wraps. The
 // error joins one line for every option that is wrong.
 var ErrInvalidOption = errors.New("kissmetrics: invalid option")
 
@@ -148,4 +152,31 @@ func (e *DeliveryError) GoString() string {
 // refused all that was not delivered.
 func (e *DeliveryError) Temporary() bool {
 	return e.Kind != FailureRefused || len(e.Undelivered) > 0
+}
+
+// An UndeliveredError hands back what a [Queue] had not delivered when the
+// context of its Close ended, so that it can be stored (a [Record] marshals to
+// one line of JSON) and sent another time.
+//
+// Its text holds neither identities nor property values.
+type UndeliveredError struct {
+	// Count is the number of records.
+	Count int
+	// Records are those that were not delivered, or of which it is not known,
+	// in no particular order.
+	Records []Record
+	// Err is why: that of the context.
+	Err error
+}
+
+func (e *UndeliveredError) Error() string {
+	return fmt.Sprintf("kissmetrics: closed with %d records undelivered: %v", e.Count, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *UndeliveredError) Unwrap() error { return e.Err }
+
+// GoString keeps %#v from printing the records.
+func (e *UndeliveredError) GoString() string {
+	return fmt.Sprintf("&kissmetrics.UndeliveredError{%q}", e.Error())
 }

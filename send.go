@@ -91,7 +91,7 @@ type HTTPSender struct {
 // the options that are about HTTP: WithAPIKey (required), WithBaseURL,
 // WithDoer, WithTimeout, WithMaxAttempts, WithBackoff and WithLogger.
 func NewHTTPSender(options ...Option) (*HTTPSender, error) {
-	c, err := configure(options, false)
+	c, err := configure(options, forHTTP)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +131,8 @@ func newTransport() *http.Transport {
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second,
-		MaxIdleConns:        64,
-		MaxIdleConnsPerHost: 64,
+		MaxIdleConns:        maxWorkers,
+		MaxIdleConnsPerHost: maxWorkers,
 		IdleConnTimeout:     90 * time.Second,
 		ForceAttemptHTTP2:   true,
 		DisableCompression:  true, // a picture of 43 bytes
@@ -142,14 +142,19 @@ func newTransport() *http.Transport {
 // Send delivers the records. The error is that of the records' validation, and
 // then nothing was sent, or a [*DeliveryError] that says which were delivered.
 func (s *HTTPSender) Send(ctx context.Context, records []Record) error {
+	if err := validate(records); err != nil {
+		return err
+	}
+	return s.send(ctx, records)
+}
+
+// validate checks all records of a message.
+func validate(records []Record) error {
 	var p problems
 	for i := range records {
 		records[i].validate(&p)
 	}
-	if err := p.err(); err != nil {
-		return err
-	}
-	return s.send(ctx, records)
+	return p.err()
 }
 
 // send delivers records that are known to be valid.

@@ -1,0 +1,478 @@
+package kissmetrics
+
+import (
+	linked "container/list"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/retry"
+)
+
+const (
+	// maxWorkers is also how many idle connections are kept.
+	maxWorkers = 256
+	// messageBytes is what a message takes in the queue beside its records.
+	messageBytes = 64
+	// outageAfter is how many failures in a row, with no success between them,
+	// are taken for an outage.
+	outageAfter = 3
+	// lossLogInterval is how often a log line says that records were lost.
+	lossLogInterval = time.Minute
+)
+
+// A FullPolicy says what becomes of a message for which a [Queue] has no room.
+type FullPolicy int
+
+const (
+	// FullRefuse refuses the message with ErrQueueFull.
+	FullRefuse FullPolicy = iota
+	// FullWait waits for room, until the caller's context ends or the queue is
+	// closed.
+	FullWait
+	// FullDropOldest drops the messages that have waited longest.
+	FullDropOldest
+)
+
+// A Queue is a [Sender] that accepts records at once and delivers them later,
+// by another Sender and a fixed number of workers. What it has accepted it
+// keeps in memory and tries until it is delivered, refused for good, or handed
+// back by [Queue.Close]; it does not survive the process.
+//
+// The records of one message are accepted together, and delivered in order by
+// one worker. Messages are delivered in no particular order; Kissmetrics goes by
+// their time.
+//
+// When deliveries fail, the queue as a whole holds back: one worker at a time
+// tries a message, after waits that grow as [WithBackoff] says and are at least
+// as long as a Retry-After asks (up to 5 minutes); with the first success all go
+// on. A message that fails goes to the back, so that it cannot hold up the
+// others. A record that is refused ([DeliveryError.Refused], or a
+// [*ValidationError]) is not tried again. Any other error is taken for a failure
+// that may pass.
+//
+// A Queue is safe for concurrent use. It has goroutines, which end with Close.
+type Queue struct {
+	send     func(context.Context, []Record) error
+	next     Sender
+	config   config
+	stopping context.Context // ends when Close gives up
+	stop     context.CancelFunc
+	drained  chan struct{} // closed when the queue is, and nothing is left
+	exited   chan struct{} // closed when the last worker has ended
+	finish   sync.Once
+
+	mu      sync.Mutex
+	work    sync.Cond // for workers: there may be something to do
+	stats   Stats
+	first   *queued // the messages to be delivered, but for those under way
+	last    *queued
+	waiters linked.List // of *waiter, for room
+	marks   []*mark     // the last is that of the messages to come
+	workers int         // those that have not ended
+	closed  bool
+	stopped bool // what is left is not tried any more
+	err     error
+
+	prober    bool // a worker waits before it tries again
+	paused    bool // the others wait until that one succeeds
+	since     time.Time
+	failures  int // in a row
+	schedule  *retry.Schedule
+	notBefore time.Time // what Retry-After asked for
+
+	losses   int // not logged yet
+	lossesAt time.Time
+}
+
+// queued is one message in the queue: 64 bytes beside its data.
+type queued struct {
+	next    *queued
+	ctx     context.Context //nolint:containedctx // for its values
+	data    string          // the packed records
+	records int
+	mark    *mark
+}
+
+func (m *queued) bytes() int { return len(m.data) + messageBytes }
+
+// A mark counts the messages accepted between two calls of Flush.
+type mark struct {
+	pending int
+	done    chan struct{}
+}
+
+// Stats are the counts of a [Queue], in records. At every moment Accepted is
+// the sum of Delivered, Failed, Dropped and Waiting.
+type Stats struct {
+	// Accepted is how many Send has accepted.
+	Accepted int64 `json:"accepted"`
+	// Delivered is how many the next sender has taken.
+	Delivered int64 `json:"delivered"`
+	// Failed is how many the next sender will never take.
+	Failed int64 `json:"failed"`
+	// Dropped is how many were dropped to make room, or handed back by Close.
+	Dropped int64 `json:"dropped"`
+	// Waiting is how many are in the queue, those under way included.
+	Waiting int64 `json:"waiting"`
+	// WaitingBytes is what those take: of names and values, and 64 for a message.
+	WaitingBytes int64 `json:"waiting_bytes"`
+	// Outage says that deliveries fail, and the queue holds back.
+	Outage bool `json:"outage"`
+}
+
+// NewQueue returns a queue in front of another sender, and starts its workers.
+// It takes the options WithWorkers, WithCapacity, WithFullPolicy, WithOnResult,
+// WithBackoff and WithLogger.
+//
+// An [*HTTPSender] in its place tries each record once and leaves the trying
+// again to the queue.
+func NewQueue(next Sender, options ...Option) (*Queue, error) {
+	c, err := configure(options, forQueue)
+	if isNil(next) {
+		err = errors.Join(err, fmt.Errorf("%w: NewQueue: the next sender is nil", ErrInvalidOption))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newQueue(next, c), nil
+}
+
+func newQueue(next Sender, c config) *Queue {
+	q := &Queue{
+		send:     next.Send,
+		next:     next,
+		config:   c,
+		drained:  make(chan struct{}),
+		exited:   make(chan struct{}),
+		marks:    []*mark{{done: make(chan struct{})}},
+		workers:  c.workers,
+		schedule: retry.NewSchedule(c.initialBackoff, c.maxBackoff),
+	}
+	if sender, ok := next.(*HTTPSender); ok {
+		once := *sender
+		once.maxAttempts = 1
+		q.send = once.send // the records have been checked
+	}
+	q.work.L = &q.mu
+	q.stopping, q.stop = context.WithCancel(context.Background())
+	for range c.workers {
+		go q.run()
+	}
+	return q
+}
+
+// Send accepts the records, all of them or none, and returns at once; with
+// FullWait it may wait for room. It does not matter whether ctx has ended, or
+// ends later; its values are kept for the delivery.
+//
+// The error is that of the records' validation, [ErrQueueFull] (joined with that
+// of ctx, where it ended while waiting) or [ErrClosed].
+func (q *Queue) Send(ctx context.Context, records []Record) error {
+	if err := validate(records); err != nil {
+		return err
+	}
+	return q.accept(ctx, records)
+}
+
+// accept is Send for records that are known to be valid.
+func (q *Queue) accept(ctx context.Context, records []Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	m := &queued{ctx: ctx, data: pack(records), records: len(records)}
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return ErrClosed
+	}
+	if q.waiters.Len() == 0 && q.fits(m) {
+		q.enqueue(m)
+		q.mu.Unlock()
+		return nil
+	}
+	if m.records > q.config.maxRecords || m.bytes() > q.config.maxBytes {
+		q.mu.Unlock()
+		return ErrQueueFull // and always will be
+	}
+	switch q.config.whenFull {
+	case FullWait:
+		w := &waiter{message: m, decided: make(chan struct{})}
+		at := q.waiters.PushBack(w)
+		q.mu.Unlock()
+		return q.waitForRoom(ctx, w, at)
+	case FullDropOldest:
+		var dropped []*queued
+		for q.first != nil && !q.fits(m) {
+			oldest := q.pop()
+			dropped = append(dropped, oldest)
+			q.stats.Dropped += int64(oldest.records)
+			q.release(oldest.records, oldest.bytes())
+		}
+		fits := q.fits(m) // or what is under way takes all the room
+		if fits {
+			q.enqueue(m)
+		}
+		q.mu.Unlock()
+		for _, oldest := range dropped {
+			q.lost(ErrQueueFull, oldest.records)
+			q.report(oldest, unpack(oldest.data), ErrQueueFull)
+			q.settled(oldest)
+		}
+		if fits {
+			return nil
+		}
+	default:
+		q.mu.Unlock()
+	}
+	return ErrQueueFull
+}
+
+// fits reports whether there is room for a message.
+func (q *Queue) fits(m *queued) bool {
+	return q.stats.Waiting+int64(m.records) <= int64(q.config.maxRecords) &&
+		q.stats.WaitingBytes+int64(m.bytes()) <= int64(q.config.maxBytes)
+}
+
+// enqueue accepts a message for which there is room.
+func (q *Queue) enqueue(m *queued) {
+	m.mark = q.marks[len(q.marks)-1]
+	m.mark.pending++
+	q.stats.Accepted += int64(m.records)
+	q.stats.Waiting += int64(m.records)
+	q.stats.WaitingBytes += int64(m.bytes())
+	q.push(m)
+	q.work.Signal()
+}
+
+func (q *Queue) push(m *queued) {
+	if q.first == nil {
+		q.first = m
+	} else {
+		q.last.next = m
+	}
+	q.last = m
+}
+
+func (q *Queue) pop() *queued {
+	m := q.first
+	q.first, m.next = m.next, nil
+	return m
+}
+
+// release gives back the room of records that have got their outcome.
+func (q *Queue) release(records, bytes int) {
+	q.stats.Waiting -= int64(records)
+	q.stats.WaitingBytes -= int64(bytes)
+	for front := q.waiters.Front(); front != nil && q.fits(front.Value.(*waiter).message); front = q.waiters.Front() {
+		w := q.waiters.Remove(front).(*waiter)
+		q.enqueue(w.message)
+		close(w.decided)
+	}
+	q.checkDrained()
+}
+
+// checkDrained notes that a closed queue has nothing left.
+func (q *Queue) checkDrained() {
+	if !q.closed || q.stats.Waiting > 0 {
+		return
+	}
+	q.work.Broadcast()
+	select {
+	case <-q.drained:
+	default:
+		close(q.drained)
+	}
+}
+
+// A waiter is a message that waits for room.
+type waiter struct {
+	message *queued
+	decided chan struct{} // closed when it is accepted, or refused with err
+	err     error
+}
+
+// waitForRoom waits until a message is accepted, or ctx ends.
+func (q *Queue) waitForRoom(ctx context.Context, w *waiter, at *linked.Element) error {
+	select {
+	case <-w.decided:
+		return w.err
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	select {
+	case <-w.decided: // just now
+		return w.err
+	default:
+		q.waiters.Remove(at)
+		return fmt.Errorf("%w: %w", ErrQueueFull, ctx.Err())
+	}
+}
+
+// Flush waits until every record that was accepted before it has got its
+// outcome: delivered, refused or dropped. If the next sender has a Flush method,
+// it is called then. The error is that of ctx, of the next sender's Flush, or the
+// [*UndeliveredError] of a Close that gave up.
+func (q *Queue) Flush(ctx context.Context) error {
+	q.mu.Lock()
+	if last := q.marks[len(q.marks)-1]; last.pending > 0 {
+		q.marks = append(q.marks, &mark{done: make(chan struct{})})
+	}
+	marks := append([]*mark(nil), q.marks[:len(q.marks)-1]...)
+	q.mu.Unlock()
+	for _, m := range marks {
+		select {
+		case <-m.done:
+		case <-ctx.Done():
+			return fmt.Errorf("kissmetrics: flush: %w", ctx.Err())
+		}
+	}
+	q.mu.Lock()
+	err := q.err
+	q.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return flush(ctx, q.next)
+}
+
+// flush calls the Flush method of a sender that has one.
+func flush(ctx context.Context, sender Sender) error {
+	if sender, ok := sender.(interface {
+		Flush(ctx context.Context) error
+	}); ok {
+		return sender.Flush(ctx)
+	}
+	return nil
+}
+
+// settled notes that a message has got its outcome, and that it was reported.
+func (q *Queue) settled(m *queued) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	m.mark.pending--
+	for i, mark := range q.marks[:len(q.marks)-1] {
+		if mark == m.mark && mark.pending == 0 {
+			close(mark.done)
+			q.marks = append(q.marks[:i:i], q.marks[i+1:]...)
+			return
+		}
+	}
+}
+
+// Close makes every later Send return [ErrClosed], and goes on delivering, and
+// trying again, until nothing is left or ctx ends. Then it cancels what is under
+// way, waits for that, and returns an [*UndeliveredError] that holds what was not
+// delivered. A [Doer] or Sender that does not heed its context holds it up.
+//
+// Close may be called several times, and by many goroutines: the first context
+// that ends ends the trying, and all calls return the same.
+func (q *Queue) Close(ctx context.Context) error {
+	q.mu.Lock()
+	q.closed = true
+	for q.waiters.Len() > 0 {
+		w := q.waiters.Remove(q.waiters.Front()).(*waiter)
+		w.err = ErrClosed
+		close(w.decided)
+	}
+	q.checkDrained()
+	q.mu.Unlock()
+	select {
+	case <-q.exited:
+	case <-ctx.Done():
+		q.mu.Lock()
+		q.stopped = true
+		q.work.Broadcast()
+		q.mu.Unlock()
+		q.stop()
+		<-q.exited
+	}
+	q.finish.Do(func() { q.handBack(ctx) })
+	if q.err != nil { // nobody changes it any more
+		return q.err
+	}
+	return flush(ctx, q.next)
+}
+
+// handBack turns what is left, when the workers have ended, into an error.
+func (q *Queue) handBack(ctx context.Context) {
+	q.stop()
+	var left []*queued
+	undelivered := &UndeliveredError{Err: context.Cause(ctx)}
+	q.mu.Lock()
+	for q.first != nil {
+		m := q.pop()
+		left = append(left, m)
+		undelivered.Count += m.records
+		undelivered.Records = append(undelivered.Records, unpack(m.data)...)
+		q.stats.Dropped += int64(m.records)
+		q.release(m.records, m.bytes())
+	}
+	if len(left) > 0 {
+		q.err = undelivered
+	}
+	q.mu.Unlock()
+	for _, m := range left {
+		q.report(m, unpack(m.data), ErrClosed)
+		q.settled(m)
+	}
+	q.logLosses(ErrClosed, undelivered.Count, true)
+}
+
+// Stats returns the counts as they are now.
+func (q *Queue) Stats() Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	stats := q.stats
+	stats.Outage = q.paused
+	return stats
+}
+
+// report tells the outcome of records to the caller's function.
+func (q *Queue) report(m *queued, records []Record, err error) {
+	if q.config.onResult == nil {
+		return
+	}
+	ctx := context.WithoutCancel(m.ctx)
+	for _, r := range records {
+		q.reportOne(ctx, r, err)
+	}
+}
+
+func (q *Queue) reportOne(ctx context.Context, r Record, err error) {
+	defer func() {
+		if recover() != nil { // what it panics with may hold anything
+			q.config.logger.ErrorContext(ctx, "kissmetrics: the function of WithOnResult panicked", "record", r)
+		}
+	}()
+	q.config.onResult(ctx, r, err)
+}
+
+// lost notes, for the log, that records are lost.
+func (q *Queue) lost(err error, records int) {
+	if records > 0 {
+		q.logLosses(err, records, false)
+	}
+}
+
+// logLosses logs how many records were lost, at most once a minute unless it is
+// the last time.
+func (q *Queue) logLosses(err error, records int, last bool) {
+	q.mu.Lock()
+	q.losses += records
+	losses := q.losses
+	log := losses > 0 && (last || q.lossesAt.IsZero() || time.Since(q.lossesAt) >= lossLogInterval)
+	if log {
+		q.losses, q.lossesAt = 0, time.Now()
+	}
+	q.mu.Unlock()
+	if log {
+		q.config.logger.Warn("kissmetrics: records are lost to Kissmetrics", "records", losses, "reason", safeText(err))
+	}
+}
