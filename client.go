@@ -76,17 +76,14 @@ func (c *Client) Send(ctx context.Context, message Message) error {
 	if err != nil {
 		return err
 	}
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	return c.deliver(ctx, records)
+	return c.deliver(orBackground(ctx), records)
 }
 
 // Flush waits until everything that was accepted before it has got its outcome;
 // see [Queue.Flush]. A client without a queue accepts nothing that it has not
 // delivered, so there is nothing to wait for, unless the sender given by
 // [WithSender] has a Flush method: then that is called.
-func (c *Client) Flush(ctx context.Context) error { return flush(ctx, c.sender) }
+func (c *Client) Flush(ctx context.Context) error { return flush(orBackground(ctx), c.sender) }
 
 // Close makes every later call return [ErrClosed]. With a queue it then delivers
 // what is left, as [Queue.Close] says; without one it flushes, while calls under

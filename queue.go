@@ -76,8 +76,8 @@ type Queue struct {
 	stopped bool // what is left is not tried any more
 	err     error
 
-	prober    bool // a worker waits before it tries again
-	paused    bool // the others wait until that one succeeds
+	prober    bool // a worker waits before it tries again, or tries
+	paused    bool // the others wait until one succeeds
 	since     time.Time
 	failures  int // in a row
 	schedule  *retry.Schedule
@@ -174,16 +174,13 @@ func (q *Queue) Send(ctx context.Context, records []Record) error {
 	if err := validate(records); err != nil {
 		return err
 	}
-	return q.accept(ctx, records)
+	return q.accept(orBackground(ctx), records)
 }
 
 // accept is Send for records that are known to be valid.
 func (q *Queue) accept(ctx context.Context, records []Record) error {
 	if len(records) == 0 {
 		return nil
-	}
-	if ctx == nil {
-		ctx = context.Background()
 	}
 	m := &queued{ctx: ctx, data: pack(records), records: len(records)}
 	q.mu.Lock()
@@ -207,15 +204,8 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 		q.mu.Unlock()
 		return q.waitForRoom(ctx, w, at)
 	case FullDropOldest:
-		var dropped []*queued
-		for q.first != nil && !q.fits(m) {
-			oldest := q.pop()
-			dropped = append(dropped, oldest)
-			q.stats.Dropped += int64(oldest.records)
-			q.release(oldest.records, oldest.bytes())
-		}
-		fits := q.fits(m) // or what is under way takes all the room
-		if fits {
+		dropped, ok := q.makeRoom(m)
+		if ok {
 			q.enqueue(m)
 		}
 		q.mu.Unlock()
@@ -224,7 +214,7 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 			q.report(oldest, unpack(oldest.data), ErrQueueFull)
 			q.settled(oldest)
 		}
-		if fits {
+		if ok {
 			return nil
 		}
 	default:
@@ -237,6 +227,28 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 func (q *Queue) fits(m *queued) bool {
 	return q.stats.Waiting+int64(m.records) <= int64(q.config.maxRecords) &&
 		q.stats.WaitingBytes+int64(m.bytes()) <= int64(q.config.maxBytes)
+}
+
+// makeRoom drops the oldest messages until there is room for m. It drops none
+// where what is under way, which cannot be dropped, leaves too little.
+func (q *Queue) makeRoom(m *queued) (dropped []*queued, ok bool) {
+	records := q.stats.Waiting + int64(m.records) - int64(q.config.maxRecords)
+	bytes := q.stats.WaitingBytes + int64(m.bytes()) - int64(q.config.maxBytes)
+	oldest := q.first
+	for ; oldest != nil && (records > 0 || bytes > 0); oldest = oldest.next {
+		records -= int64(oldest.records)
+		bytes -= int64(oldest.bytes())
+	}
+	if records > 0 || bytes > 0 {
+		return nil, false
+	}
+	for q.first != oldest {
+		m := q.pop()
+		dropped = append(dropped, m)
+		q.stats.Dropped += int64(m.records)
+		q.release(m.records, m.bytes())
+	}
+	return dropped, true
 }
 
 // enqueue accepts a message for which there is room.
@@ -320,6 +332,7 @@ func (q *Queue) waitForRoom(ctx context.Context, w *waiter, at *linked.Element) 
 // it is called then. The error is that of ctx, of the next sender's Flush, or the
 // [*UndeliveredError] of a Close that gave up.
 func (q *Queue) Flush(ctx context.Context) error {
+	ctx = orBackground(ctx)
 	q.mu.Lock()
 	if last := q.marks[len(q.marks)-1]; last.pending > 0 {
 		q.marks = append(q.marks, &mark{done: make(chan struct{})})
@@ -340,6 +353,14 @@ func (q *Queue) Flush(ctx context.Context) error {
 		return err
 	}
 	return flush(ctx, q.next)
+}
+
+// orBackground spares a caller that has no context the panic.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 // flush calls the Flush method of a sender that has one.
@@ -374,6 +395,7 @@ func (q *Queue) settled(m *queued) {
 // Close may be called several times, and by many goroutines: the first context
 // that ends ends the trying, and all calls return the same.
 func (q *Queue) Close(ctx context.Context) error {
+	ctx = orBackground(ctx)
 	q.mu.Lock()
 	q.closed = true
 	for q.waiters.Len() > 0 {
@@ -473,6 +495,6 @@ func (q *Queue) logLosses(err error, records int, last bool) {
 	}
 	q.mu.Unlock()
 	if log {
-		q.config.logger.Warn("kissmetrics: records are lost to Kissmetrics", "records", losses, "reason", safeText(err))
+		q.config.logger.Warn("kissmetrics: records were not delivered", "records", losses, "reason", safeText(err))
 	}
 }

@@ -64,7 +64,7 @@ func (w *worker) replace() {
 	q := w.q
 	q.mu.Lock()
 	if w.prober {
-		q.prober, q.paused = false, false
+		q.prober = false
 	}
 	if w.message != nil {
 		q.push(w.message)
@@ -89,9 +89,14 @@ func (w *worker) take() bool {
 		case q.first != nil && (w.prober || !q.paused):
 			w.message = q.pop()
 			return true
-		case w.prober: // the others have what there was
-			w.prober, q.prober, q.paused = false, false, false
-			q.work.Broadcast()
+		case q.first != nil && !q.prober: // the one that tried found nothing to try
+			w.prober, q.prober = true, true
+			q.mu.Unlock()
+			w.sleep(time.Until(q.pausedUntil()))
+			q.mu.Lock()
+			continue
+		case w.prober: // what there was is gone, or under way
+			w.prober, q.prober = false, false
 		}
 		q.work.Wait()
 	}
@@ -225,10 +230,15 @@ func (w *worker) sleep(nap time.Duration) {
 		case <-q.drained:
 			return
 		}
-		q.mu.Lock()
-		nap = time.Until(q.notBefore) // another worker may have been told to wait longer
-		q.mu.Unlock()
+		nap = time.Until(q.pausedUntil()) // another worker may have been told to wait longer
 	}
+}
+
+// pausedUntil returns until when a Retry-After asked to wait.
+func (q *Queue) pausedUntil() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.notBefore
 }
 
 // safeText returns the text of an error that is known to hold no secrets, and

@@ -1,0 +1,490 @@
+package kissmetrics_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+// senderFunc is a function as a Sender.
+type senderFunc func(context.Context, []kissmetrics.Record) error
+
+func (f senderFunc) Send(ctx context.Context, records []kissmetrics.Record) error {
+	return f(ctx, records)
+}
+
+// gated is a Sender that holds every message until it is let through.
+type gated struct {
+	kissmetricstest.Recorder
+
+	taken chan string   // the names of what has come so far
+	gate  chan struct{} // one receive lets one message through; closed, all
+}
+
+func newGated() *gated {
+	return &gated{taken: make(chan string, 1000), gate: make(chan struct{})}
+}
+
+func (g *gated) Send(ctx context.Context, records []kissmetrics.Record) error {
+	g.taken <- records[0].Name
+	select {
+	case <-g.gate:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return g.Recorder.Send(ctx, records)
+}
+
+// names returns the names of the records that were let through.
+func (g *gated) names() []string {
+	var names []string
+	for _, r := range g.Records() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
+// outcomes notes what WithOnResult tells, by the name of the record.
+type outcomes struct {
+	mu  sync.Mutex
+	err map[string][]error
+}
+
+func (o *outcomes) note(_ context.Context, r kissmetrics.Record, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = map[string][]error{}
+	}
+	name := r.Name
+	for _, p := range r.Properties {
+		name += "," + p.Value
+	}
+	o.err[name] = append(o.err[name], err)
+}
+
+func (o *outcomes) of(t testing.TB, name string) error {
+	t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	require.Len(t, o.err[name], 1, "outcomes of %q", name)
+	return o.err[name][0]
+}
+
+// newQueue returns a queue that is closed, at the end of the test, with an ended
+// context.
+func newQueue(t testing.TB, next kissmetrics.Sender, options ...kissmetrics.Option) *kissmetrics.Queue {
+	t.Helper()
+	q, err := kissmetrics.NewQueue(next, options...)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = closeNow(q) })
+	return q
+}
+
+// closeNow closes with a context that has ended.
+func closeNow(q interface{ Close(context.Context) error }) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return q.Close(ctx)
+}
+
+// event returns the record of an event.
+func event(name string) []kissmetrics.Record {
+	return []kissmetrics.Record{{Kind: kissmetrics.KindEvent, Person: "u", Name: name, Time: second}}
+}
+
+func requireConserved(t testing.TB, s kissmetrics.Stats) {
+	t.Helper()
+	require.Equal(t, s.Accepted, s.Delivered+s.Failed+s.Dropped+s.Waiting, "%+v", s)
+}
+
+func TestQueueAcceptsAtOnceAndKeepsNothingOfTheCaller(t *testing.T) {
+	next := newGated()
+	client, err := kissmetrics.New(kissmetrics.WithSender(next), kissmetrics.WithQueue(kissmetrics.WithWorkers(1)))
+	require.NoError(t, err)
+
+	properties := kissmetrics.Properties{"plan": "pro"}
+	for range 3 {
+		require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e", Properties: properties}))
+	}
+	assert.Empty(t, next.Records())
+	properties["plan"] = "changed"
+	records := event("mine")
+	require.NoError(t, client.Track(t.Context(), ok))
+	assert.Equal(t, kissmetrics.Stats{Accepted: 4, Waiting: 4, WaitingBytes: client.Stats().WaitingBytes}, client.Stats())
+
+	close(next.gate)
+	require.NoError(t, client.Flush(t.Context()))
+	require.Len(t, next.Records(), 4)
+	for _, r := range next.Records()[:3] {
+		assert.Equal(t, []kissmetrics.Property{{Name: "plan", Value: "pro"}}, r.Properties)
+	}
+	assert.Equal(t, event("mine"), records)
+	assert.Equal(t, kissmetrics.Stats{Accepted: 4, Delivered: 4}, client.Stats())
+	require.NoError(t, client.Close(t.Context()))
+	require.ErrorIs(t, client.Track(t.Context(), ok), kissmetrics.ErrClosed)
+}
+
+func TestQueueRefusesAtTheCallWhatIsInvalid(t *testing.T) {
+	q := newQueue(t, &kissmetricstest.Recorder{})
+	err := q.Send(t.Context(), append(event("e"), kissmetrics.Record{Kind: kissmetrics.KindEvent}))
+	requireField(t, "identity", err)
+	require.NoError(t, q.Send(t.Context(), nil))
+	assert.Zero(t, q.Stats())
+}
+
+func TestQueueWithoutRoomRefusesTheWholeMessage(t *testing.T) {
+	three := append(append(event("1"), event("2")...), event("3")...)
+	for name, test := range map[string]struct{ records, bytes int }{
+		"records": {3, 1 << 20},
+		"bytes":   {100, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			next := newGated()
+			q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(test.records, test.bytes))
+			require.NoError(t, q.Send(t.Context(), event("first")))
+			before := q.Stats()
+			require.ErrorIs(t, q.Send(t.Context(), append(three, three...)), kissmetrics.ErrQueueFull)
+			assert.Equal(t, before, q.Stats())
+			require.NoError(t, q.Send(t.Context(), event("second")))
+			before = q.Stats()
+			require.ErrorIs(t, q.Send(t.Context(), append(event("x"), event(strings.Repeat("y", 100))...)), kissmetrics.ErrQueueFull)
+			assert.Equal(t, before, q.Stats())
+			assert.LessOrEqual(t, before.WaitingBytes, int64(test.bytes))
+
+			close(next.gate)
+			require.NoError(t, q.Flush(t.Context()))
+			assert.Equal(t, []string{"first", "second"}, next.names())
+			assert.Equal(t, kissmetrics.Stats{Accepted: 2, Delivered: 2}, q.Stats())
+		})
+	}
+}
+
+func TestQueueWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := newGated()
+		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(1, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
+		require.NoError(t, q.Send(t.Context(), event("first")))
+
+		// In the order in which they came, however large they are.
+		results := make(chan error, 2)
+		for _, name := range []string{"second", "third"} {
+			go func() { results <- q.Send(t.Context(), event(name)) }()
+			synctest.Wait()
+		}
+		assert.Empty(t, results)
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := q.Send(ctx, event("impatient"))
+		require.ErrorIs(t, err, kissmetrics.ErrQueueFull)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		// What will never fit does not wait.
+		require.ErrorIs(t, q.Send(t.Context(), append(event("a"), event("b")...)), kissmetrics.ErrQueueFull)
+
+		next.gate <- struct{}{}
+		require.NoError(t, <-results)
+		synctest.Wait()
+		assert.Empty(t, results)
+		close(next.gate)
+		require.NoError(t, <-results)
+		require.NoError(t, q.Flush(t.Context()))
+		assert.Equal(t, []string{"first", "second", "third"}, next.names())
+		assert.Equal(t, kissmetrics.Stats{Accepted: 3, Delivered: 3}, q.Stats())
+	})
+}
+
+func TestClosingEndsTheWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(t, newGated(), kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(1, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
+		require.NoError(t, q.Send(t.Context(), event("first")))
+		result := make(chan error)
+		go func() { result <- q.Send(t.Context(), event("second")) }()
+		synctest.Wait()
+		undelivered, isUndelivered := errors.AsType[*kissmetrics.UndeliveredError](closeNow(q))
+		require.True(t, isUndelivered)
+		require.ErrorIs(t, <-result, kissmetrics.ErrClosed)
+		assert.Equal(t, event("first"), undelivered.Records)
+	})
+}
+
+func TestQueueDropsTheOldest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next, told := newGated(), &outcomes{}
+		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(4, 4000),
+			kissmetrics.WithFullPolicy(kissmetrics.FullDropOldest), kissmetrics.WithOnResult(told.note))
+		for _, name := range []string{"under way", "2", "3", "4"} {
+			require.NoError(t, q.Send(t.Context(), event(name)))
+			synctest.Wait()
+		}
+		require.NoError(t, q.Send(t.Context(), append(event("5"), event("6")...)))
+		require.ErrorIs(t, told.of(t, "2"), kissmetrics.ErrQueueFull)
+		require.ErrorIs(t, told.of(t, "3"), kissmetrics.ErrQueueFull)
+		assert.Equal(t, int64(2), q.Stats().Dropped)
+
+		// What is under way cannot be dropped, so this will not fit, and nothing
+		// is dropped for it.
+		large := append(append(event("7"), event("8")...), append(event("9"), event("10")...)...)
+		require.ErrorIs(t, q.Send(t.Context(), large), kissmetrics.ErrQueueFull)
+		assert.Equal(t, int64(2), q.Stats().Dropped)
+		requireConserved(t, q.Stats())
+
+		close(next.gate)
+		require.NoError(t, q.Flush(t.Context()))
+		assert.Equal(t, []string{"under way", "4", "5", "6"}, next.names())
+		require.NoError(t, told.of(t, "4"))
+		assert.Equal(t, kissmetrics.Stats{Accepted: 6, Delivered: 4, Dropped: 2}, q.Stats())
+	})
+}
+
+func TestRequestsUnderWayNeverExceedTheWorkers(t *testing.T) {
+	const workers = 3
+	var mu sync.Mutex
+	now, peak := 0, 0
+	reached := make(chan struct{}) // so that the bound is reached, and passed if it can be
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		now++
+		if now == workers && peak < workers {
+			close(reached)
+		}
+		peak = max(peak, now)
+		mu.Unlock()
+		<-reached
+		runtime.Gosched()
+		mu.Lock()
+		now--
+		mu.Unlock()
+	}))
+	defer server.Close()
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithQueue(kissmetrics.WithWorkers(workers)))
+	for i := range 200 {
+		require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e" + strconv.Itoa(i)}))
+	}
+	require.NoError(t, client.Close(t.Context()))
+	assert.Equal(t, workers, peak)
+	assert.EqualValues(t, 200, client.Stats().Delivered)
+}
+
+type contextKey struct{}
+
+func TestQueueKeepsTheValuesOfAContextAndNotItsEnd(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	var value any
+	var deadline bool
+	var contextErr error
+	doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+		entered <- struct{}{}
+		<-release
+		value, contextErr = r.Context().Value(contextKey{}), r.Context().Err()
+		d, _ := r.Context().Deadline()
+		deadline = time.Until(d) < time.Minute
+		return &http.Response{StatusCode: http.StatusOK}, nil
+	})
+	var told any
+	client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithTimeout(time.Hour), kissmetrics.WithQueue(
+		kissmetrics.WithWorkers(1),
+		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, _ error) { told = ctx.Value(contextKey{}) })))
+	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), contextKey{}, "trace-1"), 30*time.Second)
+	require.NoError(t, client.Track(ctx, ok))
+	<-entered
+	cancel()
+	close(release)
+	require.NoError(t, client.Close(t.Context()))
+	assert.Equal(t, "trace-1", value)
+	assert.Equal(t, "trace-1", told)
+	require.NoError(t, contextErr)
+	assert.False(t, deadline, "the caller's deadline reached the request")
+	assert.Equal(t, kissmetrics.Stats{Accepted: 1, Delivered: 1}, client.Stats())
+}
+
+func TestQueueDeliversTheRestOfAMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := &outcomes{}
+		doer := &script{answers: []answer{{status: 200}, {status: 400}, {status: 503}, {status: 200}}}
+		client := newClient(t, kissmetrics.WithDoer(doer),
+			kissmetrics.WithQueue(kissmetrics.WithWorkers(1), kissmetrics.WithOnResult(told.note)))
+		properties := kissmetrics.Properties{"products": []any{
+			map[string]any{"sku": "a"}, map[string]any{"sku": "b"},
+		}}
+		require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "order", Timestamp: second, Properties: properties}))
+		require.NoError(t, client.Close(t.Context()))
+		assert.Equal(t, []string{"/e", "/s", "/s", "/s"}, doer.paths, "each as often as need be")
+		require.NoError(t, told.of(t, "order"))
+		assert.Equal(t, kissmetrics.FailureRefused, requireDelivery(t, told.of(t, ",a")).Kind)
+		require.NoError(t, told.of(t, ",b"))
+		assert.Equal(t, kissmetrics.Stats{Accepted: 3, Delivered: 2, Failed: 1}, client.Stats())
+	})
+}
+
+func TestWhatAQueueMakesOfTheErrorsOfAnotherSender(t *testing.T) {
+	invalid := kissmetrics.Record{}.Validate()
+	for name, test := range map[string]struct {
+		err   error
+		final bool
+	}{
+		"unknown":               {io.ErrUnexpectedEOF, false},
+		"full":                  {kissmetrics.ErrQueueFull, false},
+		"invalid":               {invalid, true},
+		"refused":               {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused}, true},
+		"unavailable":           {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable}, false},
+		"of some other records": {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Delivered: append(event("x"), event("y")...)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls, told := 0, &outcomes{}
+				next := senderFunc(func(context.Context, []kissmetrics.Record) error {
+					if calls++; calls == 1 {
+						return test.err
+					}
+					return nil
+				})
+				q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithOnResult(told.note))
+				require.NoError(t, q.Send(t.Context(), event("e")))
+				require.NoError(t, q.Flush(t.Context()))
+				if test.final {
+					assert.Equal(t, 1, calls)
+					require.ErrorIs(t, told.of(t, "e"), test.err)
+					assert.Equal(t, kissmetrics.Stats{Accepted: 1, Failed: 1}, q.Stats())
+					return
+				}
+				assert.Equal(t, 2, calls)
+				require.NoError(t, told.of(t, "e"))
+				assert.Equal(t, kissmetrics.Stats{Accepted: 1, Delivered: 1}, q.Stats())
+			})
+		})
+	}
+}
+
+func TestAPanicInOnResultIsContainedAndLogged(t *testing.T) {
+	var log bytes.Buffer
+	client := newClient(t, kissmetrics.WithDoer(&script{answers: []answer{{status: 200}}}),
+		kissmetrics.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))),
+		kissmetrics.WithQueue(kissmetrics.WithWorkers(1), kissmetrics.WithOnResult(func(_ context.Context, r kissmetrics.Record, _ error) {
+			panic(r.Properties[0].Value)
+		})))
+	require.NoError(t, client.Track(t.Context(), secretive))
+	require.NoError(t, client.Close(t.Context()))
+	assert.Equal(t, 2, strings.Count(log.String(), "WithOnResult panicked"), log.String())
+	requireNoSecret(t, log.String())
+	assert.EqualValues(t, 2, client.Stats().Delivered)
+}
+
+func TestASenderThatMisbehavesCostsNoWorker(t *testing.T) {
+	for name, misbehave := range map[string]func(){
+		"panics":           func() { panic(secretValue) },
+		"ends a goroutine": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				calls := 0
+				recorder := &kissmetricstest.Recorder{}
+				q := newQueue(t, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+					if calls++; calls <= 3 {
+						misbehave()
+					}
+					return recorder.Send(ctx, records)
+				}), kissmetrics.WithWorkers(1), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+				require.NoError(t, q.Send(t.Context(), event("e")))
+				require.NoError(t, q.Close(t.Context()))
+				assert.Equal(t, event("e"), recorder.Records())
+				requireNoSecret(t, log.String())
+			})
+		})
+	}
+}
+
+func TestAnOnResultThatEndsItsGoroutineCostsNoWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(t, &kissmetricstest.Recorder{}, kissmetrics.WithWorkers(1),
+			kissmetrics.WithOnResult(func(context.Context, kissmetrics.Record, error) { runtime.Goexit() }))
+		for range 3 {
+			require.NoError(t, q.Send(t.Context(), event("e")))
+			require.NoError(t, q.Flush(t.Context()))
+		}
+		require.NoError(t, q.Close(t.Context()))
+		assert.Equal(t, kissmetrics.Stats{Accepted: 3, Delivered: 3}, q.Stats())
+	})
+}
+
+func TestQueueOptionsThatAreRefused(t *testing.T) {
+	next := &kissmetricstest.Recorder{}
+	for name, test := range map[string]struct {
+		next    kissmetrics.Sender
+		options []kissmetrics.Option
+		want    string
+	}{
+		"no next sender":  {nil, nil, "the next sender is nil"},
+		"no workers":      {next, []kissmetrics.Option{kissmetrics.WithWorkers(0)}, "WithWorkers: 0"},
+		"many workers":    {next, []kissmetrics.Option{kissmetrics.WithWorkers(257)}, "WithWorkers: 257"},
+		"no capacity":     {next, []kissmetrics.Option{kissmetrics.WithCapacity(0, 1)}, "WithCapacity"},
+		"no bytes":        {next, []kissmetrics.Option{kissmetrics.WithCapacity(1, 0)}, "WithCapacity"},
+		"unknown policy":  {next, []kissmetrics.Option{kissmetrics.WithFullPolicy(3)}, "WithFullPolicy: unknown policy 3"},
+		"no function":     {next, []kissmetrics.Option{kissmetrics.WithOnResult(nil)}, "WithOnResult: the function is nil"},
+		"option of HTTP":  {next, []kissmetrics.Option{kissmetrics.WithAPIKey("k")}, "WithAPIKey is not for a queue"},
+		"queue of queues": {next, []kissmetrics.Option{kissmetrics.WithQueue()}, "WithQueue is not for a queue"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := kissmetrics.NewQueue(test.next, test.options...)
+			require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+			assert.ErrorContains(t, err, test.want)
+		})
+	}
+	for name, options := range map[string][]kissmetrics.Option{
+		"bad option within":  {kissmetrics.WithAPIKey("k"), kissmetrics.WithQueue(kissmetrics.WithWorkers(-1))},
+		"outside of a queue": {kissmetrics.WithAPIKey("k"), kissmetrics.WithWorkers(1)},
+		"attempts":           {kissmetrics.WithAPIKey("k"), kissmetrics.WithMaxAttempts(3), kissmetrics.WithQueue()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := kissmetrics.New(options...)
+			require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+		})
+	}
+}
+
+func TestClientWithQueueTakesTheBackoffAndLoggerForBoth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		doer := &script{answers: []answer{{status: 503}, {status: 503}, {status: 503}, {status: 200}}}
+		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithBackoff(time.Millisecond, time.Millisecond),
+			kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))), kissmetrics.WithQueue(kissmetrics.WithWorkers(1)))
+		require.NoError(t, client.Track(t.Context(), ok))
+		require.NoError(t, client.Close(t.Context()))
+		for _, wait := range doer.waits() {
+			assert.LessOrEqual(t, wait, time.Millisecond)
+		}
+		assert.Contains(t, log.String(), "deliveries fail")
+	})
+}
+
+func TestNoContextIsNoReasonToPanic(t *testing.T) {
+	var none context.Context // as a hostile caller gives it
+	q := newQueue(t, &kissmetricstest.Recorder{})
+	require.NoError(t, q.Send(none, event("e")))
+	require.NoError(t, q.Flush(none))
+	require.NoError(t, q.Close(none))
+	client := newClient(t, kissmetrics.WithDoer(&script{answers: []answer{{status: 200}}}), kissmetrics.WithQueue())
+	require.NoError(t, client.Track(none, ok))
+	require.NoError(t, client.Flush(none))
+	require.NoError(t, client.Close(none))
+	assert.EqualValues(t, 1, client.Stats().Delivered)
+}
