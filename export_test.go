@@ -3,3 +3,6 @@ package kissmetrics
 // Query is the encoder of the hot path, for the tests that hold it equal to
 // go-querystring's.
 func (r *Record) Query(apiKey string) string { return r.query(apiKey) }
+
+// Packed is the records as a queue gives them back.
+func Packed(records []Record) []Record { return unpack(pack(records)) }

@@ -80,7 +80,7 @@ func FuzzTransform(f *testing.F) {
 }
 
 // FuzzRecord: the hot path's query is go-querystring's; a valid record survives
-// its import line, and an invalid one has none; the properties are left as they
+// its import line and a queue, and an invalid one has no line; the properties are left as they
 // were.
 func FuzzRecord(f *testing.F) {
 	for _, c := range allConformance(f) {
@@ -116,5 +116,6 @@ func FuzzRecord(f *testing.F) {
 		var back kissmetrics.Record
 		require.NoError(t, json.Unmarshal(line, &back))
 		assert.Equal(t, r, back)
+		assert.Equal(t, []kissmetrics.Record{r, r}, kissmetrics.Packed([]kissmetrics.Record{r, r}))
 	})
 }

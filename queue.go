@@ -73,8 +73,9 @@ type Queue struct {
 	marks   []*mark     // the last is that of the messages to come
 	workers int         // those that have not ended
 	closed  bool
-	stopped bool // what is left is not tried any more
-	err     error
+	stopped bool  // what is left is not tried any more,
+	cause   error // since a context of Close ended
+	err     error // what Close returns
 
 	prober    bool // a worker waits before it tries again, or tries
 	paused    bool // the others wait until one succeeds
@@ -409,13 +410,15 @@ func (q *Queue) Close(ctx context.Context) error {
 	case <-q.exited:
 	case <-ctx.Done():
 		q.mu.Lock()
-		q.stopped = true
+		if !q.stopped {
+			q.stopped, q.cause = true, context.Cause(ctx)
+		}
 		q.work.Broadcast()
 		q.mu.Unlock()
 		q.stop()
 		<-q.exited
 	}
-	q.finish.Do(func() { q.handBack(ctx) })
+	q.finish.Do(q.handBack)
 	if q.err != nil { // nobody changes it any more
 		return q.err
 	}
@@ -423,11 +426,11 @@ func (q *Queue) Close(ctx context.Context) error {
 }
 
 // handBack turns what is left, when the workers have ended, into an error.
-func (q *Queue) handBack(ctx context.Context) {
+func (q *Queue) handBack() {
 	q.stop()
 	var left []*queued
-	undelivered := &UndeliveredError{Err: context.Cause(ctx)}
 	q.mu.Lock()
+	undelivered := &UndeliveredError{Err: q.cause}
 	for q.first != nil {
 		m := q.pop()
 		left = append(left, m)

@@ -1,0 +1,229 @@
+package kissmetrics_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+func requireUndelivered(t testing.TB, err error) *kissmetrics.UndeliveredError {
+	t.Helper()
+	undelivered, ok := errors.AsType[*kissmetrics.UndeliveredError](err)
+	require.True(t, ok, "%v is no UndeliveredError", err)
+	require.Len(t, undelivered.Records, undelivered.Count)
+	return undelivered
+}
+
+// newQueuedClient returns a client whose queue is closed, at the end of the
+// test, with whatever is left in it.
+func newQueuedClient(t testing.TB, doer kissmetrics.Doer, options ...kissmetrics.Option) *kissmetrics.Client {
+	t.Helper()
+	client, err := kissmetrics.New(kissmetrics.WithAPIKey(secretKey), kissmetrics.WithDoer(doer),
+		kissmetrics.WithTimeout(time.Hour), kissmetrics.WithQueue(options...))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = closeNow(client) })
+	return client
+}
+
+func TestCloseGoesOnTryingUntilAllIsDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doer := &flaky{begin: time.Now(), until: time.Now().Add(20 * time.Second)}
+		client := newQueuedClient(t, doer)
+		for i := range 100 {
+			require.NoError(t, client.Track(t.Context(), numbered(i)))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		require.NoError(t, client.Close(ctx))
+		assert.Equal(t, kissmetrics.Stats{Accepted: 100, Delivered: 100}, client.Stats())
+	})
+}
+
+func TestCloseHandsBackWhatItCouldNotDeliver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := &outcomes{}
+		doer := &flaky{begin: time.Now(), until: time.Now().Add(time.Hour)}
+		client := newQueuedClient(t, doer, kissmetrics.WithWorkers(3), kissmetrics.WithOnResult(told.note))
+		want := []kissmetrics.Record{}
+		for i := range 20 {
+			require.NoError(t, client.Track(t.Context(), numbered(i)))
+			records, err := kissmetrics.Transform(numbered(i), kissmetrics.TransformOptions{})
+			require.NoError(t, err)
+			want = append(want, records...)
+		}
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := client.Close(ctx)
+		assert.Equal(t, time.Minute, time.Since(start), "neither before the context ends nor after")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		undelivered := requireUndelivered(t, err)
+		assert.ElementsMatch(t, want, undelivered.Records)
+		for i := range 20 {
+			require.ErrorIs(t, told.of(t, numbered(i).Event), kissmetrics.ErrClosed)
+		}
+		assert.Equal(t, kissmetrics.Stats{Accepted: 20, Dropped: 20, Outage: true}, client.Stats())
+
+		// Again, and by others, it is the same.
+		assert.Equal(t, err, client.Close(t.Context()))
+		assert.Equal(t, err, client.Flush(t.Context()))
+		for _, text := range []string{err.Error(), fmt.Sprintf("%v %+v %#v", err, err, err)} {
+			requireNoSecret(t, text)
+			assert.Contains(t, text, "20 records undelivered")
+		}
+	})
+}
+
+func TestCloseCancelsWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		canceled := make(chan error, 1)
+		client := newQueuedClient(t, kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			canceled <- r.Context().Err()
+			return nil, r.Context().Err()
+		}), kissmetrics.WithWorkers(1))
+		require.NoError(t, client.Track(t.Context(), ok))
+		synctest.Wait()
+		assert.Equal(t, 1, requireUndelivered(t, closeNow(client)).Count)
+		require.ErrorIs(t, <-canceled, context.Canceled)
+	})
+}
+
+func TestFlushWaitsForWhatWasAcceptedBeforeItAndNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := newGated()
+		q := newQueue(t, next, kissmetrics.WithWorkers(1))
+		require.NoError(t, q.Flush(t.Context()), "nothing to wait for")
+		require.NoError(t, q.Send(t.Context(), event("1")))
+		require.NoError(t, q.Send(t.Context(), event("2")))
+		flushed := make(chan error, 2)
+		for range 2 {
+			go func() { flushed <- q.Flush(t.Context()) }()
+		}
+		synctest.Wait()
+		require.NoError(t, q.Send(t.Context(), event("3")))
+		next.gate <- struct{}{}
+		synctest.Wait()
+		assert.Empty(t, flushed)
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, q.Flush(ctx), context.DeadlineExceeded)
+
+		next.gate <- struct{}{}
+		require.NoError(t, <-flushed)
+		require.NoError(t, <-flushed)
+		assert.Equal(t, []string{"1", "2"}, next.names())
+		close(next.gate)
+		require.NoError(t, q.Flush(t.Context()))
+		assert.Equal(t, []string{"1", "2", "3"}, next.names())
+	})
+}
+
+func TestFlushHasSeenEveryOutcomeToldOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		q := newQueue(t, &kissmetricstest.Recorder{}, kissmetrics.WithOnResult(func(context.Context, kissmetrics.Record, error) {
+			time.Sleep(time.Second)
+			told++
+		}), kissmetrics.WithWorkers(1))
+		for range 3 {
+			require.NoError(t, q.Send(t.Context(), event("e")))
+		}
+		require.NoError(t, q.Flush(t.Context()))
+		assert.Equal(t, 3, told)
+	})
+}
+
+type flushingRecorder struct {
+	kissmetricstest.Recorder
+	flushes int
+	err     error
+}
+
+func (f *flushingRecorder) Flush(context.Context) error {
+	f.flushes++
+	return f.err
+}
+
+func TestFlushAndCloseFlushTheNextSenderToo(t *testing.T) {
+	next := &flushingRecorder{err: io.ErrShortWrite}
+	q := newQueue(t, next)
+	require.ErrorIs(t, q.Flush(t.Context()), io.ErrShortWrite)
+	require.ErrorIs(t, q.Close(t.Context()), io.ErrShortWrite)
+	assert.Equal(t, 2, next.flushes)
+}
+
+func TestManyMayCloseAndFlushAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doer := &flaky{begin: time.Now(), until: time.Now().Add(time.Hour)}
+		client := newQueuedClient(t, doer)
+		for i := range 50 {
+			require.NoError(t, client.Track(t.Context(), numbered(i)))
+		}
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var errs []error
+		start := time.Now()
+		for i := range 20 {
+			wg.Go(func() {
+				// The first context that ends ends the trying.
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Minute)
+				defer cancel()
+				err := client.Close(ctx)
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			})
+			wg.Go(func() { assert.Error(t, client.Flush(t.Context())) })
+			synctest.Wait()
+			wg.Go(func() { assert.ErrorIs(t, client.Track(t.Context(), ok), kissmetrics.ErrClosed) })
+		}
+		wg.Wait()
+		assert.Equal(t, time.Minute, time.Since(start))
+		require.Len(t, errs, 20)
+		for _, err := range errs {
+			assert.Same(t, requireUndelivered(t, errs[0]), requireUndelivered(t, err))
+		}
+		assert.Equal(t, 50, requireUndelivered(t, errs[0]).Count)
+		assert.ErrorIs(t, errs[0], context.DeadlineExceeded)
+	})
+}
+
+func TestUndeliveredRecordsCanBeStoredAndSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doer := &flaky{begin: time.Now(), until: time.Now().Add(time.Hour)}
+		client := newQueuedClient(t, doer)
+		require.NoError(t, client.Track(t.Context(), secretive))
+		undelivered := requireUndelivered(t, closeNow(client))
+
+		var file strings.Builder
+		for _, r := range undelivered.Records {
+			line, err := r.MarshalJSON()
+			require.NoError(t, err)
+			file.Write(append(line, '\n'))
+		}
+		var again []kissmetrics.Record
+		for line := range strings.Lines(file.String()) {
+			var r kissmetrics.Record
+			require.NoError(t, r.UnmarshalJSON([]byte(line)))
+			again = append(again, r)
+		}
+		want, err := kissmetrics.Transform(secretive, kissmetrics.TransformOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, want, again)
+	})
+}

@@ -1,0 +1,257 @@
+package kissmetrics_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+// flaky is a Doer whose server is down until a time, and whose requests take a
+// while, so that there can be several under way.
+type flaky struct {
+	mu       sync.Mutex
+	until    time.Time
+	status   int // while it is down; zero is no answer
+	after    string
+	poison   string // the event that is always refused
+	failed   []time.Time
+	done     []time.Time
+	now, top int // under way, and the most of them while it was down for more than a minute
+	begin    time.Time
+}
+
+func (f *flaky) Do(r *http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	f.now++
+	if time.Since(f.begin) > time.Minute && time.Now().Before(f.until) {
+		f.top = max(f.top, f.now)
+	}
+	f.mu.Unlock()
+	select {
+	case <-time.After(100 * time.Millisecond):
+	case <-r.Context().Done():
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now--
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	response := &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
+	switch {
+	case f.poison != "" && r.URL.Query().Get("_n") == f.poison:
+		response.StatusCode = http.StatusBadRequest
+	case time.Now().Before(f.until):
+		f.failed = append(f.failed, time.Now())
+		if f.status == 0 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		response.StatusCode = f.status
+		if f.after != "" {
+			response.Header.Set("Retry-After", f.after)
+		}
+	default:
+		f.done = append(f.done, time.Now())
+	}
+	return response, nil
+}
+
+func numbered(i int) kissmetrics.Track {
+	return kissmetrics.Track{UserID: "u", Event: "e" + strconv.Itoa(i), Timestamp: second}
+}
+
+func TestAnHourWithoutTheServerLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const outage, step = time.Hour, 30 * time.Second
+		var log bytes.Buffer
+		doer := &flaky{begin: time.Now(), until: time.Now().Add(outage)}
+		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithBackoff(time.Second, step),
+			kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))),
+			kissmetrics.WithQueue(kissmetrics.WithWorkers(8)))
+		const events = 2 * 3600
+		for i := range events {
+			require.NoError(t, client.Track(t.Context(), numbered(i)))
+			time.Sleep(outage / events)
+			requireConserved(t, client.Stats())
+			if i == events/2 {
+				assert.True(t, client.Stats().Outage)
+				assert.Equal(t, int64(i+1), client.Stats().Waiting)
+			}
+		}
+		require.NoError(t, client.Close(t.Context()))
+		assert.Equal(t, kissmetrics.Stats{Accepted: events, Delivered: events}, client.Stats())
+
+		assert.Equal(t, 1, doer.top, "an outage is probed by one worker")
+		// One wait is 15 s on average, so there are about 240 of them.
+		assert.Less(t, len(doer.failed), 400)
+		assert.Greater(t, len(doer.failed), 120)
+		assert.LessOrEqual(t, doer.done[0].Sub(doer.until), step+200*time.Millisecond, "resumes within one step")
+		assert.Less(t, doer.done[events-1].Sub(doer.done[0]), events/8*110*time.Millisecond, "by all workers")
+		assert.Equal(t, 1, strings.Count(log.String(), "level=WARN"), log.String())
+		assert.Equal(t, 1, strings.Count(log.String(), "level=INFO"), log.String())
+		assert.Contains(t, log.String(), "connection closed before the answer")
+		requireNoSecret(t, log.String())
+	})
+}
+
+func TestRetryAfterPausesEveryone(t *testing.T) {
+	for after, want := range map[string]time.Duration{"120": 2 * time.Minute, "86400": 5 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			doer := &flaky{begin: start, until: start.Add(time.Second), status: http.StatusTooManyRequests, after: after}
+			client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithQueue(kissmetrics.WithWorkers(4)))
+			for i := range 20 {
+				require.NoError(t, client.Track(t.Context(), numbered(i)))
+			}
+			require.NoError(t, client.Close(t.Context()))
+			require.Len(t, doer.done, 20)
+			assert.LessOrEqual(t, len(doer.failed), 4, "but for those that were under way")
+			assert.GreaterOrEqual(t, doer.done[0].Sub(start), want)
+			assert.Less(t, doer.done[0].Sub(start), want+time.Second)
+		})
+	}
+}
+
+func TestARetryAfterThatComesLateCountsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, calls := time.Now(), 0
+		var resumed time.Duration
+		var mu sync.Mutex
+		next := senderFunc(func(context.Context, []kissmetrics.Record) error {
+			mu.Lock()
+			calls++
+			call := calls
+			mu.Unlock()
+			switch call {
+			case 1:
+				time.Sleep(time.Millisecond)
+				return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Second}
+			case 2: // it was under way when the first failed
+				time.Sleep(500 * time.Millisecond)
+				return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Minute}
+			case 3:
+				resumed = time.Since(start)
+			}
+			return nil
+		})
+		q := newQueue(t, next, kissmetrics.WithWorkers(2))
+		require.NoError(t, q.Send(t.Context(), event("a")))
+		require.NoError(t, q.Send(t.Context(), event("b")))
+		require.NoError(t, q.Close(t.Context()))
+		assert.Equal(t, time.Minute+500*time.Millisecond, resumed)
+	})
+}
+
+func TestARecordThatIsRefusedHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := &outcomes{}
+		doer := &flaky{poison: "e0"}
+		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithQueue(kissmetrics.WithWorkers(1), kissmetrics.WithOnResult(told.note)))
+		start := time.Now()
+		for i := range 10 {
+			require.NoError(t, client.Track(t.Context(), numbered(i)))
+		}
+		require.NoError(t, client.Close(t.Context()))
+		assert.Equal(t, time.Second, time.Since(start), "ten requests, and no wait")
+		assert.Equal(t, http.StatusBadRequest, requireDelivery(t, told.of(t, "e0")).StatusCode)
+		assert.Equal(t, kissmetrics.Stats{Accepted: 10, Delivered: 9, Failed: 1}, client.Stats())
+	})
+}
+
+func TestWhatFailsAgainAndAgainDoesNotHoldUpTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var names []string
+		next := senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if records[0].Name == "unlucky" {
+				return io.ErrUnexpectedEOF
+			}
+			names = append(names, records[0].Name)
+			return nil
+		})
+		q := newQueue(t, next, kissmetrics.WithWorkers(2))
+		require.NoError(t, q.Send(t.Context(), event("unlucky")))
+		for i := range 50 {
+			require.NoError(t, q.Send(t.Context(), event(strconv.Itoa(i))))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Len(t, names, 50)
+		assert.EqualValues(t, 1, q.Stats().Waiting)
+	})
+}
+
+func TestAnOutageIsOneEvenWhenThereIsNothingToTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		start := time.Now()
+		var tries []time.Duration
+		next := senderFunc(func(context.Context, []kissmetrics.Record) error {
+			tries = append(tries, time.Since(start))
+			if time.Since(start) < time.Hour {
+				return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Minute}
+			}
+			return nil
+		})
+		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(1, 1000),
+			kissmetrics.WithFullPolicy(kissmetrics.FullDropOldest), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		// Each drops the one that waits to be tried again.
+		for time.Since(start) < time.Hour {
+			require.NoError(t, q.Send(t.Context(), event("e")))
+			time.Sleep(7 * time.Second)
+		}
+		require.NoError(t, q.Close(t.Context()))
+		for i := 1; i < len(tries); i++ {
+			assert.GreaterOrEqual(t, tries[i]-tries[i-1], time.Minute)
+		}
+		assert.Equal(t, 1, strings.Count(log.String(), "deliveries fail"), log.String())
+		assert.Equal(t, 1, strings.Count(log.String(), "deliveries succeed again"), log.String())
+		assert.LessOrEqual(t, strings.Count(log.String(), "were not delivered"), 61, "losses are told once a minute")
+	})
+}
+
+func TestANewMessageIsTriedAfterWhatWaitedIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		recorder := &kissmetricstest.Recorder{}
+		recorder.FailWith(&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Minute})
+		gate := make(chan struct{})
+		var mu sync.Mutex
+		calls := 0
+		q := newQueue(t, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+			mu.Lock()
+			calls++
+			call := calls
+			mu.Unlock()
+			if call == 2 { // under way all the time that the other fails and waits
+				<-gate
+				recorder.FailWith(nil)
+			}
+			return recorder.Send(ctx, records)
+		}), kissmetrics.WithWorkers(2), kissmetrics.WithCapacity(2, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullDropOldest))
+		require.NoError(t, q.Send(t.Context(), event("dropped")))
+		synctest.Wait()
+		require.NoError(t, q.Send(t.Context(), event("slow"))) // is paused, since the first was told to wait
+		time.Sleep(2 * time.Minute)
+		close(gate)
+		require.NoError(t, q.Flush(t.Context()))
+		assert.Zero(t, q.Stats().Waiting)
+		assert.False(t, q.Stats().Outage)
+		requireConserved(t, q.Stats())
+	})
+}
