@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
 // flaky is a Doer whose server is down until a time, and whose requests take a
@@ -197,7 +196,7 @@ func TestWhatFailsAgainAndAgainDoesNotHoldUpTheOthers(t *testing.T) {
 	})
 }
 
-func TestAnOutageIsOneEvenWhenThereIsNothingToTry(t *testing.T) {
+func TestAnOutageIsOneEvenWhenItsMessagesAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		start := time.Now()
@@ -223,35 +222,5 @@ func TestAnOutageIsOneEvenWhenThereIsNothingToTry(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(log.String(), "deliveries fail"), log.String())
 		assert.Equal(t, 1, strings.Count(log.String(), "deliveries succeed again"), log.String())
 		assert.LessOrEqual(t, strings.Count(log.String(), "were not delivered"), 61, "losses are told once a minute")
-	})
-}
-
-func TestANewMessageIsTriedAfterWhatWaitedIsGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		recorder := &kissmetricstest.Recorder{}
-		recorder.FailWith(&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Minute})
-		gate := make(chan struct{})
-		var mu sync.Mutex
-		calls := 0
-		q := newQueue(t, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
-			mu.Lock()
-			calls++
-			call := calls
-			mu.Unlock()
-			if call == 2 { // under way all the time that the other fails and waits
-				<-gate
-				recorder.FailWith(nil)
-			}
-			return recorder.Send(ctx, records)
-		}), kissmetrics.WithWorkers(2), kissmetrics.WithCapacity(2, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullDropOldest))
-		require.NoError(t, q.Send(t.Context(), event("dropped")))
-		synctest.Wait()
-		require.NoError(t, q.Send(t.Context(), event("slow"))) // is paused, since the first was told to wait
-		time.Sleep(2 * time.Minute)
-		close(gate)
-		require.NoError(t, q.Flush(t.Context()))
-		assert.Zero(t, q.Stats().Waiting)
-		assert.False(t, q.Stats().Outage)
-		requireConserved(t, q.Stats())
 	})
 }

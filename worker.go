@@ -64,7 +64,7 @@ func (w *worker) replace() {
 	q := w.q
 	q.mu.Lock()
 	if w.prober {
-		q.prober = false
+		q.prober, q.paused = false, false
 	}
 	if w.message != nil {
 		q.push(w.message)
@@ -89,14 +89,9 @@ func (w *worker) take() bool {
 		case q.first != nil && (w.prober || !q.paused):
 			w.message = q.pop()
 			return true
-		case q.first != nil && !q.prober: // the one that tried found nothing to try
-			w.prober, q.prober = true, true
-			q.mu.Unlock()
-			w.sleep(time.Until(q.pausedUntil()))
-			q.mu.Lock()
-			continue
-		case w.prober: // what there was is gone, or under way
-			w.prober, q.prober = false, false
+		case w.prober: // the others have what there was
+			w.prober, q.prober, q.paused = false, false, false
+			q.work.Broadcast()
 		}
 		q.work.Wait()
 	}
@@ -230,15 +225,10 @@ func (w *worker) sleep(nap time.Duration) {
 		case <-q.drained:
 			return
 		}
-		nap = time.Until(q.pausedUntil()) // another worker may have been told to wait longer
+		q.mu.Lock()
+		nap = time.Until(q.notBefore) // another worker may have been told to wait longer
+		q.mu.Unlock()
 	}
-}
-
-// pausedUntil returns until when a Retry-After asked to wait.
-func (q *Queue) pausedUntil() time.Time {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.notBefore
 }
 
 // safeText returns the text of an error that is known to hold no secrets, and
