@@ -3,7 +3,6 @@ package kissmetrics
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -229,18 +228,4 @@ func (w *worker) sleep(nap time.Duration) {
 		nap = time.Until(q.notBefore) // another worker may have been told to wait longer
 		q.mu.Unlock()
 	}
-}
-
-// safeText returns the text of an error that is known to hold no secrets, and
-// the type of any other.
-func safeText(err error) string {
-	if delivery, ok := errors.AsType[*DeliveryError](err); ok {
-		return delivery.Error()
-	}
-	for _, own := range []error{errSenderPanicked, ErrQueueFull, ErrClosed} {
-		if errors.Is(err, own) {
-			return own.Error()
-		}
-	}
-	return fmt.Sprintf("an error of type %T", err)
 }

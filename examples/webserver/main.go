@@ -1,0 +1,119 @@
+// Webserver shows an HTTP service that tracks what it serves, and shuts down
+// without losing any of it: middleware tracks every request through a queue,
+// and a signal ends the server first, then the queue. What the queue could not
+// deliver in time is saved as import lines, which the next start sends.
+//
+// It needs neither an account nor a network, for it brings a tracking server of
+// its own:
+//
+//	go run ./examples/webserver
+//
+// Fetch a page or two from the address that it prints, and press Ctrl-C.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "webserver:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("webserver", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	address := flags.String("listen", "127.0.0.1:0", "where to listen")
+	apiKey := flags.String("api-key", "", "send to Kissmetrics with this key, rather than to a server inside")
+	baseURL := flags.String("base-url", kissmetrics.DefaultBaseURL, "with -api-key, the tracking server")
+	undelivered := flags.String("undelivered", "undelivered.jsonl", "where to save what could not be delivered")
+	grace := flags.Duration("grace", 10*time.Second, "how long to go on delivering after the signal")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	}
+	if *apiKey == "" {
+		tracking := kissmetricstest.Start()
+		defer tracking.Close()
+		defer func() { fmt.Fprintf(stdout, "the tracking server inside received %d requests\n", len(tracking.Requests())) }()
+		*apiKey, *baseURL = "demo", tracking.URL
+	}
+	client, err := kissmetrics.New(
+		kissmetrics.WithAPIKey(*apiKey),
+		kissmetrics.WithBaseURL(*baseURL),
+		kissmetrics.WithLogger(slog.New(slog.NewTextHandler(stdout, nil))),
+		kissmetrics.WithQueue(),
+	)
+	if err != nil {
+		return err
+	}
+	store := store{*undelivered}
+	if err := store.send(ctx, client); err != nil {
+		return errors.Join(err, client.Close(ctx))
+	}
+	serveErr := serve(ctx, *address, handler(client), stdout)
+
+	// The handlers have ended, so nothing is tracked any more. Now the queue has
+	// its turn; ctx has ended, hence a new one.
+	closing, cancel := context.WithTimeout(context.Background(), *grace)
+	defer cancel()
+	return errors.Join(serveErr, store.keep(client.Close(closing), stdout))
+}
+
+// serve serves until ctx ends, and then until the requests under way are
+// answered.
+func serve(ctx context.Context, address string, handler http.Handler, stdout io.Writer) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	fmt.Fprintf(stdout, "serving http://%s/ until Ctrl-C\n", listener.Addr())
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err = server.Shutdown(closing)
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
+	return err
+}
+
+// handler is the site.
+func handler(client *kissmetrics.Client) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "Welcome. There is /about, too.")
+	})
+	mux.HandleFunc("GET /about", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "A page about us.")
+	})
+	return tracked(client, mux)
+}
