@@ -11,34 +11,61 @@ import (
 )
 
 // ParseMessage returns the message that a JSON object in the form of the
-// RudderStack and Segment SDKs stands for, as it comes out of their HTTP APIs,
-// a Kafka topic or a warehouse.
+// RudderStack and Segment SDKs stands for, as their SDKs send it (taken out of
+// its batch), as it lies in a Kafka topic or a bucket, or as a row of a
+// warehouse is exported.
 //
 // The object's type says which message it is, in any case: identify, page,
 // screen, track, group or alias. It may hold userId, anonymousId, previousId
 // and groupId (texts or numbers), event, name, category, properties, traits,
-// and timestamp or else originalTimestamp. An identify without traits takes
-// those of its context. A time is an ISO 8601 text, in UTC where it names no
-// zone, or Unix seconds or milliseconds. What else the object holds is ignored;
-// null is as good as absent.
+// and the first of timestamp, originalTimestamp, sentAt and receivedAt that is
+// there. An identify without traits takes those of its context. A time is an ISO
+// 8601 text, in UTC where it names no zone, or Unix seconds or milliseconds. What
+// else the object holds is ignored; null is as good as absent, and so is Go's
+// zero time.
+//
+// An object with user_id or anonymous_id, and with neither userId nor
+// anonymousId, is a row of a table as RudderStack and Segment lay them out. Names
+// of its columns are compared without regard to case. Such tables have no
+// column for the type of a message: a row with an event is a track, with
+// previous_id an alias, with group_id a group; for any other, the export must
+// add a column type:
+//
+//	SELECT 'identify' AS type, * FROM identifies
+//
+// A track is named by event_text, else by event; the time is that of timestamp,
+// original_timestamp, sent_at or received_at. The other columns are the
+// properties or traits, but for those that the warehouse adds: id, uuid,
+// uuid_ts, loaded_at, row_id, channel, and all that begin with context_, of which
+// an identify takes the context_traits_ that it has no column for. A column
+// products that holds JSON in a text is the list of a track's products. What the
+// warehouse flattened stays flat, with underscores for dots.
 //
 // Numbers keep the digits they are written with. The returned message is one
 // for [Transform] or [Client.Send], which check it further; it has a zero
 // Timestamp if the object has no time. The error is a [*ValidationError].
 //
-// See https://www.rudderstack.com/docs/event-spec/standard-events/ and
-// https://segment.com/docs/connections/spec/.
+// See https://www.rudderstack.com/docs/event-spec/standard-events/,
+// https://segment.com/docs/connections/spec/ and
+// https://www.rudderstack.com/docs/destinations/warehouse-destinations/warehouse-schema/.
 func ParseMessage(data []byte) (Message, error) {
 	var m wireMessage
 	if err := decodeJSON(data, &m); err != nil {
 		return nil, jsonProblem(err)
 	}
+	if m.UserID == nil && m.AnonymousID == nil {
+		if row := warehouseRow(data); row != nil {
+			return row.message()
+		}
+	}
 	var p problems
 	userID, anonymousID := wireText(&p, "userId", m.UserID), wireText(&p, "anonymousId", m.AnonymousID)
 	name, category := wireText(&p, "event", m.Name), wireText(&p, "event", m.Category)
-	when := wireTime(&p, m.Timestamp)
-	if m.Timestamp == nil || m.Timestamp == "" {
-		when = wireTime(&p, m.OriginalTimestamp)
+	var when time.Time
+	for _, v := range [...]any{m.Timestamp, m.OriginalTimestamp, m.SentAt, m.ReceivedAt} {
+		if when = wireTime(&p, v); !when.IsZero() || len(p) > 0 {
+			break
+		}
 	}
 	var message Message
 	switch kind := wireText(&p, "type", m.Type); strings.ToLower(kind) {
@@ -83,6 +110,8 @@ type wireMessage struct {
 	Context           json.RawMessage `json:"context"`
 	Timestamp         any             `json:"timestamp"`
 	OriginalTimestamp any             `json:"originalTimestamp"`
+	SentAt            any             `json:"sentAt"`
+	ReceivedAt        any             `json:"receivedAt"`
 }
 
 // contextTraits returns the traits that the SDKs of devices put into the
@@ -130,7 +159,9 @@ func wireTime(p *problems, v any) time.Time {
 			"2006-01-02T15:04:05Z0700",
 			"2006-01-02T15:04:05",
 			"2006-01-02 15:04:05Z07:00",
-			"2006-01-02 15:04:05 MST",
+			"2006-01-02 15:04:05 UTC",
+			"2006-01-02 15:04:05 Z0700",
+			"2006-01-02 15:04:05Z07",
 			"2006-01-02 15:04:05",
 			time.DateOnly,
 		} {
