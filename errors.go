@@ -38,6 +38,24 @@ func (e *ValidationError) Error() string {
 	return "kissmetrics: invalid " + e.Field + ": " + e.Reason
 }
 
+// A LineError says which line of an import could not be read; see [ReadImport].
+// Of what a line holds, its text tells no more than a [ValidationError] does.
+type LineError struct {
+	// Line is the number of the line, the first being 1.
+	Line int
+	// Err is what is wrong with the line, one or several joined [*ValidationError],
+	// or else why the reading failed.
+	Err error
+}
+
+func (e *LineError) Error() string {
+	reason := strings.ReplaceAll(strings.TrimPrefix(e.Err.Error(), "kissmetrics: "), "\nkissmetrics: ", "; ")
+	return "kissmetrics: line " + strconv.Itoa(e.Line) + ": " + reason
+}
+
+// Unwrap returns the cause.
+func (e *LineError) Unwrap() error { return e.Err }
+
 // problems collects the validation errors of one message or record.
 type problems []error
 

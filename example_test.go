@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -188,4 +189,56 @@ func ExampleRecord() {
 	// Output:
 	// {"_p":"user-1","_t":1772443800,"_n":"Signed Up","plan":"pro"}
 	// _d=1 _n=Signed+Up _p=user-1 _t=1772443800 plan=pro
+}
+
+func ExampleImportWriter() {
+	client, err := kissmetrics.New(kissmetrics.WithSender(kissmetrics.NewImportWriter(os.Stdout)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = client.Track(context.Background(), kissmetrics.Track{
+		UserID: "user-1",
+		Event:  "Order Completed",
+		Properties: kissmetrics.Properties{
+			"order_id": "o-17",
+			"products": []kissmetrics.Properties{{"sku": "MUG-1"}, {"sku": "TEE-4"}},
+		},
+		Timestamp: exampleTime,
+	})
+	fmt.Println(err)
+	// Output:
+	// {"_p":"user-1","_t":1772443800,"_n":"Order Completed","order_id":"o-17"}
+	// {"_p":"user-1","_t":1772443801,"sku":"MUG-1"}
+	// {"_p":"user-1","_t":1772443802,"sku":"TEE-4"}
+	// <nil>
+}
+
+func ExampleReadImport() {
+	file := strings.NewReader(`{"_p":"user-1","_t":1772443800,"_n":"Signed Up","plan":"pro"}
+{"_p":"user-1","_n":"Signed Up"}
+{"_p":"visitor-1","_p2":"user-1","_t":1772443800}
+`)
+	for record, err := range kissmetrics.ReadImport(file) {
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(record.Kind, record.Person, record.Name, record.Time.Format(time.RFC3339))
+	}
+	// Output:
+	// event user-1 Signed Up 2026-03-02T09:30:00Z
+	// kissmetrics: line 2: invalid timestamp: is missing
+	// alias visitor-1 user-1 2026-03-02T09:30:00Z
+}
+
+func ExampleParseMessage_warehouse() {
+	row := `{"user_id":"user-1","event":"signed_up","event_text":"Signed Up","plan":"pro","context_ip":"192.0.2.1","timestamp":"2026-03-02 09:30:00 UTC"}`
+	message, err := kissmetrics.ParseMessage([]byte(row))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	show(message)
+	// Output: /e {"_p":"user-1","_t":1772443800,"_n":"Signed Up","plan":"pro"}
 }

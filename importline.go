@@ -16,33 +16,31 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	line := []byte{'{'}
-	member := func(name, value string) {
-		if len(line) > 1 {
-			line = append(line, ',')
-		}
-		line = appendText(line, name)
-		line = append(line, ':')
-		line = append(line, value...)
-	}
-	member("_p", string(appendText(nil, r.Person)))
+	return r.appendLine(nil), nil
+}
+
+// appendLine appends the line of a record that is valid.
+func (r *Record) appendLine(dst []byte) []byte {
+	dst = appendText(append(dst, `{"_p":`...), r.Person)
 	if !r.Time.IsZero() {
-		member("_t", strconv.FormatInt(r.Time.Unix(), 10))
+		dst = strconv.AppendInt(append(dst, `,"_t":`...), r.Time.Unix(), 10)
 	}
 	switch r.Kind {
 	case KindEvent:
-		member("_n", string(appendText(nil, r.Name)))
+		dst = appendText(append(dst, `,"_n":`...), r.Name)
 	case KindAlias:
-		member("_p2", string(appendText(nil, r.Name)))
+		dst = appendText(append(dst, `,"_p2":`...), r.Name)
 	}
-	for _, p := range r.Properties {
+	for i := range r.Properties {
+		p := &r.Properties[i]
+		dst = append(appendText(append(dst, ','), p.Name), ':')
 		if p.Literal {
-			member(p.Name, p.Value)
+			dst = append(dst, p.Value...)
 		} else {
-			member(p.Name, string(appendText(nil, p.Value)))
+			dst = appendText(dst, p.Value)
 		}
 	}
-	return append(line, '}'), nil
+	return append(dst, '}')
 }
 
 // appendText appends a text as JSON.
