@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A checkpoint is how far a run has come.
+type checkpoint struct {
+	Settings settings    `json:"settings"`
+	Head     fingerprint `json:"head"`
+	state    state
+	File     fileMark `json:"file"` // where the import files stand
+	Done     bool     `json:"done"` // whether there is nothing left
+}
+
+// settings are what must be the same when a run goes on.
+type settings struct {
+	Input  string    `json:"input"`
+	Import string    `json:"import,omitempty"`
+	Prefix string    `json:"prefix"`
+	Now    time.Time `json:"now,omitzero"`
+}
+
+// stored is a checkpoint as it is stored.
+type stored struct {
+	checkpoint
+	State state `json:"state"`
+}
+
+func (f *flags) settings() (settings, error) {
+	s := settings{Input: f.file, Import: f.importDir, Prefix: f.prefix, Now: f.now}
+	for _, path := range []*string{&s.Input, &s.Import} {
+		if *path == "" || *path == "-" {
+			continue
+		}
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// load returns the checkpoint to go on from, or that of a run that has not begun.
+func (f *flags) load() (*checkpoint, error) {
+	settings, err := f.settings()
+	if err != nil {
+		return nil, err
+	}
+	fresh := &checkpoint{Settings: settings}
+	if f.checkpoint == "" {
+		return fresh, nil
+	}
+	data, err := os.ReadFile(f.checkpoint)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fresh, nil
+	case err != nil:
+		return nil, err
+	case !f.resume:
+		return nil, usageError{fmt.Errorf("there is a checkpoint, %s: -resume goes on from it; to begin again, delete it", f.checkpoint)}
+	}
+	var saved stored
+	if err := json.Unmarshal(data, &saved); err != nil {
+		return nil, fmt.Errorf("reading the checkpoint %s: %w", f.checkpoint, err)
+	}
+	if saved.Settings != settings && !saved.Settings.same(settings) {
+		return nil, usageError{fmt.Errorf("the checkpoint %s is of a run with another file, -import, -prefix or -now", f.checkpoint)}
+	}
+	saved.checkpoint.state = saved.State
+	return &saved.checkpoint, nil
+}
+
+func (s settings) same(other settings) bool {
+	sameTime := s.Now.Equal(other.Now)
+	s.Now, other.Now = time.Time{}, time.Time{}
+	return sameTime && s == other
+}
+
+// save stores a checkpoint so that there is always a whole one, the old or the
+// new.
+func (c *checkpoint) save(path string) error {
+	if path == "" {
+		return nil
+	}
+	data, err := json.MarshalIndent(stored{*c, c.state}, "", "\t")
+	if err != nil {
+		return err
+	}
+	return replaceFile(path, append(data, '\n'))
+}
+
+func replaceFile(path string, data []byte) error {
+	f, err := os.Create(path + ".tmp")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return rename(f.Name(), path)
+}
+
+// rename renames a file for good.
+func rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// rejects is the file of refused lines.
+type rejects struct {
+	f     *os.File // nil where they are not kept
+	w     *bufio.Writer
+	bytes int64
+}
+
+// openRejects opens the file, and cuts off what is behind the checkpoint.
+func openRejects(path string, resume bool, size int64) (*rejects, error) {
+	if path == "" {
+		return &rejects{w: bufio.NewWriter(io.Discard)}, nil
+	}
+	mode := os.O_RDWR | os.O_CREATE
+	if !resume {
+		mode |= os.O_EXCL
+	}
+	f, err := os.OpenFile(path, mode, 0o600) // it holds what users did
+	if errors.Is(err, fs.ErrExist) {
+		return nil, usageError{fmt.Errorf("%s is there already, with the refused lines of another run: move it away", path)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() < size {
+		err = fmt.Errorf("%s has less than the checkpoint says", path)
+	}
+	if err == nil {
+		err = f.Truncate(size)
+	}
+	if err == nil {
+		_, err = f.Seek(size, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &rejects{f, bufio.NewWriterSize(f, 64<<10), size}, nil
+}
+
+// A reject is a refused line as it is kept.
+type reject struct {
+	Line   int64  `json:"line"`
+	Reason string `json:"reason"`
+	Input  string `json:"input,omitempty"`
+}
+
+func (r *rejects) write(refused []*entry) error {
+	for _, e := range refused {
+		kept := reject{Line: e.number, Reason: strings.Join(e.reasons, "; ")}
+		if e.length <= maxLineBytes {
+			kept.Input = string(e.text)
+		}
+		data, err := json.Marshal(kept)
+		if err != nil {
+			return err
+		}
+		n, err := r.w.Write(append(data, '\n'))
+		r.bytes += int64(n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rejects) sync() error {
+	if err := r.w.Flush(); err != nil || r.f == nil {
+		return err
+	}
+	return r.f.Sync()
+}
+
+// close closes the file, and removes it where it is empty.
+func (r *rejects) close() {
+	if r.f == nil {
+		return
+	}
+	_ = r.f.Close()
+	if r.bytes == 0 {
+		_ = os.Remove(r.f.Name())
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// A fileMark is where the import files stand.
+type fileMark struct {
+	Number int   `json:"number"` // of the file that is written, or was last
+	Bytes  int64 `json:"bytes"`
+	Full   bool  `json:"full"` // whether nothing more is written to it
+}
+
+// files writes import files: import-000001.json, and so on. A file has the
+// ending .partial until it is whole, and part of what the checkpoint stands for;
+// from then on it is not touched any more, and may be uploaded.
+type files struct {
+	dir   string
+	limit int64
+	mark  fileMark
+	file  *os.File
+	w     *bufio.Writer
+	lines *kissmetrics.ImportWriter
+	taken func(e *entry, records int)
+	full  func() error // stores a checkpoint
+}
+
+// openFiles goes on where a mark stands, and cuts off what is behind it.
+func openFiles(dir string, limit int64, mark fileMark, resumed bool) (*files, error) {
+	f := &files{dir: dir, limit: limit, mark: mark}
+	f.lines = kissmetrics.NewImportWriter(f)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, usageError{err}
+	}
+	if mark.Number == 0 { // it did not come as far as the first checkpoint
+		f.mark = fileMark{Full: true}
+		there, err := filepath.Glob(filepath.Join(dir, "import-*.json"))
+		if partial := f.path(1) + partial; err == nil && resumed {
+			if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		} else if _, e := os.Stat(partial); e == nil {
+			there = append(there, partial)
+		}
+		if err != nil || len(there) > 0 {
+			return nil, usageError{errors.Join(err, fmt.Errorf("%s holds the files of another run, such as %v", dir, there[:min(len(there), 1)]))}
+		}
+		return f, nil
+	}
+	if mark.Full {
+		if err := os.Remove(f.path(mark.Number+1) + partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		return f, f.publish()
+	}
+	var err error
+	if f.file, err = os.OpenFile(f.path(mark.Number)+partial, os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
+	info, err := f.file.Stat()
+	if err == nil && info.Size() < mark.Bytes {
+		err = fmt.Errorf("%s has less than the checkpoint says", f.file.Name())
+	}
+	if err == nil {
+		err = f.file.Truncate(mark.Bytes)
+	}
+	if err == nil {
+		_, err = f.file.Seek(mark.Bytes, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.file.Close())
+	}
+	f.w = bufio.NewWriterSize(f.file, 256<<10)
+	return f, nil
+}
+
+const partial = ".partial"
+
+func (f *files) path(number int) string {
+	return filepath.Join(f.dir, fmt.Sprintf("import-%06d.json", number))
+}
+
+// publish gives the file its name without the ending, if it has not yet.
+func (f *files) publish() error {
+	path := f.path(f.mark.Number)
+	if err := rename(path+partial, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (f *files) send(ctx context.Context, e *entry, records []kissmetrics.Record) error {
+	if err := f.lines.Send(ctx, records); err != nil {
+		return err
+	}
+	f.taken(e, len(records))
+	return nil
+}
+
+// Write writes the lines of one message, to a new file where they would make
+// this one too large.
+func (f *files) Write(lines []byte) (int, error) {
+	if f.file != nil && f.mark.Bytes > 0 && f.mark.Bytes+int64(len(lines)) > f.limit {
+		if err := f.end(); err != nil {
+			return 0, err
+		}
+	}
+	if f.file == nil {
+		file, err := os.OpenFile(f.path(f.mark.Number+1)+partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return 0, err
+		}
+		f.file, f.w, f.mark = file, bufio.NewWriterSize(file, 256<<10), fileMark{Number: f.mark.Number + 1}
+	}
+	n, err := f.w.Write(lines)
+	f.mark.Bytes += int64(n)
+	return n, err
+}
+
+// end ends a file: once the checkpoint knows it, it gets its name.
+func (f *files) end() error {
+	f.mark.Full = true
+	if err := f.full(); err != nil {
+		return err
+	}
+	err := f.file.Close()
+	f.file, f.w = nil, nil
+	return errors.Join(err, f.publish())
+}
+
+// sync makes durable what has been written.
+func (f *files) sync() (fileMark, error) {
+	if f.file == nil {
+		return f.mark, nil
+	}
+	return f.mark, errors.Join(f.w.Flush(), f.file.Sync())
+}
+
+// drain has nothing to wait for.
+func (f *files) drain(context.Context) error { return nil }
+
+// finish ends the last file.
+func (f *files) finish() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.end()
+}
+
+func (f *files) close() error {
+	if f.file == nil {
+		return nil
+	}
+	err := f.file.Close()
+	f.file = nil
+	return err
+}
+
+func (f *files) outage() bool { return false }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+)
+
+// maxLineBytes bounds a line: no SDK sends messages as large as that.
+const maxLineBytes = 4 << 20
+
+//go:embed testdata/sample.jsonl
+var sample []byte
+
+// input is where the lines come from.
+type input struct {
+	name   string // as the checkpoint has it
+	file   *os.File
+	stdin  io.ReadCloser
+	size   int64        // as it is stored, or -1 where that is not known
+	raw    atomic.Int64 // what was read of that
+	plain  bool         // whether offsets are those of the file
+	r      *bufio.Reader
+	line   int64 // the number of lines read
+	offset int64 // what they take, uncompressed
+	head   fingerprint
+}
+
+// fingerprint tells the beginning of an input from that of another.
+type fingerprint struct {
+	Bytes  int    `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+func fingerprintOf(head []byte) fingerprint {
+	sum := sha256.Sum256(head)
+	return fingerprint{len(head), hex.EncodeToString(sum[:])}
+}
+
+// Read counts what is read of the input as it is stored.
+func (in *input) Read(p []byte) (n int, err error) {
+	switch {
+	case in.file != nil:
+		n, err = in.file.Read(p)
+	default:
+		n, err = in.stdin.Read(p)
+	}
+	in.raw.Add(int64(n))
+	return n, err
+}
+
+// openInput opens the file, or takes standard input or the sample.
+func openInput(f flags, stdin io.ReadCloser) (*input, error) {
+	in := &input{size: -1}
+	switch f.file {
+	case "":
+		in.name, in.stdin, in.size = "the sample", io.NopCloser(bytes.NewReader(sample)), int64(len(sample))
+	case "-":
+		in.name, in.stdin = "standard input", stdin
+	default:
+		var err error
+		if in.name, err = filepath.Abs(f.file); err != nil {
+			return nil, err
+		}
+		if in.file, err = os.Open(f.file); err != nil {
+			return nil, usageError{err}
+		}
+		info, err := in.file.Stat()
+		if err != nil || info.IsDir() {
+			in.close()
+			return nil, usageError{errors.Join(err, fmt.Errorf("%s is not a file that can be read", f.file))}
+		}
+		if info.Mode().IsRegular() {
+			in.size, in.plain = info.Size(), true
+		}
+	}
+	in.r = bufio.NewReaderSize(in, 64<<10)
+	if magic, _ := in.r.Peek(2); string(magic) == "\x1f\x8b" {
+		unzipped, err := gzip.NewReader(in.r)
+		if err != nil {
+			in.close()
+			return nil, fmt.Errorf("reading %s: %w", in.name, err)
+		}
+		in.r, in.plain = bufio.NewReaderSize(unzipped, 64<<10), false
+	}
+	head, err := in.r.Peek(4 << 10)
+	if err != nil && !errors.Is(err, io.EOF) {
+		in.close()
+		return nil, fmt.Errorf("reading %s: %w", in.name, err)
+	}
+	in.head = fingerprintOf(head)
+	return in, nil
+}
+
+var errOtherInput = errors.New("the input is not the one that the checkpoint is of")
+
+// resume goes to where a checkpoint stands.
+func (in *input) resume(saved *checkpoint) error {
+	offset := saved.state.Offset
+	if offset == 0 {
+		return nil
+	}
+	head, err := in.r.Peek(min(saved.Head.Bytes, 4<<10))
+	if err != nil || fingerprintOf(head) != saved.Head {
+		return errOtherInput
+	}
+	in.head = saved.Head // of which there may be more by now
+	if in.plain {
+		if offset > in.size {
+			return fmt.Errorf("%w: it is shorter", errOtherInput)
+		}
+		if _, err := in.file.Seek(offset-1, io.SeekStart); err != nil {
+			return err
+		}
+		in.raw.Store(offset - 1)
+		in.r.Reset(in)
+	} else if _, err := io.CopyN(io.Discard, in.r, offset-1); err != nil {
+		return fmt.Errorf("%w: it is shorter (%w)", errOtherInput, err)
+	}
+	last, err := in.r.ReadByte()
+	if err != nil {
+		return fmt.Errorf("%w: it is shorter (%w)", errOtherInput, err)
+	}
+	if _, err := in.r.Peek(1); last != '\n' && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: the checkpoint is in the middle of a line", errOtherInput)
+	}
+	in.line, in.offset = saved.state.Line, offset
+	return nil
+}
+
+// A line is one line of the input.
+type line struct {
+	number int64
+	end    int64  // the offset behind it
+	raw    int64  // how much of the input, as it is stored, was read by then
+	text   []byte // trimmed; cut where it is too long
+	length int    // of all of it
+}
+
+// read sends lines until there are no more, or ctx ends, and returns why.
+func (in *input) read(ctx context.Context, lines chan<- line) error {
+	defer close(lines)
+	for {
+		l, err := in.next()
+		if err != nil {
+			return err
+		}
+		select {
+		case lines <- l:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// next returns the next line; its text is its own.
+func (in *input) next() (line, error) {
+	var text []byte
+	length := 0
+	for {
+		part, err := in.r.ReadSlice('\n')
+		length += len(part)
+		if room := maxLineBytes + 1 - len(text); room > 0 {
+			text = append(text, part[:min(len(part), room)]...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil && (!errors.Is(err, io.EOF) || length == 0) {
+			return line{}, err
+		}
+		break
+	}
+	in.line++
+	in.offset += int64(length)
+	if in.line == 1 {
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	}
+	return line{in.line, in.offset, in.raw.Load(), bytes.TrimSpace(text), length}, nil
+}
+
+func (in *input) close() {
+	if in.file != nil {
+		_ = in.file.Close()
+	} else {
+		_ = in.stdin.Close()
+	}
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+// checkpointEvery is how often it is noted how far all is done.
+const checkpointEvery = time.Second
+
+// A destination takes the records of lines.
+type destination interface {
+	// send takes the records of a line, or fails. What becomes of each it tells
+	// the tracker, then or later.
+	send(ctx context.Context, e *entry, records []kissmetrics.Record) error
+	// sync makes durable what was taken, and says where the files stand.
+	sync() (fileMark, error)
+	// drain waits for the outcome of what was taken.
+	drain(ctx context.Context) error
+	// finish ends the files, once all lines have their outcome.
+	finish() error
+	// outage says that nothing can be delivered for now.
+	outage() bool
+	close() error
+}
+
+// A job is one run.
+type job struct {
+	flags      flags
+	program    *program
+	in         *input
+	rejects    *rejects
+	checkpoint *checkpoint
+	tracker    *tracker
+	out        destination
+	server     *kissmetricstest.Server // of a demonstration
+	elapsed    time.Duration
+}
+
+// open opens the destination.
+func (j *job) open() error {
+	if j.flags.importDir != "" {
+		f, err := openFiles(j.flags.importDir, j.flags.fileSize, j.checkpoint.File, j.flags.resume)
+		if err != nil {
+			return err
+		}
+		f.taken = func(e *entry, records int) { j.tracker.result(e, records, "") }
+		f.full = j.save
+		j.out = f
+		return nil
+	}
+	f := j.flags
+	if f.demo() {
+		j.server = kissmetricstest.Start()
+		f.apiKey, f.baseURL = "demonstration", j.server.URL
+		_, _ = io.WriteString(j.program.stderr, "No -api-key and no -import: all goes to a tracking server inside this program, and nothing leaves it.\n")
+	}
+	d, err := openDelivery(f, j.program.doer, j.tracker.result)
+	if err != nil {
+		return err
+	}
+	j.out = d
+	return nil
+}
+
+// run takes line by line, until there is no more or stop ends.
+func (j *job) run(stop, hurry context.Context) (err error) {
+	start := time.Now()
+	defer func() { j.elapsed = time.Since(start) }()
+	defer func() { err = errors.Join(err, j.out.close()) }()
+	j.checkpoint.Head = j.in.head
+	if err := j.save(); err != nil { // and see whether that is possible
+		return err
+	}
+	progress := j.showProgress()
+	defer progress.stop()
+
+	reading, cancel := context.WithCancel(stop)
+	lines, ended := make(chan line, 16), make(chan error, 1)
+	go func() { ended <- j.in.read(reading, lines) }()
+	err = j.takeAll(stop, lines)
+	cancel()
+	all := false
+	switch {
+	case err == nil && stop.Err() == nil: // there are no more lines
+		if err = <-ended; errors.Is(err, io.EOF) {
+			all, err = true, nil
+		} else {
+			err = fmt.Errorf("reading line %d: %w", j.in.line+1, err)
+		}
+	case j.flags.file != "-":
+		<-ended
+	default: // a read from standard input may never end; the process does
+	}
+	drained := j.drain(stop, hurry, all)
+	switch {
+	case err != nil || drained != nil:
+		return errors.Join(err, drained)
+	case j.checkpoint.Done:
+		return nil
+	}
+	return fmt.Errorf("%w; %s", errInterrupted, j.howToGoOn())
+}
+
+func (j *job) howToGoOn() string {
+	if j.flags.checkpoint == "" {
+		return "not all was sent"
+	}
+	return fmt.Sprintf("with -resume it goes on behind line %d", j.checkpoint.state.Line)
+}
+
+// takeAll takes lines until there are no more, or ctx ends.
+func (j *job) takeAll(ctx context.Context, lines <-chan line) error {
+	saved := time.Now()
+	for ctx.Err() == nil {
+		select {
+		case l, ok := <-lines:
+			if !ok {
+				return nil
+			}
+			if err := j.take(ctx, l); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+		if now := time.Now(); now.Sub(saved) >= checkpointEvery {
+			if err := j.save(); err != nil {
+				return err
+			}
+			saved = now
+		} else if err := j.keepRefused(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take makes records of a line, and hands them on.
+func (j *job) take(ctx context.Context, l line) error {
+	e := &entry{line: l}
+	var records []kissmetrics.Record
+	switch {
+	case l.length > maxLineBytes+len("\r\n"):
+		e.reasons, e.text = []string{fmt.Sprintf("the line has more than %d MiB", maxLineBytes>>20)}, nil
+	case len(l.text) == 0 || excluded(l.text):
+		e.ignored = true
+	default:
+		var err error
+		if records, err = j.transform(l.text); err != nil {
+			e.reasons = strings.Split(strings.ReplaceAll(err.Error(), "kissmetrics: ", ""), "\n")
+		} else if len(records) > maxQueued {
+			e.reasons, records = []string{fmt.Sprintf("the message makes more than %d records", maxQueued)}, nil
+		}
+	}
+	e.left = len(records)
+	if err := j.tracker.add(ctx, e); err != nil {
+		return nil //nolint:nilerr // ctx has ended, and the line has not begun
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	err := j.out.send(ctx, e, records)
+	_, invalid := errors.AsType[*kissmetrics.ValidationError](err)
+	switch {
+	case err == nil, ctx.Err() != nil: // without an outcome, it is not passed by any checkpoint
+		return nil
+	case invalid, errors.Is(err, kissmetrics.ErrQueueFull): // with room for all there is, it is too large
+		j.tracker.result(e, len(records), strings.ReplaceAll(err.Error(), "kissmetrics: ", ""))
+		return nil
+	}
+	return fmt.Errorf("line %d: %w", l.number, err)
+}
+
+func (j *job) transform(text []byte) ([]kissmetrics.Record, error) {
+	message, err := kissmetrics.ParseMessage(text)
+	if err != nil {
+		return nil, err
+	}
+	return kissmetrics.Transform(message, kissmetrics.TransformOptions{Prefix: prefixes[j.flags.prefix], Now: j.flags.now})
+}
+
+// excluded reports whether the integrations of a message keep it from
+// Kissmetrics.
+func excluded(text []byte) bool {
+	if !bytes.Contains(text, []byte(`"integrations"`)) {
+		return false
+	}
+	var m struct {
+		Integrations map[string]any `json:"integrations"`
+	}
+	if json.Unmarshal(text, &m) != nil {
+		return false // which is for ParseMessage to say
+	}
+	for name, v := range m.Integrations {
+		if strings.EqualFold(name, "kissmetrics") {
+			return v == false
+		}
+	}
+	return m.Integrations["All"] == false || m.Integrations["all"] == false
+}
+
+// drain waits for the outcomes: where stop has ended, for the time of grace.
+func (j *job) drain(stop, hurry context.Context, all bool) error {
+	ctx, cancel := context.WithCancel(hurry)
+	defer cancel()
+	defer context.AfterFunc(stop, func() {
+		grace := time.NewTimer(j.flags.grace)
+		defer grace.Stop()
+		select {
+		case <-grace.C:
+			cancel()
+		case <-ctx.Done():
+		}
+	})()
+	done := make(chan error, 1)
+	go func() { done <- j.out.drain(ctx) }()
+	ticker := time.NewTicker(checkpointEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+			j.checkpoint.Done = all && j.tracker.idle()
+			if err := j.save(); err != nil || !j.checkpoint.Done {
+				return err
+			}
+			return j.out.finish()
+		case <-ticker.C:
+			if err := j.save(); err != nil {
+				return errors.Join(err, <-done)
+			}
+		}
+	}
+}
+
+// keepRefused writes the refused lines that are to be kept, so that they take no
+// memory.
+func (j *job) keepRefused() error {
+	if err := j.rejects.write(j.tracker.takeRefused()); err != nil {
+		return fmt.Errorf("writing the refused lines: %w", err)
+	}
+	return nil
+}
+
+// save stores how far all is done: what the checkpoint says is durable before it.
+func (j *job) save() error {
+	refused, s := j.tracker.take()
+	if err := j.rejects.write(refused); err != nil {
+		return fmt.Errorf("writing the refused lines: %w", err)
+	}
+	j.checkpoint.state = s
+	if err := j.rejects.sync(); err != nil {
+		return fmt.Errorf("writing the refused lines: %w", err)
+	}
+	mark, err := j.out.sync()
+	if err != nil {
+		return fmt.Errorf("writing the import file: %w", err)
+	}
+	j.checkpoint.File, j.checkpoint.state.RefusedBytes = mark, j.rejects.bytes
+	if err := j.checkpoint.save(j.flags.checkpoint); err != nil {
+		return fmt.Errorf("writing the checkpoint: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// redrawEvery is how often the bar is drawn.
+const redrawEvery = 200 * time.Millisecond
+
+// progress tells on stderr how far a job is: a bar on a terminal, and a plain
+// line now and then elsewhere.
+type progress struct {
+	j      *job
+	start  time.Time
+	before counts // of earlier runs
+	rawWas int64
+	bar    *progressbar.ProgressBar // or nil
+	ended  chan struct{}
+	wg     sync.WaitGroup
+}
+
+func (j *job) showProgress() *progress {
+	p := &progress{j: j, start: time.Now(), before: j.tracker.live, rawWas: j.in.raw.Load(), ended: make(chan struct{})}
+	every := j.program.every
+	if j.program.terminal {
+		every = redrawEvery
+		p.bar = progressbar.NewOptions64(j.in.size,
+			progressbar.OptionSetWriter(j.program.stderr),
+			progressbar.OptionSetWidth(20),
+			progressbar.OptionShowBytes(true),
+			progressbar.OptionShowTotalBytes(true),
+			progressbar.OptionSetPredictTime(true),
+			progressbar.OptionSetElapsedTime(true),
+			progressbar.OptionShowDescriptionAtLineEnd(),
+			progressbar.OptionUseANSICodes(true),
+		)
+	}
+	p.wg.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				p.show()
+			case <-p.ended:
+				return
+			}
+		}
+	})
+	return p
+}
+
+// show tells how far the job is now.
+func (p *progress) show() {
+	live, raw := p.j.tracker.progress()
+	outage := ""
+	if p.j.out.outage() {
+		outage = "; deliveries fail, trying again"
+	}
+	if p.bar != nil {
+		p.bar.Describe(fmt.Sprintf("%s lines, %s/s, %s refused%s",
+			thousands(live.lines()), thousands(p.rate(live)), thousands(live.Refused), outage))
+		_ = p.bar.Set64(min(raw, max(p.j.in.size-1, 0))) // at the very end the bar closes
+		return
+	}
+	_, _ = fmt.Fprintf(p.j.program.stderr, "%s lines%s, %s/s%s: %s sent, %s refused, %s ignored%s\n",
+		thousands(live.lines()), p.percent(raw), thousands(p.rate(live)), p.left(raw, time.Since(p.start)),
+		thousands(live.Sent), thousands(live.Refused), thousands(live.Ignored), outage)
+}
+
+func (c counts) lines() int64 { return c.Sent + c.Refused + c.Ignored }
+
+// rate returns the lines a second of this run.
+func (p *progress) rate(live counts) int64 {
+	return perSecond(live.lines()-p.before.lines(), time.Since(p.start))
+}
+
+func perSecond(n int64, in time.Duration) int64 {
+	return int64(float64(n) / max(in.Seconds(), 1e-3))
+}
+
+func (p *progress) percent(raw int64) string {
+	if p.j.in.size <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d%%)", 100*raw/p.j.in.size)
+}
+
+// left returns the time that the rest takes if all goes on as it did.
+func (p *progress) left(raw int64, elapsed time.Duration) string {
+	if p.j.in.size <= 0 || raw <= p.rawWas {
+		return ""
+	}
+	left := float64(elapsed) * float64(p.j.in.size-raw) / float64(raw-p.rawWas)
+	return ", " + time.Duration(left).Round(time.Second).String() + " left"
+}
+
+// stop shows the end of it.
+func (p *progress) stop() {
+	close(p.ended)
+	p.wg.Wait()
+	p.show()
+	if p.bar == nil {
+		return
+	}
+	if p.j.checkpoint.Done {
+		_ = p.bar.Finish()
+	} else {
+		_ = p.bar.Exit()
+	}
+	_, _ = io.WriteString(p.j.program.stderr, "\n")
+}
+
+// summary tells what became of all lines, those of earlier runs included.
+func (j *job) summary() error {
+	s := j.checkpoint.state
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s\n", j.in.name)
+	row := func(name string, n int64, note string) {
+		fmt.Fprintf(&b, "  %-8s %12s %s\n", name, thousands(n), note)
+	}
+	what := "lines, %s records delivered"
+	switch {
+	case j.flags.importDir != "":
+		what = "lines, %s records written to " + j.importFiles()
+	case j.server != nil:
+		what = "lines, %s records delivered to the server inside this program"
+	}
+	row("sent", s.Sent, fmt.Sprintf(what, thousands(s.Records)))
+	note := "lines"
+	if s.Refused > 0 && j.flags.refused != "" {
+		note += ", kept in " + j.flags.refused
+	}
+	row("refused", s.Refused, note)
+	for _, reason := range slices.SortedFunc(maps.Keys(s.Reasons), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.Reasons[b], s.Reasons[a]), cmp.Compare(a, b))
+	}) {
+		row("", s.Reasons[reason], "  "+reason)
+	}
+	row("ignored", s.Ignored, "lines: blank, or kept from Kissmetrics by their integrations")
+	if j.elapsed > 0 {
+		fmt.Fprintf(&b, "  in %v\n", j.elapsed.Round(time.Millisecond))
+	}
+	b.WriteString(j.knowledge())
+	_, err := io.WriteString(j.program.stdout, b.String())
+	return errors.Join(err, j.closeServer())
+}
+
+func (j *job) importFiles() string {
+	if j.checkpoint.File.Number == 1 {
+		return "1 file in " + j.flags.importDir
+	}
+	return fmt.Sprintf("%d files in %s", j.checkpoint.File.Number, j.flags.importDir)
+}
+
+// knowledge tells what the server of a demonstration made of it.
+func (j *job) knowledge() string {
+	if j.server == nil {
+		return ""
+	}
+	dropped := map[string]int64{}
+	for _, ignored := range j.server.Ignored() {
+		dropped[string(ignored.Reason)]++
+	}
+	var b strings.Builder
+	if len(dropped) == 0 {
+		b.WriteString("  The server kept all of it.\n")
+	}
+	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
+		fmt.Fprintf(&b, "  The server dropped %s: %s.\n", thousands(dropped[reason]), reason)
+	}
+	return b.String()
+}
+
+func (j *job) closeServer() error {
+	if j.server != nil {
+		j.server.Close()
+	}
+	return nil
+}
+
+// thousands writes a number with commas.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

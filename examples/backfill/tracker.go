@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// windowBytes bounds the lines that have been read and have no outcome yet.
+const windowBytes = 16 << 20
+
+// counts are of lines, but for Records.
+type counts struct {
+	Sent    int64 `json:"sent"`
+	Refused int64 `json:"refused"`
+	Ignored int64 `json:"ignored"`
+	Records int64 `json:"records"` // delivered or written
+}
+
+// state is what has become of all lines up to one of them.
+type state struct {
+	counts
+
+	Line         int64            `json:"line"`
+	Offset       int64            `json:"offset"` // behind that line, uncompressed
+	Reasons      map[string]int64 `json:"reasons,omitempty"`
+	RefusedBytes int64            `json:"refused_bytes"` // of the file of refused lines
+}
+
+// An entry is a line whose outcome is awaited.
+type entry struct {
+	line
+	left    int      // records without an outcome
+	taken   int      // records delivered or written
+	ignored bool     // of no concern to Kissmetrics
+	reasons []string // why it is refused, or some of its records
+	held    int64    // what it takes of the window
+	next    *entry
+}
+
+// A tracker knows which lines have got their outcome. They do in any order; its
+// state is that of the last line before which all have.
+type tracker struct {
+	room *semaphore.Weighted
+
+	mu          sync.Mutex
+	first, last *entry // those at and behind the first without outcome
+	state       state
+	refused     []*entry // part of the state, and not written to their file yet
+	live        counts   // of all lines that have got their outcome
+	raw         int64    // how much of the input the state is of
+}
+
+func newTracker(s state) *tracker {
+	return &tracker{room: semaphore.NewWeighted(windowBytes), state: s, live: s.counts}
+}
+
+// add takes the next line, when there is room for it.
+func (t *tracker) add(ctx context.Context, e *entry) error {
+	e.held = min(int64(cap(e.text))+512, windowBytes)
+	if err := t.room.Acquire(ctx, e.held); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.first == nil {
+		t.first = e
+	} else {
+		t.last.next = e
+	}
+	t.last = e
+	if e.left == 0 {
+		t.settle(e)
+	}
+	return nil
+}
+
+// result notes what became of some records of a line: taken, or refused for a
+// reason.
+func (t *tracker) result(e *entry, records int, refused string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if refused == "" {
+		e.taken += records
+	} else if !slices.Contains(e.reasons, refused) {
+		e.reasons = append(e.reasons, refused)
+	}
+	if e.left -= records; e.left == 0 {
+		t.settle(e)
+	}
+}
+
+// settle counts a line that has got its outcome, and moves the state on.
+func (t *tracker) settle(e *entry) {
+	t.live.add(e)
+	if len(e.reasons) == 0 {
+		e.text = nil // is not needed any more
+	}
+	for t.first != nil && t.first.left == 0 {
+		e := t.first
+		t.first, e.next = e.next, nil
+		t.room.Release(e.held)
+		t.state.counts.add(e)
+		t.state.Line, t.state.Offset, t.raw = e.number, e.end, e.raw
+		if len(e.reasons) > 0 {
+			t.refused = append(t.refused, e)
+			t.state.because(e.reasons)
+		}
+	}
+}
+
+func (c *counts) add(e *entry) {
+	c.Records += int64(e.taken)
+	switch {
+	case len(e.reasons) > 0:
+		c.Refused++
+	case e.ignored:
+		c.Ignored++
+	default:
+		c.Sent++
+	}
+}
+
+// mostReasons bounds the reasons that are counted one by one.
+const mostReasons = 50
+
+var names = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// because counts reasons, without the names they quote.
+func (s *state) because(reasons []string) {
+	if s.Reasons == nil {
+		s.Reasons = map[string]int64{}
+	}
+	for _, reason := range reasons {
+		reason = names.ReplaceAllString(reason, `"…"`)
+		if _, ok := s.Reasons[reason]; !ok && len(s.Reasons) >= mostReasons {
+			reason = "other reasons"
+		}
+		s.Reasons[reason]++
+	}
+}
+
+// take returns the refused lines that are part of the state and have not been
+// taken, and the state.
+func (t *tracker) take() ([]*entry, state) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	refused, s := t.refused, t.state
+	t.refused = nil
+	s.Reasons = maps.Clone(s.Reasons)
+	return refused, s
+}
+
+// takeRefused returns the refused lines alone.
+func (t *tracker) takeRefused() []*entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	refused := t.refused
+	t.refused = nil
+	return refused
+}
+
+// idle reports whether every line that was added has got its outcome.
+func (t *tracker) idle() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.first == nil
+}
+
+// progress returns what is known by now.
+func (t *tracker) progress() (live counts, raw int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.live, t.raw
+}
