@@ -261,8 +261,9 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status in
 		return 0, 0, errNoResponse
 	}
 	// The status is all there is to know, so a body that fails, or takes longer
-	// than the attempt may, is no failure.
-	if response.Body != nil && response.Body != http.NoBody {
+	// than the attempt may, is no failure. What follows 101 is a connection,
+	// whose reads no context ends.
+	if response.Body != nil && response.Body != http.NoBody && response.StatusCode >= 200 {
 		_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
 	}
 	if response.StatusCode >= 300 && response.Header.Get("Retry-After") != "" {

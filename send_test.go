@@ -400,6 +400,36 @@ func (e endless) Read([]byte) (int, error) {
 
 func (endless) Close() error { return nil }
 
+// TestSwitchingProtocolsDoesNotHang asks a server that answers 101 and then
+// says nothing, on a connection that it leaves open.
+func TestSwitchingProtocolsDoesNotHang(t *testing.T) {
+	gone := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		defer close(gone)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = conn.Read(make([]byte, 1)) // until the client hangs up
+	}))
+	defer server.Close()
+	answered := make(chan error, 1)
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL))
+	go func() { answered <- client.Track(t.Context(), ok) }()
+	select {
+	case err := <-answered:
+		failed := requireDelivery(t, err)
+		assert.Equal(t, kissmetrics.FailureRefused, failed.Kind)
+		assert.Equal(t, http.StatusSwitchingProtocols, failed.StatusCode)
+	case <-time.After(30 * time.Second):
+		server.CloseClientConnections() // or the client would wait for good
+		t.Fatal("the client hangs")
+	}
+	<-gone // the connection is closed, not kept
+}
+
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	elsewhere := kissmetricstest.NewServer(t)
 	for _, status := range []int{301, 302, 303, 307, 308} {
