@@ -269,6 +269,10 @@ func (f *flattener) reflected(name string, rv reflect.Value, depth int) (string,
 	if nilable(rv.Kind()) && rv.IsNil() {
 		return "", none
 	}
+	switch rv.Interface().(type) {
+	case *time.Time, *time.Duration, *json.Number: // whose methods say it otherwise
+		return f.scalar(name, rv.Elem().Interface(), depth+1)
+	}
 	if s, c, ok := f.method(name, rv, depth); ok {
 		return s, c
 	}

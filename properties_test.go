@@ -87,6 +87,7 @@ func transformed(v any) (map[string]string, error) {
 func TestGoValues(t *testing.T) {
 	seven := 7
 	pointer := &seven
+	when, lasting, number := time.Unix(9, 0), 1500*time.Millisecond, json.Number("1e2")
 	text := func(s string) map[string]string { return map[string]string{"v": s} }
 	nothing := map[string]string{}
 	tests := []struct {
@@ -147,6 +148,11 @@ func TestGoValues(t *testing.T) {
 		{"nil error in a list", []error{nil}, text("")},
 		{"pointer", pointer, text("7")},
 		{"pointer to pointer", &pointer, text("7")},
+		{"pointer to time.Time", &when, text("9")},
+		{"pointer to time.Duration", &lasting, text("1.5")},
+		{"pointer to json.Number", &number, text("100")},
+		{"pointers to time.Time in a list", []*time.Time{&when, nil}, text("9,")},
+		{"pointer to time.Time in a struct", struct{ At *time.Time }{&when}, map[string]string{"v.At": "9"}},
 		{"bytes", []byte("héllo"), text("héllo")},
 		{"map of strings", map[string]string{"a": "1", "b": "2"}, map[string]string{"v.a": "1", "v.b": "2"}},
 		{"map of named keys", map[namedString]any{"a": map[string]int{"b": 3}}, map[string]string{"v.a.b": "3"}},
