@@ -19,14 +19,14 @@ type field struct {
 // structure flattens the fields of a struct, which it finds and names as
 // encoding/json does.
 func (f *flattener) structure(name string, rv reflect.Value, depth int) {
-	fields := f.fields(nil, name, rv, 0)
+	fields := f.fields(nil, known(name, depth), rv, 0)
 	if len(fields) == 0 && rv.NumField() > 0 && !f.stopped {
-		f.refuse(name, "is a struct with nothing that can be read: no exported field, and no method that gives a text")
+		f.refuse(known(name, depth), "is a struct with nothing that can be read: no exported field, and no method that gives a text")
 		return
 	}
 	for _, field := range fields {
 		if !field.omitted && dominant(field, fields) {
-			f.value(f.member(name, field.name), field.value.Interface(), depth+1)
+			f.value(f.member(name, field.name, depth), field.value.Interface(), depth+1)
 		}
 	}
 }

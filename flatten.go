@@ -46,7 +46,7 @@ const (
 	object               // a map or struct, yet to be taken apart
 )
 
-// members flattens every member of m, under the name of m where it has one, but
+// members flattens every member of m, which has the given name and depth, but
 // for the one named skip, which it leaves in f.skipped.
 func (f *flattener) members(name string, m map[string]any, skip string, depth int) {
 	for key, v := range m {
@@ -54,13 +54,14 @@ func (f *flattener) members(name string, m map[string]any, skip string, depth in
 			f.skipped = v
 			continue
 		}
-		f.value(f.member(name, key), v, depth+1)
+		f.value(f.member(name, key, depth), v, depth+1)
 	}
 }
 
-// member returns the name of a member of the object of the given name.
-func (f *flattener) member(name, key string) string {
-	if name == "" {
+// member returns the name of a member of the object of the given name and
+// depth. Those of the outermost object, at depth 0, stand for themselves.
+func (f *flattener) member(name, key string, depth int) string {
+	if depth == 0 {
 		return valid(key)
 	}
 	return f.join(name, ".", valid(key))
@@ -141,9 +142,6 @@ func (f *flattener) depth(i int) uint8 {
 
 // refuse notes a problem with the value of the given name.
 func (f *flattener) refuse(name, reason string) {
-	if name == "" {
-		name = productsName // the only object whose members stand for themselves
-	}
 	f.add("property", quoted(name)+" "+reason)
 }
 
@@ -409,9 +407,18 @@ func (f *flattener) object(name string, rv reflect.Value, depth int) {
 			key = key.Elem()
 		}
 		if key.Kind() != reflect.String {
-			f.refuse(name, "is a map whose keys are not strings")
+			f.refuse(known(name, depth), "is a map whose keys are not strings")
 			return
 		}
-		f.value(f.member(name, key.String()), entries.Value().Interface(), depth+1)
+		f.value(f.member(name, key.String(), depth), entries.Value().Interface(), depth+1)
 	}
+}
+
+// known returns the name that the caller knows an object by. Of those at depth
+// 0 only a product has no better one.
+func known(name string, depth int) string {
+	if depth == 0 {
+		return productsName
+	}
+	return name
 }

@@ -311,6 +311,23 @@ func TestNamesThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestProblemsNameWhatIsWrong: an empty name is not mistaken for the products,
+// which alone are known by another name than that of their properties.
+func TestProblemsNameWhatIsWrong(t *testing.T) {
+	for want, properties := range map[string]kissmetrics.Properties{
+		`"" is a chan`:           {"": make(chan int)},
+		`"" is a struct with`:    {"": hidden{1, 2}},
+		`"" is a map`:            {"": map[int]int{1: 2}},
+		`".a" is a chan`:         {"": map[string]any{"a": make(chan int)}},
+		`"products" is a map`:    {"products": []any{map[int]int{1: 2}}},
+		`"products" is a struct`: {"products": []any{hidden{1, 2}}},
+	} {
+		_, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: properties}, kissmetrics.TransformOptions{Now: testNow})
+		requireField(t, "property", err)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
 func manyNames(more ...string) kissmetrics.Properties {
 	p := make(kissmetrics.Properties)
 	for i := range 100 {

@@ -319,7 +319,14 @@ func (t *transformer) settle() []Property {
 			return cmp.Compare(a, b)
 		}
 		x, y := t.property(place(a)), t.property(place(b))
-		return cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(t.depth(place(a)), t.depth(place(b))), strings.Compare(x.Value, y.Value))
+		c := cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(t.depth(place(a)), t.depth(place(b))), strings.Compare(x.Value, y.Value))
+		if c == 0 && x.Literal != y.Literal { // or the import line would be one or the other
+			c = 1
+			if x.Literal {
+				c = -1
+			}
+		}
+		return c
 	}
 	if len(order) > len(room) {
 		slices.SortFunc(order, compare)

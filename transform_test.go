@@ -1,6 +1,7 @@
 package kissmetrics_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -259,15 +260,22 @@ func TestTheSameInputGivesTheSameBytes(t *testing.T) {
 	message := kissmetrics.Track{UserID: "u", Event: "e", Properties: manyNames()}
 	message.Properties["nested"] = map[string]any{"a": 1, "b": []any{map[string]int{"c": 1, "d": 2}}, "e": struct{ X, Y int }{1, 2}}
 	message.Properties["nested.a"] = "literal"
+	message.Properties["two.ways"], message.Properties["two"] = map[string]any{"to": 1}, map[string]any{"ways.to": "1"}
+	message.Properties["revenue"], message.Properties[""] = 5, map[string]any{"revenue": 7}
 	message.Properties["products"] = []any{map[string]any{"a": 1, "b": 2, "c": map[string]int{"d": 1, "e": 2}}}
 	first := ""
 	for range 50 {
 		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: testNow, Prefix: kissmetrics.PrefixHyphen})
 		require.NoError(t, err)
-		all := records[0].Query("k") + records[1].Query("k")
+		line, err := json.Marshal(records)
+		require.NoError(t, err)
+		all := records[0].Query("k") + records[1].Query("k") + string(line)
 		if first == "" {
 			first = all
 		}
 		require.Equal(t, first, all)
 	}
+	assert.Contains(t, first, `"Billing Amount":5,`)
+	assert.Contains(t, first, `"e-.revenue":7,`, "a member of what has an empty name is not what stands beside it")
+	assert.Contains(t, first, `"e-two.ways.to":1}`)
 }
