@@ -202,10 +202,14 @@ func (f *flattener) room(n int) int {
 	return f.text.Len()
 }
 
-// join returns the parts as one name.
+// join returns the parts as one name, or a part that is too long alone: it will
+// be refused, and must not fill the memory with all the names that it is part of.
 func (f *flattener) join(parts ...string) string {
 	n := 0
 	for _, part := range parts {
+		if tooManyChars(part) {
+			return part
+		}
 		n += len(part)
 	}
 	start := f.room(n)

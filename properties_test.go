@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/big"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -325,6 +326,34 @@ func TestProblemsNameWhatIsWrong(t *testing.T) {
 		_, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: properties}, kissmetrics.TransformOptions{Now: testNow})
 		requireField(t, "property", err)
 		assert.ErrorContains(t, err, want)
+	}
+}
+
+// TestLongNamesAreNotMultiplied: what is refused for its name takes no memory for
+// each of its members.
+func TestLongNamesAreNotMultiplied(t *testing.T) {
+	long, many, list := strings.Repeat("é", 1<<19), manyNames(), make([]any, 100)
+	for i := range list {
+		list[i] = map[string]any{"a": i}
+	}
+	tests := map[string]struct {
+		message kissmetrics.Track
+		field   string
+	}{
+		"members":  {kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{long: map[string]any(many)}}, "property"},
+		"elements": {kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{long: list}}, "property"},
+		"prefixes": {kissmetrics.Track{UserID: "u", Event: long, Properties: many}, "event"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := kissmetrics.Transform(test.message, kissmetrics.TransformOptions{Now: testNow, Prefix: kissmetrics.PrefixHyphen})
+			runtime.ReadMemStats(&after)
+			requireField(t, test.field, err)
+			assert.ErrorContains(t, err, "more than 255 characters")
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(16<<20), "bytes")
+		})
 	}
 }
 

@@ -381,5 +381,5 @@ func blank(s string) bool {
 }
 
 func tooManyChars(s string) bool {
-	return len(s) > maxNameChars && utf8.RuneCountInString(s) > maxNameChars
+	return len(s) > maxNameChars && (len(s) > maxNameChars*utf8.UTFMax || utf8.RuneCountInString(s) > maxNameChars)
 }

@@ -278,7 +278,7 @@ func isOrderCompleted(event string) bool {
 
 // prefix names the properties after their event.
 func (t *transformer) prefix(event string, style PrefixStyle) {
-	if style == PrefixNone {
+	if style == PrefixNone || tooManyChars(event) { // which is refused for itself
 		return
 	}
 	for i := range t.count {
