@@ -231,5 +231,24 @@ func TestTheCauseIsFound(t *testing.T) {
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 	_, isOp := errors.AsType[*net.OpError](err)
 	assert.True(t, isOp)
+	timeout, isNet := errors.AsType[net.Error](err)
+	assert.True(t, isNet)
+	assert.IsType(t, &net.OpError{}, timeout)
+	_, isURL := errors.AsType[*url.Error](err)
+	assert.False(t, isURL)
+
+	// A *url.Error within holds the URL as well.
+	doer = func(r *http.Request) (*http.Response, error) {
+		return nil, fmt.Errorf("%w: %w", want, &url.Error{Op: "Get", URL: r.URL.String(), Err: &url.Error{Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}})
+	}
+	err = newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok)
+	require.ErrorIs(t, err, want)
+	timeout, isNet = errors.AsType[net.Error](err)
+	assert.True(t, isNet)
+	assert.IsType(t, &net.OpError{}, timeout)
+	_, isURL = errors.AsType[*url.Error](err)
+	assert.False(t, isURL)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	assert.False(t, isDNS)
 	assert.Equal(t, "unavailable refused canceled FailureKind(9)", fmt.Sprint(kissmetrics.FailureUnavailable, " ", kissmetrics.FailureRefused, " ", kissmetrics.FailureCanceled, " ", kissmetrics.FailureKind(9)))
 }

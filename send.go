@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -145,6 +146,9 @@ func (s *HTTPSender) Send(ctx context.Context, records []Record) error {
 	if err := validate(records); err != nil {
 		return err
 	}
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	return s.send(ctx, records)
 }
 
@@ -204,10 +208,7 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 		if verdict == delivered {
 			return nil
 		}
-		failure := &DeliveryError{Attempts: attempt, StatusCode: status, RetryAfter: retryAfter, reason: reason}
-		if err != nil {
-			failure.Err = &cause{err, reason}
-		}
+		failure := &DeliveryError{Attempts: attempt, StatusCode: status, RetryAfter: retryAfter, Err: err, reason: reason}
 		var wait time.Duration
 		switch {
 		case err != nil && ctx.Err() != nil:
@@ -238,10 +239,10 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 }
 
 // attempt makes one request. It returns the status of the answer and what it
-// asks to wait, or why there was none.
+// asks to wait, or why there was none, in an error that quotes nothing.
 func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status int, retryAfter time.Duration, err error) {
 	defer func() {
-		if recover() != nil { // the Doer's panic, or that of the body it returned
+		if recover() != nil { // the Doer's panic, or that of the body or error it returned
 			status, retryAfter, err = 0, 0, errDoerPanicked
 		}
 	}()
@@ -256,7 +257,7 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status in
 	}
 	switch {
 	case err != nil:
-		return 0, 0, err
+		return 0, 0, &cause{err, networkReason(err)}
 	case response == nil:
 		return 0, 0, errNoResponse
 	}
@@ -320,7 +321,20 @@ type cause struct {
 
 func (c *cause) Error() string        { return c.reason }
 func (c *cause) Is(target error) bool { return errors.Is(c.err, target) }
-func (c *cause) As(target any) bool   { return errors.As(c.err, target) }
+
+// As passes over every *url.Error, which holds the query in its URL.
+func (c *cause) As(target any) bool {
+	found := reflect.New(reflect.TypeOf(target).Elem())
+	for err := c.err; errors.As(err, found.Interface()); {
+		withURL, ok := reflect.TypeAssert[*url.Error](found.Elem())
+		if !ok {
+			reflect.ValueOf(target).Elem().Set(found.Elem())
+			return true
+		}
+		err = withURL.Err
+	}
+	return false
+}
 
 // verdict says what follows from an attempt.
 type verdict int
@@ -331,11 +345,11 @@ const (
 	refuse // for good
 )
 
-// classify says what follows from an attempt, and why, in words that hold
-// nothing of the request, nor of what a hostile server says.
+// classify says what follows from the status or error of an attempt, and why, in
+// words that hold nothing of the request, nor of what a hostile server says.
 func classify(status int, err error) (verdict, string) {
 	if err != nil {
-		return tryAgain, networkReason(err)
+		return tryAgain, err.Error()
 	}
 	if status >= 200 && status <= 299 {
 		return delivered, ""
@@ -374,8 +388,6 @@ func networkReason(err error) string {
 		return "connection reset"
 	case is(io.EOF), is(io.ErrUnexpectedEOF):
 		return "connection closed before the answer"
-	case is(errDoerPanicked), is(errNoResponse):
-		return err.Error()
 	}
 	return "request failed"
 }

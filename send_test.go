@@ -3,7 +3,9 @@ package kissmetrics_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -449,8 +451,13 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestDoersThatMisbehave(t *testing.T) {
 	doers := map[string]kissmetrics.DoerFunc{
-		"panics":          func(*http.Request) (*http.Response, error) { panic("s3cret") },
-		"returns nothing": func(*http.Request) (*http.Response, error) { return nil, nil },
+		"panics":                 func(*http.Request) (*http.Response, error) { panic("s3cret") },
+		"returns nothing":        func(*http.Request) (*http.Response, error) { return nil, nil },
+		"a nil pointer as error": func(*http.Request) (*http.Response, error) { return nil, (*net.OpError)(nil) },
+		"a nil pointer within": func(*http.Request) (*http.Response, error) {
+			return nil, fmt.Errorf("wrapped: %w", (*net.DNSError)(nil))
+		},
+		"a nil *url.Error": func(*http.Request) (*http.Response, error) { return nil, (*url.Error)(nil) },
 		"panicking body": func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(panickingReader{})}, nil
 		},
@@ -460,6 +467,7 @@ func TestDoersThatMisbehave(t *testing.T) {
 			err := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithBackoff(1, 1)).Track(t.Context(), ok)
 			assert.Equal(t, kissmetrics.FailureUnavailable, requireDelivery(t, err).Kind)
 			assert.ErrorContains(t, err, "the Doer")
+			assert.NotErrorIs(t, err, context.Canceled) // nor does it panic
 			assert.NotContains(t, err.Error(), "s3cret")
 		})
 	}
@@ -485,6 +493,42 @@ func TestScriptedExchange(t *testing.T) {
 	client := newClient(t, kissmetrics.WithDoer(&http.Client{Transport: transport}), kissmetrics.WithBackoff(1, 1))
 	require.NoError(t, client.Track(t.Context(), ok))
 	assert.Equal(t, 4, transport.GetTotalCallCount())
+}
+
+func TestNilContextIsTakenForNone(t *testing.T) {
+	doer := &script{answers: []answer{{status: 200}}}
+	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(testKey), kissmetrics.WithDoer(doer))
+	require.NoError(t, err)
+	records, err := kissmetrics.Transform(ok, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	require.NoError(t, sender.Send(nil, records))                               //nolint:staticcheck // on purpose
+	require.NoError(t, newClient(t, kissmetrics.WithDoer(doer)).Track(nil, ok)) //nolint:staticcheck // on purpose
+	var recorder kissmetricstest.Recorder
+	require.NoError(t, recorder.Send(nil, records)) //nolint:staticcheck // on purpose
+	assert.Len(t, doer.times, 2)
+	assert.Equal(t, records, recorder.Records())
+}
+
+// TestResponseBesideAnError: the error counts, and the body is closed all the
+// same.
+func TestResponseBesideAnError(t *testing.T) {
+	closed := false
+	doer := kissmetrics.DoerFunc(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: closing{&closed}}, io.EOF
+	})
+	err := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok)
+	require.ErrorIs(t, err, io.EOF)
+	assert.True(t, closed)
+}
+
+// closing is an empty body that notes that it was closed.
+type closing struct{ closed *bool }
+
+func (closing) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (c closing) Close() error {
+	*c.closed = true
+	return nil
 }
 
 func TestContextReachesTheDoer(t *testing.T) {

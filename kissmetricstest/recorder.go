@@ -19,8 +19,8 @@ type Recorder struct {
 // Send keeps the records, unless one of them is not valid, ctx has ended, or
 // [Recorder.FailWith] says otherwise; then it keeps none.
 func (r *Recorder) Send(ctx context.Context, records []kissmetrics.Record) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx != nil && ctx.Err() != nil {
+		return ctx.Err()
 	}
 	for _, record := range records {
 		if err := record.Validate(); err != nil {
