@@ -159,7 +159,7 @@ func wireTime(p *problems, v any) time.Time {
 			"2006-01-02T15:04:05Z0700",
 			"2006-01-02T15:04:05",
 			"2006-01-02 15:04:05Z07:00",
-			"2006-01-02 15:04:05 UTC",
+			"2006-01-02 15:04:05 UTC", // an abbreviation of another zone would mean what the machine takes it for
 			"2006-01-02 15:04:05 Z0700",
 			"2006-01-02 15:04:05Z07",
 			"2006-01-02 15:04:05",

@@ -46,7 +46,7 @@ func TestParseTimes(t *testing.T) {
 		require.NoError(t, err, when)
 		assert.Equal(t, second, message.(kissmetrics.Track).Timestamp.UTC().Truncate(time.Second), when)
 	}
-	for _, when := range []string{`"soon"`, `"24/01/2020"`, `{}`, `true`, `-5`, `0`, `1e300`, `1e99999`} {
+	for _, when := range []string{`"soon"`, `"24/01/2020"`, `"2020-01-24 06:29:02 PST"`, `{}`, `true`, `-5`, `0`, `1e300`, `1e99999`} {
 		_, err := kissmetrics.ParseMessage([]byte(`{"type":"track","timestamp":` + when + `}`))
 		requireField(t, "timestamp", err)
 	}
