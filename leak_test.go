@@ -108,7 +108,10 @@ func TestFailuresOfDeliveryTellNoSecret(t *testing.T) {
 		}, nil, "TLS failed"},
 		"TLS to a server without": {func(t *testing.T) string {
 			return strings.Replace(serve(status(200, nil))(t), "http:", "https:", 1)
-		}, nil, ""},
+		}, nil, "TLS failed"},
+		"TLS to a server without, by http.Client": {func(t *testing.T) string {
+			return strings.Replace(serve(status(200, nil))(t), "http:", "https:", 1)
+		}, []kissmetrics.Option{kissmetrics.WithDoer(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})}, "TLS failed"},
 		"an answer that is not HTTP": {func(t *testing.T) string { return "http://" + echoing(t) }, nil, "request failed"},
 		"redirect":                   {serve(status(302, http.Header{"Location": {"/?s3cret"}})), nil, "302 Found (redirects are not followed)"},
 		"400":                        {serve(status(400, nil)), nil, "refused: 400 Bad Request (1 attempt; 0 of 2 records delivered)"},

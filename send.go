@@ -376,7 +376,7 @@ func networkReason(err error) string {
 		return "no such host"
 	case isDNS:
 		return "the host name could not be resolved"
-	case isTLS(err):
+	case isTLS(err), is(http.ErrSchemeMismatch):
 		return "TLS failed"
 	case isNetError && netError.Timeout(), is(context.DeadlineExceeded):
 		return "timeout"
