@@ -58,6 +58,25 @@ type (
 		ambiguousB
 		Y int
 	}
+	taggedX struct {
+		Z int `json:"X"`
+	}
+	mixed struct {
+		ambiguousA
+		taggedX
+	}
+	named struct {
+		Address  address       `json:"addr"`
+		address  `json:"home"` //nolint:unused // encoding/json leaves it out, for it is not exported
+		Exported `json:"exported"`
+	}
+	Exported struct{ X int }
+	omitting struct {
+		Struct Exported   `json:"struct,omitempty"`
+		Gone   *time.Time `json:"gone,omitzero"`
+		Local  time.Time  `json:"local,omitzero"`
+		Bool   bool       `json:"bool,omitempty"`
+	}
 	hidden        struct{ a, b int }
 	recursiveType struct{ *recursiveType }
 )
@@ -100,6 +119,10 @@ func TestGoValues(t *testing.T) {
 		{"empty string", "", text("")},
 		{"named string", namedString("x"), text("x")},
 		{"invalid UTF-8", "a\xff\xfeb", text("a\uFFFDb")},
+		{"invalid UTF-8 behind much that is valid", strings.Repeat("a", 40) + "\xff", text(strings.Repeat("a", 40) + "\uFFFD")},
+		{"invalid UTF-8 in a named string", namedString("\xff"), text("\uFFFD")},
+		{"invalid UTF-8 in bytes", []byte("\xff"), text("\uFFFD")},
+		{"invalid UTF-8 of a method", &onlyText{"\xff"}, text("\uFFFD")},
 		{"invalid UTF-8 in a name", map[string]any{"\xff": 1}, map[string]string{"v.\uFFFD": "1"}},
 		{"true", true, text("true")},
 		{"false", false, text("false")},
@@ -121,7 +144,11 @@ func TestGoValues(t *testing.T) {
 		{"float64 huge", 1e21, text("1000000000000000000000")},
 		{"float64 negative cents", -0.05, text("-0.05")},
 		{"float64 minus zero", math.Copysign(0, -1), text("0")},
+		{"float64 beyond an int64", float64(1 << 70), text("1180591620717411300000")},
+		{"float64 beyond exact cents", 4503599627370495.5, text("4503599627370495.5")},
+		{"float64 in a list", []any{16777217.5, 0.1}, text("16777217.5,0.1")},
 		{"float32", float32(0.1), text("0.1")},
+		{"float32 minus zero", float32(math.Copysign(0, -1)), text("0")},
 		{"json.Number keeps its digits", json.Number("9007199254740993.10"), text("9007199254740993.10")},
 		{"json.Number loses its exponent", json.Number("-1.50E+3"), text("-1500")},
 		{"json.Number of a small exponent", json.Number("1.5e-3"), text("0.0015")},
@@ -146,6 +173,7 @@ func TestGoValues(t *testing.T) {
 		{"nil Properties", kissmetrics.Properties(nil), nothing},
 		{"nil slice", []string(nil), nothing},
 		{"nil bytes", []byte(nil), nothing},
+		{"nil list of any", []any(nil), nothing},
 		{"nil error in a list", []error{nil}, text("")},
 		{"pointer", pointer, text("7")},
 		{"pointer to pointer", &pointer, text("7")},
@@ -170,6 +198,10 @@ func TestGoValues(t *testing.T) {
 		{"struct with what may be omitted", customer{Age: 3, Since: time.Unix(1579847342, 0), Tags: []string{"a", "b"}},
 			map[string]string{"v.name": "", "v.-": "", "v.city": "", "v.age": "3", "v.since": "1579847342", "v.tags": "a,b"}},
 		{"struct with fields that hide each other", ambiguous{Y: 1}, map[string]string{"v.Y": "1"}},
+		{"struct with fields of which one has a tag", mixed{ambiguousA{1}, taggedX{2}}, map[string]string{"v.X": "2"}},
+		{"struct with an embedded one that has a tag", named{Address: address{City: "a"}, Exported: Exported{1}},
+			map[string]string{"v.addr.city": "a", "v.exported.X": "1"}},
+		{"struct with what is omitted as encoding/json does", omitting{Local: time.Time{}.In(time.FixedZone("", 3600))}, map[string]string{"v.struct.X": "0"}},
 		{"list of scalars", []any{1, nil, "x", true, 2.5}, text("1,,x,true,2.5")},
 		{"list of lists", [][]int{{1, 2}, {3}, {}}, text("1,2,3,")},
 		{"array", [2]string{"a", "b"}, text("a,b")},
@@ -234,6 +266,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		{"json.Number that is empty", json.Number(""), "is not a number"},
 		{"json.Number of Infinity", json.Number("Infinity"), "is not a number"},
 		{"json.Number that would fill the memory", json.Number("1e999999999"), "is not a number of at most 8192 digits"},
+		{"json.Number of as many decimals", json.Number("1e-999999999"), "is not a number of at most 8192 digits"},
 		{"json.Number of 8193 digits", json.Number("1e8192"), "more than 8192 bytes"},
 		{"map with int keys", map[int]string{1: "s3cret"}, "keys are not strings"},
 		{"map with any keys", map[any]any{1: "s3cret"}, "keys are not strings"},
@@ -267,6 +300,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 			got, err := transformed(test.v)
 			requireField(t, "property", err)
 			assert.ErrorContains(t, err, test.reason)
+			assert.Equal(t, 1, strings.Count(err.Error(), test.reason), "it is said once")
 			assert.NotContains(t, err.Error(), "s3cret")
 			assert.Empty(t, got)
 		})
@@ -279,21 +313,22 @@ func TestNamesThatAreRefused(t *testing.T) {
 		properties kissmetrics.Properties
 		reason     string // empty: it is sent
 	}{
-		"blank":                                {kissmetrics.Properties{" ": 1}, "blank"},
-		"empty":                                {kissmetrics.Properties{"": 1}, "blank"},
-		"255 characters":                       {kissmetrics.Properties{long: 1}, ""},
-		"256 characters":                       {kissmetrics.Properties{long + "x": 1}, "more than 255 characters"},
-		"256 characters once flattened":        {kissmetrics.Properties{long: map[string]any{"x": 1}}, "more than 255 characters"},
-		"the same but for case":                {kissmetrics.Properties{"Plan": "a", "plan": "b"}, "one name to Kissmetrics"},
-		"the same but for a comma":             {kissmetrics.Properties{"a,b": 1, "a b": 2}, "one name to Kissmetrics"},
-		"the same, of the same value":          {kissmetrics.Properties{"Plan": "a", "plan": "a"}, ""},
-		"two ways to one nested name":          {kissmetrics.Properties{"a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 2}}, "one name to Kissmetrics"},
-		"two ways to one name, same value":     {kissmetrics.Properties{"a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 1}}, ""},
-		"a literal name beats two nested":      {kissmetrics.Properties{"a.b.c": 0, "a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 2}}, ""},
-		"many names, two of them the same":     {manyNames("NAME 7", "name:7"), "one name to Kissmetrics"},
-		"many names, all of them told apart":   {manyNames(), ""},
-		"names that the protocol uses":         {kissmetrics.Properties{"_k": 1, "_P": 2, "_n": 3, "_t": 4, "_d": 5, "_p2": 6}, ""},
-		"names that begin like the protocol's": {kissmetrics.Properties{"_key": 1, "_": 2}, ""},
+		"blank":                                  {kissmetrics.Properties{" ": 1}, "blank"},
+		"empty":                                  {kissmetrics.Properties{"": 1}, "blank"},
+		"255 characters":                         {kissmetrics.Properties{long: 1}, ""},
+		"256 characters":                         {kissmetrics.Properties{long + "x": 1}, "more than 255 characters"},
+		"256 characters once flattened":          {kissmetrics.Properties{long: map[string]any{"x": 1}}, "more than 255 characters"},
+		"the same but for case":                  {kissmetrics.Properties{"Plan": "a", "plan": "b"}, "one name to Kissmetrics"},
+		"the same but for a comma":               {kissmetrics.Properties{"a,b": 1, "a b": 2}, "one name to Kissmetrics"},
+		"the same, of the same value":            {kissmetrics.Properties{"Plan": "a", "plan": "a"}, ""},
+		"two ways to one nested name":            {kissmetrics.Properties{"a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 2}}, "one name to Kissmetrics"},
+		"two ways to one name, same value":       {kissmetrics.Properties{"a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 1}}, ""},
+		"a literal name beats two nested":        {kissmetrics.Properties{"a.b.c": 0, "a.b": map[string]any{"c": 1}, "a": map[string]any{"b.c": 2}}, ""},
+		"the least nested wins, of elements too": {kissmetrics.Properties{"a": []any{map[string]any{"b": 1}}, "a.0": map[string]any{"b": 2}}, ""},
+		"many names, two of them the same":       {manyNames("NAME 7", "name:7"), "one name to Kissmetrics"},
+		"many names, all of them told apart":     {manyNames(), ""},
+		"names that the protocol uses":           {kissmetrics.Properties{"_k": 1, "_P": 2, "_n": 3, "_t": 4, "_d": 5, "_p2": 6}, ""},
+		"names that begin like the protocol's":   {kissmetrics.Properties{"_key": 1, "_": 2}, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package kissmetrics_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -122,7 +123,7 @@ func TestRevenue(t *testing.T) {
 	}{
 		{25, "25"}, {25.0, "25"}, {100, "100"}, {"25", "25"}, {" 25.50 ", "25.5"}, {"$25", "25"}, {"-$25", "-25"}, {"$-25", "-25"}, {"- $ 25", "-25"},
 		{"£1,234,567.00", "1234567"}, {"12.50 EUR", "12.5"}, {"USD 12", "12"}, {"12 €", "12"}, {"0.00", "0"}, {"-0", "0"},
-		{".5", "0.5"}, {"007", "7"}, {true, ""}, {"", ""}, {"$", ""}, {"EUR", ""}, {"12,34", ""}, {",123", ""}, {"1,2345", ""},
+		{json.Number("1.50"), "1.5"}, {json.Number("-0"), "0"}, {".5", "0.5"}, {"007", "7"}, {true, ""}, {"", ""}, {"$", ""}, {"EUR", ""}, {"12,34", ""}, {",123", ""}, {"1,2345", ""},
 		{"1e3", ""}, {"1.2.3", ""}, {"1.", ""}, {"--5", ""}, {"0x10", ""}, {"NaN", ""}, {"five", ""}, {[]int{5}, ""}, {[]int{5, 300}, ""},
 		{map[string]any{"amount": 5}, ""},
 	}
@@ -183,6 +184,36 @@ func TestProducts(t *testing.T) {
 			requireField(t, "property", err)
 			assert.Empty(t, records)
 		})
+	}
+}
+
+// TestProductsShareNothing: neither the names of the event nor those of another
+// product have a part in what becomes of a product.
+func TestProductsShareNothing(t *testing.T) {
+	wide := make(map[string]any)
+	for i := range 20 {
+		wide[strconv.Itoa(i)] = i
+	}
+	nested := map[string]any{"a": map[string]any{"b": map[string]any{"c": 1}}}
+	records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+		"nested": nested, "products": []any{wide, map[string]any{"a.b": map[string]any{"c": 1}, "a.b.c": 2}, nested},
+	}}, kissmetrics.TransformOptions{Now: testNow})
+	require.NoError(t, err)
+	require.Len(t, records, 4)
+	assert.Len(t, records[1].Properties, 20)
+	assert.Equal(t, []kissmetrics.Property{{Name: "a.b.c", Value: "2", Literal: true}}, records[2].Properties)
+	assert.Equal(t, []kissmetrics.Property{{Name: "a.b.c", Value: "1", Literal: true}}, records[3].Properties)
+}
+
+// TestTimesAreWholeSecondsInUTC: records of one moment are equal.
+func TestTimesAreWholeSecondsInUTC(t *testing.T) {
+	when := second.Add(time.Second - 1).In(time.FixedZone("CET", 3600))
+	for _, message := range []kissmetrics.Message{
+		kissmetrics.Track{UserID: "u", Event: "e", Timestamp: when}, kissmetrics.Alias{UserID: "u", PreviousID: "p", Timestamp: when},
+	} {
+		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, second, records[0].Time)
 	}
 }
 
