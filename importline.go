@@ -83,9 +83,6 @@ func (r *Record) UnmarshalJSON(line []byte) error {
 	t.members("", members, "", 0)
 	read.Properties = t.settle()
 	read.validateHead(&t.problems)
-	if read.Kind == KindAlias && len(read.Properties) > 0 {
-		t.add("property", "an alias has no properties")
-	}
 	if err := t.err(); err != nil {
 		return err
 	}

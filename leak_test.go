@@ -189,7 +189,7 @@ func TestCancelingTellsNoSecret(t *testing.T) {
 		cancel()
 		return &kissmetricstest.Fault{Delay: time.Hour}
 	})
-	err := newClient(t, kissmetrics.WithBaseURL(server.URL)).Track(ctx, secretive)
+	err := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1)).Track(ctx, secretive)
 	require.ErrorIs(t, err, context.Canceled)
 	requireQuiet(t, err)
 	assert.Equal(t, kissmetrics.FailureCanceled, requireDelivery(t, err).Kind)

@@ -24,6 +24,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"no key":             {nil, "WithAPIKey is required"},
 		"empty key":          {[]kissmetrics.Option{kissmetrics.WithAPIKey("")}, "WithAPIKey is required"},
 		"key with a newline": {[]kissmetrics.Option{kissmetrics.WithAPIKey("s3cret\n")}, "white space"},
+		"key with a NUL":     {[]kissmetrics.Option{kissmetrics.WithAPIKey("s3cret\x00")}, "control characters"},
 		"nil option":         {[]kissmetrics.Option{key, nil}, "an option is nil"},
 		"nil Doer":           {[]kissmetrics.Option{key, kissmetrics.WithDoer(nil)}, "WithDoer"},
 		"nil client as Doer": {[]kissmetrics.Option{key, kissmetrics.WithDoer((*http.Client)(nil))}, "WithDoer"},
@@ -80,6 +81,7 @@ func TestHTTPSenderTakesNoOptionsOfTheClient(t *testing.T) {
 	} {
 		_, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("k"), option)
 		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+		require.ErrorContains(t, err, "is not for NewHTTPSender")
 	}
 }
 

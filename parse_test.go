@@ -25,6 +25,7 @@ func TestParseMessage(t *testing.T) {
 		"group":                       {`{"type":"group","userId":"u","groupId":1e2,"traits":{"x":"1"},` + at + `}`, kissmetrics.Group{UserID: "u", GroupID: "100", Traits: kissmetrics.Properties{"x": "1"}, Timestamp: second}},
 		"alias":                       {`{"type":"alias","userId":"u","previousId":"p",` + at + `}`, kissmetrics.Alias{UserID: "u", PreviousID: "p", Timestamp: second}},
 		"null is absent":              {`{"type":"track","userId":null,"anonymousId":"a","event":"e","properties":null,"timestamp":null,"originalTimestamp":"2020-01-24T06:29:02Z"}`, kissmetrics.Track{AnonymousID: "a", Event: "e", Timestamp: second}},
+		"an empty time is absent":     {`{"type":"track","userId":"u","event":"e","timestamp":"","originalTimestamp":"2020-01-24T06:29:02Z"}`, kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second}},
 		"no time":                     {`{"type":"track","userId":"u","event":"e","timestamp":""}`, kissmetrics.Track{UserID: "u", Event: "e"}},
 	}
 	for name, test := range tests {

@@ -252,9 +252,6 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status in
 	if response != nil && response.Body != nil {
 		defer func() { _ = response.Body.Close() }()
 	}
-	if withURL, ok := err.(*url.Error); ok { //nolint:errorlint // the outermost error only
-		err = withURL.Err // and not the URL, which holds the query
-	}
 	switch {
 	case err != nil:
 		return 0, 0, &cause{err, networkReason(err)}

@@ -209,6 +209,38 @@ func TestEachAttemptHasATimeout(t *testing.T) {
 	})
 }
 
+func TestDefaultTimeoutIsTenSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		start := time.Now()
+		requireDelivery(t, newClient(t, kissmetrics.WithDoer(hangs), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok))
+		assert.Equal(t, 10*time.Second, time.Since(start))
+	})
+}
+
+func TestCloseLetsGoOfIdleConnections(t *testing.T) {
+	closed := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			close(closed)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL))
+	requireDelivery(t, client.Track(t.Context(), ok))
+	require.NoError(t, client.Close(t.Context()))
+	select {
+	case <-closed:
+	case <-time.After(30 * time.Second):
+		t.Error("the connection is still open")
+	}
+}
+
 func TestSomeOfSeveralRecordsFail(t *testing.T) {
 	records, err := kissmetrics.Transform(order, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
@@ -293,6 +325,7 @@ func TestWireOfARequest(t *testing.T) {
 			assert.Equal(t, test.path, got.URL.EscapedPath())
 			assert.Equal(t, "kissmetrics-go/"+kissmetrics.Version, got.Header.Get("User-Agent"))
 			assert.Equal(t, testKey, got.URL.Query().Get("_k"))
+			assert.Len(t, got.Header, 1, "and nothing else") // Accept-Encoding, say: a picture does not get smaller
 		})
 	}
 }
@@ -332,6 +365,17 @@ func TestLongQueriesArePosted(t *testing.T) {
 	assert.Equal(t, strings.Repeat("x", room+1), requests[1].Params.Get("v"))
 	requests[1].Params.Del("v")
 	assert.Equal(t, requests[0].Params, requests[1].Params)
+}
+
+func TestPostedFormSaysHowLongItIs(t *testing.T) {
+	var length int64
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { length = r.ContentLength }))
+	defer server.Close()
+	long := kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second, Properties: kissmetrics.Properties{"v": strings.Repeat("x", 3000)}}
+	require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL)).Track(t.Context(), long))
+	records, err := kissmetrics.Transform(long, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	assert.EqualValues(t, len(records[0].Query(testKey)), length)
 }
 
 func TestPostedFormIsSentAgainWhole(t *testing.T) {

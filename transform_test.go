@@ -190,19 +190,34 @@ func TestProducts(t *testing.T) {
 // TestProductsShareNothing: neither the names of the event nor those of another
 // product have a part in what becomes of a product.
 func TestProductsShareNothing(t *testing.T) {
-	wide := make(map[string]any)
+	wide, other := make(map[string]any), make(map[string]any)
 	for i := range 20 {
-		wide[strconv.Itoa(i)] = i
+		wide[strconv.Itoa(i)], other[strconv.Itoa(i)] = i, i+100
 	}
 	nested := map[string]any{"a": map[string]any{"b": map[string]any{"c": 1}}}
-	records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
-		"nested": nested, "products": []any{wide, map[string]any{"a.b": map[string]any{"c": 1}, "a.b.c": 2}, nested},
-	}}, kissmetrics.TransformOptions{Now: testNow})
-	require.NoError(t, err)
-	require.Len(t, records, 4)
-	assert.Len(t, records[1].Properties, 20)
-	assert.Equal(t, []kissmetrics.Property{{Name: "a.b.c", Value: "2", Literal: true}}, records[2].Properties)
-	assert.Equal(t, []kissmetrics.Property{{Name: "a.b.c", Value: "1", Literal: true}}, records[3].Properties)
+	for range 20 { // whatever the order of the maps' iteration
+		records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+			"nested": nested, "products": []any{wide, other, map[string]any{"a.b": map[string]any{"c": 1}, "a.b.c": 2}},
+		}}, kissmetrics.TransformOptions{Now: testNow})
+		require.NoError(t, err)
+		require.Len(t, records, 4)
+		for i := range 20 {
+			name := strconv.Itoa(i)
+			require.Equal(t, name, records[1].Values().Get(name))
+			require.Equal(t, strconv.Itoa(i+100), records[2].Values().Get(name))
+		}
+		require.Equal(t, []kissmetrics.Property{{Name: "a.b.c", Value: "2", Literal: true}}, records[3].Properties)
+	}
+}
+
+func TestTheFirstAndTheLastSecond(t *testing.T) {
+	for _, when := range []time.Time{time.Date(2009, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
+		records, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Timestamp: when}, kissmetrics.TransformOptions{})
+		require.NoError(t, err)
+		require.NoError(t, records[0].Validate())
+		_, err = kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Timestamp: when.Add(time.Second)}, kissmetrics.TransformOptions{})
+		assert.Equal(t, when.Year() == 9999, err != nil)
+	}
 }
 
 // TestTimesAreWholeSecondsInUTC: records of one moment are equal.
