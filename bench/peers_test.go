@@ -1,0 +1,223 @@
+package bench
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/posthog/posthog-go"
+	"github.com/stretchr/testify/require"
+)
+
+// A subject is a client that takes events at once and delivers them later.
+type subject struct {
+	track func() error
+	close func() // delivers what is left, and requires that all was delivered
+}
+
+func ours(tb testing.TB, doer kissmetrics.Doer, events int, options ...kissmetrics.Option) subject {
+	client := newClient(tb, doer, kissmetrics.DefaultBaseURL, options...)
+	return subject{
+		track: func() error { return client.Track(tb.Context(), track()) },
+		close: func() { closeDelivered(tb, client, events) },
+	}
+}
+
+func postHog(tb testing.TB, transport http.RoundTripper, events int) subject {
+	delivered := &counter{}
+	client, err := posthog.NewWithConfig("test-api-key", posthog.Config{Transport: transport, Callback: delivered, Logger: quiet{}})
+	require.NoError(tb, err)
+	return subject{
+		track: func() error {
+			return client.Enqueue(posthog.Capture{DistinctId: user, Event: event, Properties: properties})
+		},
+		close: func() {
+			require.NoError(tb, client.Close())
+			require.EqualValues(tb, events, delivered.successes.Load())
+		},
+	}
+}
+
+// counter is told of every event that was delivered.
+type counter struct{ successes atomic.Int64 }
+
+func (c *counter) Success(posthog.APIMessage)        { c.successes.Add(1) }
+func (c *counter) Failure(posthog.APIMessage, error) {}
+
+type quiet struct{}
+
+func (quiet) Debugf(string, ...any) {}
+func (quiet) Logf(string, ...any)   {}
+func (quiet) Warnf(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+// readAtOnce reads a request's body, as a transport does, and answers.
+func readAtOnce(request *http.Request) (*http.Response, error) {
+	if request.Body != nil {
+		if _, err := io.Copy(io.Discard, request.Body); err != nil {
+			return nil, err
+		}
+		if err := request.Body.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return atOnce(request)
+}
+
+// round has one caller track events as fast as it is let, until all are
+// delivered.
+type round struct {
+	rate   float64 // events a second, until the last is delivered
+	p99    float64 // of the calls, in seconds
+	allocs float64 // an event, of the whole process
+	bytes  float64 // allocated an event, the same
+	cpu    float64 // seconds an event, the same
+}
+
+func measure(b *testing.B, s subject, calls []time.Duration) round {
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	busy, start := cpu(b), time.Now()
+	for i := range calls {
+		called := time.Now()
+		if err := s.track(); err != nil {
+			b.Fatal(err)
+		}
+		calls[i] = time.Since(called)
+	}
+	s.close()
+	took, worked := time.Since(start), cpu(b)-busy
+	runtime.ReadMemStats(&after)
+	slices.Sort(calls)
+	n := float64(len(calls))
+	return round{
+		rate:   n / took.Seconds(),
+		p99:    calls[len(calls)*99/100].Seconds(),
+		allocs: float64(after.Mallocs-before.Mallocs) / n,
+		bytes:  float64(after.TotalAlloc-before.TotalAlloc) / n,
+		cpu:    worked.Seconds() / n,
+	}
+}
+
+// BenchmarkPeers tracks one event again and again by this package's client with
+// a queue and by PostHog's, in turn, over transports that answer at once, and
+// reports the medians of the ratios, ours to theirs. All that was accepted is
+// delivered within the time, or the benchmark fails. Ours makes a request for
+// every event, for that is the tracking API; PostHog's one for 250.
+//
+// "defaults" leaves both as they come. In "same room" ours holds no more than
+// PostHog's does by default, 100 events and a batch of 250, and so has the
+// caller wait as that has.
+func BenchmarkPeers(b *testing.B) {
+	for _, test := range []struct {
+		name    string
+		options []kissmetrics.Option
+	}{
+		{name: "defaults"},
+		{name: "same room", options: []kissmetrics.Option{kissmetrics.WithCapacity(350, 64<<20)}},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			calls := make([]time.Duration, size(20_000))
+			ratios := series{}
+			for b.Loop() {
+				us := measure(b, ours(b, kissmetrics.DoerFunc(readAtOnce), len(calls), test.options...), calls)
+				them := measure(b, postHog(b, roundTripper(readAtOnce), len(calls)), calls)
+				ratios.add("events/s:ratio", us.rate/them.rate)
+				ratios.add("p99:ratio", us.p99/them.p99)
+				ratios.add("allocs:ratio", us.allocs/them.allocs)
+				ratios.add("bytes:ratio", us.bytes/them.bytes)
+				ratios.add("cpu:ratio", us.cpu/them.cpu)
+				ratios.add("allocs/event", us.allocs)
+				ratios.add("allocs/event:PostHog", them.allocs)
+			}
+			ratios.report(b)
+		})
+	}
+}
+
+// TestPeersSendTheSame holds the subjects to what BenchmarkPeers takes for
+// granted: each sends every event, with all of its properties.
+func TestPeersSendTheSame(t *testing.T) {
+	const events = 600
+	var mu sync.Mutex
+	var sent []map[string]string
+	note := func(name string, values map[string]string) {
+		mu.Lock()
+		defer mu.Unlock()
+		values["event"] = name
+		sent = append(sent, values)
+	}
+	want := map[string]string{
+		"event": event, "user": user, "plan": "professional", "source": "newsletter", "path": "/docs/getting-started?utm_source=newsletter",
+		"referrer": "https://www.example.com/", "seats": "12", "price": "49.5", "trial": "true", "currency": "EUR",
+	}
+	for name, newSubject := range map[string]func() subject{
+		"ours": func() subject {
+			return ours(t, kissmetrics.DoerFunc(func(request *http.Request) (*http.Response, error) {
+				values := map[string]string{}
+				query := request.URL.Query()
+				for name := range query {
+					values[name] = query.Get(name)
+				}
+				values["user"] = values["_p"]
+				maps.DeleteFunc(values, func(name, _ string) bool { return name[0] == '_' })
+				note(query.Get("_n"), values)
+				return atOnce(request)
+			}), events)
+		},
+		"PostHog": func() subject {
+			return postHog(t, roundTripper(func(request *http.Request) (*http.Response, error) {
+				var body struct {
+					Batch []struct {
+						Event      string         `json:"event"`
+						DistinctID string         `json:"distinct_id"`
+						Properties map[string]any `json:"properties"`
+					} `json:"batch"`
+				}
+				if err := json.NewDecoder(request.Body).Decode(&body); err != nil {
+					return nil, err
+				}
+				for _, e := range body.Batch {
+					values := map[string]string{"user": e.DistinctID}
+					for name, value := range e.Properties {
+						if name[0] != '$' {
+							text, _ := json.Marshal(value)
+							values[name] = string(text)
+							if s, ok := value.(string); ok {
+								values[name] = s
+							}
+						}
+					}
+					note(e.Event, values)
+				}
+				return atOnce(request)
+			}), events)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent = nil
+			s := newSubject()
+			for range events {
+				require.NoError(t, s.track())
+			}
+			s.close()
+			require.Len(t, sent, events)
+			for _, values := range sent {
+				require.Equal(t, want, values)
+			}
+		})
+	}
+}
