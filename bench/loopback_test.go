@@ -1,0 +1,108 @@
+package bench
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/stretchr/testify/require"
+)
+
+const workers = 8
+
+// BenchmarkLoopback delivers events to a server on loopback, by as many workers
+// each time, and reports the medians of how many a second the queue delivers, to
+// how many a bare loop does whose requests are ready: "rate:timed" of a client
+// that has the timeout that the queue gives every request, and "rate:untimed" of
+// one that has none. The queue's time begins with the first call of Track, so
+// that it pays for the transforms and for the waiting.
+func BenchmarkLoopback(b *testing.B) {
+	picture := make([]byte, 43)
+	var served atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		served.Add(1)
+		w.Header().Set("Content-Type", "image/gif")
+		_, _ = w.Write(picture)
+	}))
+	defer server.Close()
+	prepared := prepare(b, server.URL)
+	timed, untimed := bareClient(10*time.Second), bareClient(0)
+	defer timed.CloseIdleConnections()
+	defer untimed.CloseIdleConnections()
+	queued := func(events int) {
+		client := newClient(b, nil, server.URL, kissmetrics.WithWorkers(workers))
+		for range events {
+			if err := client.Track(b.Context(), track()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		closeDelivered(b, client, events)
+	}
+	ways := []func(int){
+		queued,
+		func(events int) { bareLoop(b, timed, prepared, events) },
+		func(events int) { bareLoop(b, untimed, prepared, events) },
+	}
+	events := size(2000)
+	ratios, total := series{}, 0
+	for b.Loop() {
+		rates, costs := make([]float64, len(ways)), make([]float64, len(ways))
+		for i, way := range ways {
+			busy, start := cpu(b), time.Now()
+			way(events)
+			rates[i] = float64(events) / time.Since(start).Seconds()
+			costs[i] = (cpu(b) - busy).Seconds()
+			total += events
+		}
+		ratios.add("rate:timed", rates[0]/rates[1])
+		ratios.add("rate:untimed", rates[0]/rates[2])
+		ratios.add("cpu:timed", costs[0]/costs[1])
+		ratios.add("cpu:untimed", costs[0]/costs[2])
+	}
+	require.EqualValues(b, total, served.Load())
+	ratios.report(b)
+}
+
+// prepare returns the request that the queue makes of the event.
+func prepare(b *testing.B, baseURL string) *http.Request {
+	var prepared *http.Request
+	doer := kissmetrics.DoerFunc(func(request *http.Request) (*http.Response, error) {
+		prepared = request.Clone(context.Background())
+		return atOnce(request)
+	})
+	client := newClient(b, doer, baseURL)
+	require.NoError(b, client.Track(b.Context(), track()))
+	closeDelivered(b, client, 1)
+	return prepared
+}
+
+func bareClient(timeout time.Duration) *http.Client {
+	return &http.Client{Timeout: timeout, Transport: &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true}}
+}
+
+// bareLoop makes a request that is ready, again and again.
+func bareLoop(b *testing.B, client *http.Client, prepared *http.Request, events int) {
+	var taken atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			request := prepared.Clone(context.Background()) // one a worker
+			for taken.Add(1) <= int64(events) {
+				response, err := client.Do(request)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				_ = response.Body.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
