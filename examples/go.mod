@@ -3,6 +3,7 @@ module github.com/kissmetrics-go/kissmetrics/examples
 go 1.26.0
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/kissmetrics-go/kissmetrics v0.0.0
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/stretchr/testify v1.12.1

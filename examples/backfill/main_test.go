@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+const secret = "s3cret-api-key"
+
+// asProgram, in the environment, makes the test binary the program.
+const asProgram = "BACKFILL_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// outcome is what a run left.
+type outcome struct {
+	stdout, stderr bytes.Buffer
+	err            error
+}
+
+// backfill runs the program.
+func backfill(ctx context.Context, stdin io.Reader, doer kissmetrics.Doer, args ...string) *outcome {
+	var o outcome
+	if stdin == nil {
+		stdin = strings.NewReader("")
+	}
+	p := program{stdin: io.NopCloser(stdin), stdout: &o.stdout, stderr: &o.stderr, every: time.Hour, doer: doer}
+	o.err = p.run(ctx, context.WithoutCancel(ctx), args)
+	return &o
+}
+
+// event is a line of an event that no other number has.
+func event(i int) string {
+	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(time.Duration(i) * time.Second)
+	return fmt.Sprintf(`{"type":"track","userId":"user-%d","event":"Event","properties":{"number":%d},"timestamp":%q}`+"\n", i%7, i, at.Format(time.RFC3339))
+}
+
+func events(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(event(i))
+	}
+	return b.String()
+}
+
+func writeFile(t testing.TB, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+func zipped(t testing.TB, content string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := io.WriteString(w, content)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return b.String()
+}
+
+// assertEvents checks that the server knows the first n events, each once.
+func assertEvents(t *testing.T, server *kissmetricstest.Server, n int) {
+	t.Helper()
+	numbers := map[string]int{}
+	for person := range 7 {
+		for _, e := range server.Events(fmt.Sprintf("user-%d", person)) {
+			numbers[e.Properties["number"]]++
+		}
+	}
+	assert.Len(t, numbers, n)
+	for number, times := range numbers {
+		assert.Equal(t, 1, times, number)
+	}
+}
+
+func TestSample(t *testing.T) {
+	t.Chdir(t.TempDir())
+	o := backfill(t.Context(), nil, nil, "-rate", "0")
+	require.NoError(t, o.err)
+	for _, want := range []string{
+		"sent                8 lines, 11 records", "refused             3 lines\n", "1   invalid timestamp: is missing",
+		"ignored             2 lines", "The server kept all of it.",
+	} {
+		assert.Contains(t, o.stdout.String(), want)
+	}
+	assert.Contains(t, o.stderr.String(), "a tracking server inside this program")
+	left, err := os.ReadDir(".")
+	require.NoError(t, err)
+	assert.Empty(t, left, "a demonstration leaves nothing behind")
+}
+
+func TestDelivery(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	const wrong = `{"type":"track","userId":"user-1","event":"No time"}`
+	path := writeFile(t, "events.jsonl", events(50)+"\n"+wrong+"\n{\n"+
+		strings.Replace(event(60), `"type"`, `"integrations":{"All":false},"type"`, 1)+event(50))
+	live := []string{"-api-key", secret, "-base-url", server.URL, "-rate", "0"}
+
+	o := backfill(t.Context(), nil, nil, append(live, path)...)
+
+	require.NoError(t, o.err)
+	assertEvents(t, server, 51)
+	assert.Empty(t, server.Ignored())
+	assert.Contains(t, o.stdout.String(), "sent               51 lines, 51 records delivered")
+	assert.Contains(t, o.stdout.String(), "refused             2 lines, kept in "+path+".refused")
+	assert.Contains(t, o.stdout.String(), "ignored             2 lines")
+	assert.NotContains(t, o.stdout.String()+o.stderr.String(), secret)
+	assert.Regexp(t, `^55 lines \(100%\), [\d,]+/s(, 0s left)?: 51 sent, 2 refused, 2 ignored\n$`, o.stderr.String())
+
+	refused, err := os.ReadFile(path + ".refused")
+	require.NoError(t, err)
+	first, rest, _ := strings.Cut(string(refused), "\n")
+	want, err := json.Marshal(reject{52, "invalid timestamp: is missing", wrong})
+	require.NoError(t, err)
+	assert.JSONEq(t, string(want), first)
+	assert.Contains(t, rest, `"line":53,"reason":"invalid message`)
+
+	t.Run("without -resume, nothing is done twice", func(t *testing.T) {
+		o := backfill(t.Context(), nil, nil, append(live, path)...)
+		require.ErrorContains(t, o.err, "-resume")
+		assert.Equal(t, 2, exitCode(o.err))
+	})
+	t.Run("with -resume, there is nothing left", func(t *testing.T) {
+		before := len(server.Requests())
+		o := backfill(t.Context(), nil, nil, append(append(live, "-resume"), path)...)
+		require.NoError(t, o.err)
+		assert.Contains(t, o.stderr.String(), "nothing left")
+		assert.Contains(t, o.stdout.String(), "51 lines, 51 records")
+		assert.Len(t, server.Requests(), before)
+	})
+}
+
+func TestInputs(t *testing.T) {
+	const n = 20
+	content := events(n)
+	for name, test := range map[string]struct{ file, stdin string }{
+		"a file":                  {file: content},
+		"a gzipped file":          {file: zipped(t, content)},
+		"several gzipped as one":  {file: zipped(t, content[:100]) + zipped(t, content[100:])},
+		"standard input":          {stdin: content},
+		"gzipped standard input":  {stdin: zipped(t, content)},
+		"CR LF and a byte mark":   {file: "\ufeff" + strings.ReplaceAll(content, "\n", "\r\n")},
+		"no end of the last line": {file: strings.TrimSuffix(content, "\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			server := kissmetricstest.NewServer(t)
+			path := "-"
+			if test.file != "" {
+				path = writeFile(t, "events", test.file)
+			}
+			o := backfill(t.Context(), strings.NewReader(test.stdin), nil, "-api-key", secret, "-base-url", server.URL, "-rate", "0", path)
+			require.NoError(t, o.err)
+			assertEvents(t, server, n)
+		})
+	}
+}
+
+func TestInputThatEndsTooEarly(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	whole := zipped(t, events(2000))
+	path := writeFile(t, "events.gz", whole[:len(whole)-20])
+	o := backfill(t.Context(), nil, nil, "-api-key", secret, "-base-url", server.URL, "-rate", "0", path)
+	require.ErrorIs(t, o.err, io.ErrUnexpectedEOF)
+	assert.ErrorContains(t, o.err, "reading line ")
+	assert.Equal(t, 1, exitCode(o.err))
+
+	require.NoError(t, os.WriteFile(path, []byte(whole), 0o600))
+	o = backfill(t.Context(), nil, nil, "-api-key", secret, "-base-url", server.URL, "-rate", "0", "-resume", path)
+	require.NoError(t, o.err)
+	assertEvents(t, server, 2000)
+	assert.Empty(t, server.Ignored(), "nothing was repeated")
+}
+
+func TestLongLine(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	path := writeFile(t, "events", event(0)+strings.Repeat("x", maxLineBytes+100)+"\n"+event(1))
+	o := backfill(t.Context(), nil, nil, "-api-key", secret, "-base-url", server.URL, "-rate", "0", path)
+	require.NoError(t, o.err)
+	assertEvents(t, server, 2)
+	refused, err := os.ReadFile(path + ".refused")
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"line":2,"reason":"the line has more than 4 MiB"}`, string(refused))
+}
+
+func TestNow(t *testing.T) {
+	t.Chdir(t.TempDir())
+	server := kissmetricstest.NewServer(t)
+	o := backfill(t.Context(), strings.NewReader(`{"type":"track","userId":"u","event":"e"}`), nil,
+		"-api-key", secret, "-base-url", server.URL, "-now", "2026-03-02T09:30:00Z", "-prefix", "hyphen", "-")
+	require.NoError(t, o.err)
+	require.Len(t, server.Events("u"), 1)
+	assert.Equal(t, time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC), server.Events("u")[0].Time)
+}
+
+func TestRefusedByTheServer(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	server.Fail(kissmetricstest.Fault{}, kissmetricstest.Fault{Status: http.StatusForbidden})
+	path := writeFile(t, "events", events(3))
+	o := backfill(t.Context(), nil, nil, "-api-key", secret, "-base-url", server.URL, "-rate", "0", "-workers", "1", path)
+	require.NoError(t, o.err)
+	assert.Contains(t, o.stdout.String(), "1   the server answered 403")
+	refused, err := os.ReadFile(path + ".refused")
+	require.NoError(t, err)
+	assert.Contains(t, string(refused), `{"line":2,"reason":"the server answered 403","input":"{\"type\"`)
+}
+
+func TestUsageErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"unknown flag":         {[]string{"-colour"}, "not defined: -colour"},
+		"misspelled key":       {[]string{"-apikey=" + secret}, "not defined: -apikey"},
+		"key without a file":   {[]string{"-api-key", secret}, "needs a file"},
+		"key and files":        {[]string{"-api-key", secret, "-import", "out", "x"}, "one of the two"},
+		"empty key":            {[]string{"-api-key", "", "-"}, "WithAPIKey is required"},
+		"two files":            {[]string{"a", secret}, "one file is expected"},
+		"no such file":         {[]string{"nowhere.jsonl"}, "no such file"},
+		"a directory":          {[]string{"."}, "not a file"},
+		"server alone":         {[]string{"-base-url", "https://trk.kissmetrics.io"}, "-base-url needs -api-key"},
+		"a rate below zero":    {[]string{"-rate", "-1"}, "-rate"},
+		"no workers":           {[]string{"-workers", "0"}, "-workers"},
+		"no size":              {[]string{"-file-size", "0"}, "-file-size"},
+		"unknown prefix":       {[]string{"-prefix", "x"}, "-prefix"},
+		"no time":              {[]string{"-now", "soon"}, "-now"},
+		"nothing to resume":    {[]string{"-resume"}, "-resume needs"},
+		"several at once":      {[]string{"-rate", "-1", "-workers", "0"}, "-workers"},
+		"a time below nothing": {[]string{"-grace", "-1s"}, "-grace"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := backfill(t.Context(), nil, nil, test.args...)
+			require.ErrorContains(t, o.err, test.want)
+			assert.Equal(t, 2, exitCode(o.err))
+			assert.NotContains(t, o.err.Error(), secret)
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	o := backfill(t.Context(), nil, nil, "-h")
+	require.NoError(t, o.err)
+	for _, want := range []string{"backfill [flags] [file]", "-api-key key", "-resume", "-rate n"} {
+		assert.Contains(t, o.stdout.String(), want)
+	}
+}
+
+func TestExcluded(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"integrations":{"All":true}}`:                       false,
+		`{"integrations":{}}`:                                 false,
+		`{"integrations":null}`:                               false,
+		`{"integrations":[1]}`:                                false,
+		`{"integrations":{"All":false}}`:                      true,
+		`{"integrations":{"Kissmetrics":false}}`:              true,
+		`{"integrations":{"All":false,"KISSMETRICS":true}}`:   false,
+		`{"integrations":{"All":false,"kissmetrics":{}}}`:     false,
+		`{"integrations":{"All":false,"Other":true}}`:         true,
+		`{"properties":{"integrations":{"All":false}}}`:       false,
+		`{"event":"x"}`:                                       false,
+		`{"integrations":{"Google Analytics":false,"x":"y"}}`: false,
+	} {
+		assert.Equal(t, want, excluded([]byte(text)), text)
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var recorder kissmetricstest.Recorder
+		sender := limited(&recorder, 50)
+		record := kissmetrics.Record{Kind: kissmetrics.KindEvent, Person: "u", Name: "e", Time: time.Unix(1.7e9, 0)}
+		start := time.Now()
+		for range 10 {
+			require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{record, record}))
+		}
+		assert.InDelta(t, 19*20*time.Millisecond, time.Since(start), float64(time.Millisecond), "each record waits for its turn")
+		assert.Len(t, recorder.Records(), 20)
+
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.ErrorIs(t, sender.Send(ctx, []kissmetrics.Record{record}), context.Canceled)
+	})
+}

@@ -1,0 +1,383 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+// answering is a Doer that answers every request with 200, and counts how often
+// each number came.
+type answering struct {
+	mu      sync.Mutex
+	numbers map[string]int
+	each    func(ctx context.Context, nth int) error // called before, where it is not nil
+	nth     int
+}
+
+func (a *answering) Do(r *http.Request) (*http.Response, error) {
+	a.mu.Lock()
+	a.nth++
+	nth := a.nth
+	a.mu.Unlock()
+	if a.each != nil {
+		if err := a.each(r.Context(), nth); err != nil {
+			return nil, err
+		}
+	}
+	if a.numbers != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.numbers[r.URL.Query().Get("number")]++
+	}
+	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+}
+
+func (a *answering) assertEach(t *testing.T, n, times int) {
+	t.Helper()
+	assert.Len(t, a.numbers, n)
+	for i := range n {
+		got := a.numbers[strconv.Itoa(i)]
+		assert.True(t, got >= 1 && got <= times, "%d came %d times", i, got)
+	}
+}
+
+func readCheckpoint(path string) (c stored, ok bool) {
+	data, err := os.ReadFile(path)
+	return c, err == nil && json.Unmarshal(data, &c) == nil
+}
+
+func TestStoppedAndResumed(t *testing.T) {
+	const n = 3000
+	for name, content := range map[string]string{"plain": events(n), "gzipped": zipped(t, events(n))} {
+		t.Run(name, func(t *testing.T) {
+			path := writeFile(t, "events", content)
+			args := []string{"-api-key", secret, "-rate", "0", "-resume", path}
+			doer := &answering{numbers: map[string]int{}}
+			for stops := range 3 { // at a place further on each time
+				ctx, cancel := context.WithCancel(t.Context())
+				doer.nth, doer.each = 0, func(_ context.Context, nth int) error {
+					if nth == 100 {
+						cancel()
+					}
+					return nil
+				}
+				o := backfill(ctx, nil, doer, args...)
+				cancel()
+				if o.err == nil { // the queue took all that was left
+					break
+				}
+				require.ErrorIs(t, o.err, errInterrupted)
+				c, ok := readCheckpoint(path + ".checkpoint")
+				require.True(t, ok)
+				require.False(t, c.Done)
+				assert.Equal(t, int64(len(doer.numbers)), c.State.Line, "stop %d: what was begun was delivered", stops)
+				assert.ErrorContains(t, o.err, fmt.Sprintf("behind line %d", c.State.Line))
+			}
+			doer.each = nil
+			o := backfill(t.Context(), nil, doer, args...)
+			require.NoError(t, o.err)
+			doer.assertEach(t, n, 1)
+			assert.Contains(t, o.stdout.String(), "3,000 lines, 3,000 records")
+		})
+	}
+}
+
+// With a server that does not answer, a second Ctrl-C or the end of the grace
+// gives up what has begun. Lines behind one that has no outcome come again.
+func TestGivenUpAndResumed(t *testing.T) {
+	const n, workers = 500, 8
+	path := writeFile(t, "events", events(n))
+	args := []string{"-api-key", secret, "-rate", "0", "-grace", "10ms", "-resume", path}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	doer := &answering{numbers: map[string]int{}, each: func(ctx context.Context, nth int) error {
+		switch {
+		case nth == 5: // hangs, while those behind it are answered
+			<-ctx.Done()
+			return ctx.Err()
+		case nth >= 200:
+			cancel()
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	}}
+	o := backfill(ctx, nil, doer, args...)
+	require.ErrorIs(t, o.err, errInterrupted)
+	c, ok := readCheckpoint(path + ".checkpoint")
+	require.True(t, ok)
+	assert.Less(t, c.State.Line, int64(5+workers), "no line is passed that has no outcome")
+
+	doer.each = nil
+	o = backfill(t.Context(), nil, doer, args...)
+	require.NoError(t, o.err)
+	doer.assertEach(t, n, 2)
+	assert.Contains(t, o.stdout.String(), "500 lines, 500 records delivered")
+}
+
+// command returns the program as a process of its own.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	return c
+}
+
+func TestKilledWhileDelivering(t *testing.T) {
+	const n = 1500
+	server := kissmetricstest.NewServer(t)
+	path := writeFile(t, "events", `{"type":"track"}`+"\n"+events(n))
+	live := []string{"-api-key", secret, "-base-url", server.URL}
+	child := command(t, append(live, "-rate", "500", path)...)
+	require.NoError(t, child.Start())
+	require.Eventually(t, func() bool {
+		c, ok := readCheckpoint(path + ".checkpoint")
+		return ok && c.State.Line > 100
+	}, 30*time.Second, 5*time.Millisecond)
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait())
+	c, ok := readCheckpoint(path + ".checkpoint")
+	require.True(t, ok)
+	before := len(server.Requests())
+	require.Less(t, before, n)
+
+	o := backfill(t.Context(), nil, nil, append(live, "-rate", "0", "-resume", path)...)
+
+	require.NoError(t, o.err)
+	assertEvents(t, server, n)
+	again := len(server.Requests()) - n
+	assert.LessOrEqual(t, again, before-int(c.State.Line)+1+8, "only what lay behind the checkpoint was repeated")
+	for _, ignored := range server.Ignored() { // and Kissmetrics takes it for what it is
+		assert.Contains(t, []kissmetricstest.Reason{kissmetricstest.ReasonDuplicateEvent, kissmetricstest.ReasonDuplicateValue}, ignored.Reason)
+	}
+	assert.Contains(t, o.stdout.String(), "sent            1,500 lines, 1,500 records")
+	refused, err := os.ReadFile(path + ".refused")
+	require.NoError(t, err)
+	assert.Equal(t, 1, bytes.Count(refused, []byte("\n")), "a refused line is not repeated either")
+}
+
+// imported returns the numbers in the import files, in their order.
+func imported(t *testing.T, dir string) (numbers []string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*"))
+	require.NoError(t, err)
+	for i, path := range paths {
+		require.Equal(t, fmt.Sprintf("import-%06d.json", i+1), filepath.Base(path))
+		f, err := os.Open(path)
+		require.NoError(t, err)
+		for r, err := range kissmetrics.ReadImport(f) {
+			require.NoError(t, err)
+			numbers = append(numbers, r.Properties[0].Value)
+		}
+		require.NoError(t, f.Close())
+	}
+	return numbers
+}
+
+func allNumbers(n int) (numbers []string) {
+	for i := range n {
+		numbers = append(numbers, strconv.Itoa(i))
+	}
+	return numbers
+}
+
+func TestKilledWhileWritingFiles(t *testing.T) {
+	const n, enough = 5000, 3000
+	t.Chdir(t.TempDir())
+	args := []string{"-import", "out", "-file-size", "0.05", "-"}
+	child := command(t, args...)
+	stdin, err := child.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, child.Start())
+	go func() { // ends when the pipe breaks
+		for i := range n {
+			if i == enough { // it must not come to the end
+				return
+			}
+			if _, err := io.WriteString(stdin, event(i)); err != nil {
+				return
+			}
+		}
+	}()
+	require.Eventually(t, func() bool {
+		c, ok := readCheckpoint("backfill.checkpoint")
+		return ok && c.File.Number >= 2
+	}, 30*time.Second, time.Millisecond)
+	require.NoError(t, child.Process.Kill())
+	require.Error(t, child.Wait())
+	sums := map[string][32]byte{} // of files that may have been uploaded
+	whole, err := filepath.Glob("out/*.json")
+	require.NoError(t, err)
+	for _, path := range whole {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		sums[path] = sha256.Sum256(data)
+	}
+	require.NotEmpty(t, sums)
+
+	o := backfill(t.Context(), strings.NewReader(events(n)), nil, append([]string{"-resume"}, args...)...)
+
+	require.NoError(t, o.err)
+	assert.Equal(t, allNumbers(n), imported(t, "out"))
+	for path, sum := range sums {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, sum, sha256.Sum256(data), "%s was whole, and is not touched any more", path)
+	}
+}
+
+func TestImportFiles(t *testing.T) {
+	const n = 2000
+	dir := filepath.Join(t.TempDir(), "out")
+	path := writeFile(t, "events", events(n))
+	o := backfill(t.Context(), nil, nil, "-import", dir, "-file-size", "0.02", path)
+	require.NoError(t, o.err)
+	assert.Equal(t, allNumbers(n), imported(t, dir))
+	files, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Greater(t, len(files), 5)
+	for _, f := range files {
+		info, err := f.Info()
+		require.NoError(t, err)
+		assert.LessOrEqual(t, info.Size(), int64(20_000))
+	}
+	assert.Contains(t, o.stdout.String(), fmt.Sprintf("2,000 records written to %d files in %s", len(files), dir))
+
+	t.Run("the files of another run are not mixed up", func(t *testing.T) {
+		require.NoError(t, os.Remove(path+".checkpoint"))
+		for _, resume := range []string{"-resume", "-resume=false"} {
+			o := backfill(t.Context(), nil, nil, "-import", dir, resume, path)
+			require.ErrorContains(t, o.err, "holds the files of another run")
+			assert.Equal(t, 2, exitCode(o.err))
+		}
+	})
+}
+
+// A crash may come between any two steps of ending a file.
+func TestImportCrashBetweenSteps(t *testing.T) {
+	const n = 1000
+	path := writeFile(t, "events", events(n))
+	for name, leave := range map[string]func(t *testing.T, dir string, last string){
+		"before the last file got its name": func(t *testing.T, _ string, last string) {
+			require.NoError(t, os.Rename(last, last+partial))
+		},
+		"after another was begun": func(t *testing.T, dir string, _ string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "import-000003.json.partial"), []byte("torn"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			checkpoint := filepath.Join(t.TempDir(), "c")
+			args := []string{"-import", dir, "-file-size", "0.045", "-checkpoint", checkpoint, "-refused", checkpoint + ".refused"}
+			o := backfill(t.Context(), nil, nil, append(args, path)...)
+			require.NoError(t, o.err)
+			leave(t, dir, filepath.Join(dir, "import-000002.json"))
+			o = backfill(t.Context(), nil, nil, append(append(args, "-resume"), path)...)
+			require.NoError(t, o.err)
+			assert.Equal(t, allNumbers(n), imported(t, dir))
+		})
+	}
+}
+
+func TestResumeOfSomethingElse(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	doer := &answering{numbers: map[string]int{}, each: func(_ context.Context, nth int) error {
+		if nth == 2000 { // well behind the beginning that is compared
+			cancel()
+		}
+		return nil
+	}}
+	path := writeFile(t, "events", events(9000))
+	resume := []string{"-api-key", secret, "-rate", "0", "-resume"}
+	require.ErrorIs(t, backfill(ctx, nil, doer, append(resume, path)...).err, errInterrupted)
+	doer.each = nil
+	c, _ := readCheckpoint(path + ".checkpoint")
+	for name, test := range map[string]struct {
+		content string
+		flags   []string
+		want    string
+	}{
+		"another beginning":   {"\n" + events(9000), nil, errOtherInput.Error()},
+		"it became shorter":   {events(100), nil, "it is shorter"},
+		"gzipped and shorter": {zipped(t, events(100)), nil, "it is shorter"},
+		"a line in its midst": {events(50) + "\n" + events(9000)[len(events(50)):], nil, "in the middle of a line"},
+		"another style":       {events(9000), []string{"-prefix", "hyphen"}, "another file, -import, -prefix or -now"},
+		"another time":        {events(9000), []string{"-now", "2026-03-02T09:30:00Z"}, "another file, -import, -prefix or -now"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(path, []byte(test.content), 0o600))
+			o := backfill(t.Context(), nil, doer, append(append(resume, test.flags...), path)...)
+			require.ErrorContains(t, o.err, test.want)
+		})
+	}
+	after, _ := readCheckpoint(path + ".checkpoint")
+	assert.Equal(t, c, after, "none of these changed the checkpoint")
+}
+
+func TestTerminal(t *testing.T) {
+	child := command(t)
+	terminal, err := pty.StartWithSize(child, &pty.Winsize{Rows: 40, Cols: 120})
+	require.NoError(t, err)
+	defer func() { _ = terminal.Close() }()
+	shown, _ := io.ReadAll(terminal) // fails at its end, when the process has ended
+	require.NoError(t, child.Wait())
+	assert.Regexp(t, `100% \|█+\| \(.*\).* 13 lines, [\d,]+/s, 3 refused`, string(shown))
+
+	child = command(t)
+	var stdout, stderr bytes.Buffer
+	child.Stdout, child.Stderr = &stdout, &stderr
+	require.NoError(t, child.Run())
+	assert.Contains(t, stderr.String(), "13 lines (100%)")
+	assert.NotContains(t, stdout.String()+stderr.String(), "\x1b")
+	assert.NotContains(t, stdout.String()+stderr.String(), "\r")
+}
+
+func TestInterruptedByASignal(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	path := writeFile(t, "events", events(5000))
+	live := []string{"-api-key", secret, "-base-url", server.URL}
+	child := command(t, append(live, "-rate", "100", path)...)
+	var stderr bytes.Buffer
+	child.Stderr = &stderr
+	require.NoError(t, child.Start())
+	require.Eventually(t, func() bool { return len(server.Requests()) > 20 }, 30*time.Second, 5*time.Millisecond)
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	require.Eventually(t, func() bool { // the second one does not wait for what is in the queue
+		_ = child.Process.Signal(os.Interrupt)
+		select {
+		case err := <-ended:
+			ended <- err
+			return true
+		default:
+			return false
+		}
+	}, 30*time.Second, 50*time.Millisecond)
+	require.ErrorContains(t, <-ended, "exit status 1")
+	assert.Contains(t, stderr.String(), "backfill: interrupted; with -resume it goes on behind line ")
+
+	o := backfill(t.Context(), nil, nil, append(live, "-rate", "0", "-resume", path)...)
+	require.NoError(t, o.err)
+	assertEvents(t, server, 5000)
+}
