@@ -56,29 +56,35 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if *apiKey == "" {
 		tracking := kissmetricstest.Start()
 		defer tracking.Close()
-		defer func() { fmt.Fprintf(stdout, "the tracking server inside received %d requests\n", len(tracking.Requests())) }()
+		defer func() {
+			fmt.Fprintf(stdout, "the tracking server inside received %d requests\n", len(tracking.Requests()))
+		}()
 		*apiKey, *baseURL = "demo", tracking.URL
 	}
-	client, err := kissmetrics.New(
-		kissmetrics.WithAPIKey(*apiKey),
-		kissmetrics.WithBaseURL(*baseURL),
-		kissmetrics.WithLogger(slog.New(slog.NewTextHandler(stdout, nil))),
-		kissmetrics.WithQueue(),
-	)
+	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(*apiKey), kissmetrics.WithBaseURL(*baseURL))
+	if err != nil {
+		return err
+	}
+	// A queue of its own, rather than one of WithQueue, because records are sent
+	// through it, too.
+	queue, err := kissmetrics.NewQueue(sender, kissmetrics.WithLogger(slog.New(slog.NewTextHandler(stdout, nil))))
+	if err != nil {
+		return err
+	}
+	client, err := kissmetrics.New(kissmetrics.WithSender(queue))
 	if err != nil {
 		return err
 	}
 	store := store{*undelivered}
-	if err := store.send(ctx, client); err != nil {
-		return errors.Join(err, client.Close(ctx))
+	if err := store.send(ctx, queue, stdout); err != nil {
+		return errors.Join(err, queue.Close(ctx)) // the file stays as it is
 	}
-	serveErr := serve(ctx, *address, handler(client), stdout)
-
+	err = serve(ctx, *address, handler(client), stdout)
 	// The handlers have ended, so nothing is tracked any more. Now the queue has
 	// its turn; ctx has ended, hence a new one.
-	closing, cancel := context.WithTimeout(context.Background(), *grace)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), *grace)
 	defer cancel()
-	return errors.Join(serveErr, store.keep(client.Close(closing), stdout))
+	return errors.Join(err, store.keep(queue.Close(closing), stdout))
 }
 
 // serve serves until ctx ends, and then until the requests under way are
@@ -97,7 +103,7 @@ func serve(ctx context.Context, address string, handler http.Handler, stdout io.
 		return err
 	case <-ctx.Done():
 	}
-	closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err = server.Shutdown(closing)
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
