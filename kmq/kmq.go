@@ -1,0 +1,171 @@
+// Package kmq is the half of Kissmetrics that lives in the page: what a program
+// that renders HTML puts into it, and what it learns from the visitor's browser.
+//
+// A page has a queue, the JavaScript variable _kmq, whose commands Kissmetrics'
+// own script carries out in the visitor's name once it has loaded. RudderStack
+// calls this device mode. A page is made of three things:
+//
+//	commands, err := kmq.Commands(kissmetrics.Page{Name: "home"}, kmq.Options{})
+//	script, err := kmq.Script(nonce, commands...)                                  // the commands
+//	snippet, err := kmq.Snippet(kmq.SnippetOptions{APIKey: apiKey, Nonce: nonce}) // the loader
+//
+// [Script] and [Snippet] return HTML for package html/template. The API key is
+// in every page that uses Kissmetrics, for everybody to read: it is no secret
+// there, and lets its reader write events but read none.
+//
+// The script keeps who the visitor is in two cookies. [Identity] reads them, so
+// that what the program itself sends, with a [kissmetrics.Client], is told of
+// the same person.
+//
+// [Beacon] is for where there is no script: the picture in an e-mail.
+//
+// Everything in this package is safe for concurrent use. Package kmqtest has a
+// stand-in for Kissmetrics' script, for tests in a browser.
+package kmq
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// Options say how [Commands] names and times things. The zero value is ready,
+// except for events with products.
+type Options struct {
+	// PrefixProperties names the properties of events and pages "<event> -
+	// <property>", as the setting "Prefix Properties" of RudderStack does in
+	// device mode; see [kissmetrics.PrefixSpacedHyphen].
+	PrefixProperties bool
+	// OrderTotalAsRevenue takes the total of a completed order for its revenue;
+	// see [kissmetrics.WithOrderTotalAsRevenue].
+	OrderTotalAsRevenue bool
+	// Now is the time of an event that has products but no timestamp: each
+	// product is set at a second of its own, which must be counted from
+	// something. Where it is zero too, such a message is refused. Other messages
+	// do not use it.
+	Now time.Time
+}
+
+// Commands returns the commands that a message becomes on a page, in their
+// order:
+//
+//   - Identify: "identify" if there is a UserID, and "set" if there are traits.
+//   - Page, Screen: "record".
+//   - Track: "record", and a "set" for each of its products.
+//   - Group: "set".
+//   - Alias: "alias", of the new identity and the previous one.
+//
+// Names, values and what is refused are those of [kissmetrics.Transform]. But
+// the person of a command is whoever looks at the page. Therefore no message
+// but an Alias needs an identity, and that of a Page, Screen, Track or Group,
+// and an AnonymousID, is checked and not used: send an Identify before them. An
+// Identify of an identity that many people share, such as "guest", is refused
+// like an alias to it, for the script makes one of the visitor's anonymous
+// identity.
+//
+// A message without a timestamp happens when the browser carries out the
+// command. One that has a timestamp happens then, which also makes it count
+// once however often the page is loaded: give one to what must not count twice,
+// such as an order. A message with products has the time of Options.Now where
+// it has none of its own, and so has each product, a second after the one
+// before.
+//
+// Commands is pure, like Transform. The error is one or several joined
+// [*kissmetrics.ValidationError], and then there are no commands.
+//
+// See https://www.rudderstack.com/docs/destinations/streaming-destinations/kissmetrics/
+// and https://support.kissmetrics.io/reference/javascript-library.
+func Commands(message kissmetrics.Message, options Options) ([]Command, error) {
+	if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
+		if pointee, ok := reflect.TypeAssert[kissmetrics.Message](rv.Elem()); ok {
+			return Commands(pointee, options)
+		}
+	}
+	message, userID, when := onPage(message)
+	transform := kissmetrics.TransformOptions{OrderTotalAsRevenue: options.OrderTotalAsRevenue, Now: options.Now}
+	if options.PrefixProperties {
+		transform.Prefix = kissmetrics.PrefixSpacedHyphen
+	}
+	if transform.Now.IsZero() {
+		transform.Now = someTime
+	}
+	records, err := kissmetrics.Transform(message, transform)
+	if err != nil {
+		return nil, err
+	}
+	timed := !when.IsZero()
+	if !timed && len(records) > 1 {
+		if options.Now.IsZero() {
+			return nil, &kissmetrics.ValidationError{Field: "timestamp", Reason: "is missing, and an event with products needs one"}
+		}
+		timed = true // the event too, or a product might fall into its second
+	}
+	var commands []Command
+	if userID != "" {
+		identify := Command{Kind: KindIdentify, ID: userID}
+		if err := identify.Validate(); err != nil {
+			return nil, err
+		}
+		commands = append(commands, identify)
+	}
+	for _, r := range records {
+		c := Command{Properties: r.Properties}
+		if timed {
+			c.Time = r.Time
+		}
+		switch r.Kind {
+		case kissmetrics.KindEvent:
+			c.Kind, c.Event = KindRecord, r.Name
+		case kissmetrics.KindProperties:
+			if len(r.Properties) == 0 {
+				continue // an Identify without traits
+			}
+			c.Kind = KindSet
+		case kissmetrics.KindAlias:
+			c = Command{Kind: KindAlias, ID: r.Name, PreviousID: r.Person}
+		}
+		commands = append(commands, c)
+	}
+	return commands, nil
+}
+
+// What stands, where a record is made or checked, for what a command lacks: who
+// the visitor is, and when it will be. Neither ever gets into a command.
+var someTime = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+const somebody = "the visitor of a page"
+
+// onPage returns a message with an identity, which on a page it need not have,
+// the user that it identifies, and its own time.
+func onPage(message kissmetrics.Message) (m kissmetrics.Message, identified string, when time.Time) {
+	anonymous := func(userID string, anonymousID *string) {
+		if blank(userID) && blank(*anonymousID) {
+			*anonymousID = somebody
+		}
+	}
+	switch m := message.(type) {
+	case kissmetrics.Identify:
+		anonymous(m.UserID, &m.AnonymousID)
+		if !blank(m.UserID) {
+			identified = m.UserID
+		}
+		return m, identified, m.Timestamp
+	case kissmetrics.Page:
+		anonymous(m.UserID, &m.AnonymousID)
+		return m, "", m.Timestamp
+	case kissmetrics.Screen:
+		anonymous(m.UserID, &m.AnonymousID)
+		return m, "", m.Timestamp
+	case kissmetrics.Track:
+		anonymous(m.UserID, &m.AnonymousID)
+		return m, "", m.Timestamp
+	case kissmetrics.Group:
+		anonymous(m.UserID, &m.AnonymousID)
+		return m, "", m.Timestamp
+	}
+	return message, "", time.Time{} // an Alias, or nil
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
