@@ -1,0 +1,4 @@
+// Package browsertest has tests only: they load pages that package kmq wrote in
+// headless Chromium (Debian: apt-get install chromium). It is a module of its
+// own, so that what drives the browser is not asked of importers.
+package browsertest
