@@ -49,7 +49,7 @@ func TestWebsite(t *testing.T) {
 		_, err := chromedp.RunResponse(tab, chromedp.Click(selector))
 		require.NoError(t, err)
 	}
-	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(1240, 840, chromedp.EmulateScale(1))))
+	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(1240, 740, chromedp.EmulateScale(1))))
 
 	tab.open(t, shop)
 	visitor := anonymousID(t, tab)
