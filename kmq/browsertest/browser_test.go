@@ -95,7 +95,7 @@ func newTab(t *testing.T) *tab {
 	if chromium == nil {
 		t.Skip("no Chromium was found; Debian has it: apt-get install chromium")
 	}
-	limited, cancelLimit := context.WithTimeout(chromium, time.Minute)
+	limited, cancelLimit := context.WithTimeout(chromium, 2*time.Minute)
 	ctx, cancel := chromedp.NewContext(limited, chromedp.WithNewBrowserContext())
 	t.Cleanup(func() {
 		cancel()

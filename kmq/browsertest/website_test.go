@@ -49,17 +49,28 @@ func TestWebsite(t *testing.T) {
 		_, err := chromedp.RunResponse(tab, chromedp.Click(selector))
 		require.NoError(t, err)
 	}
+	pause := func() {
+		if now := time.Now(); *screenshot { // whose times had better differ
+			require.Eventually(t, func() bool { return time.Since(now) > 7*time.Second }, 20*time.Second, 100*time.Millisecond)
+		}
+	}
 	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(1240, 740, chromedp.EmulateScale(1))))
 
 	tab.open(t, shop)
 	visitor := anonymousID(t, tab)
+	pause()
 	click(`a[href="/products/radio"]`)
+	pause()
 	tab.open(t, shop)
 	click(`a[href="/products/mug"]`)
+	pause()
 	click(`a[href="/signup"]`)
+	pause()
 	require.NoError(t, chromedp.Do(tab, chromedp.SendKeys(`input[name="email"]`, "ada@example.com")))
 	click(`main button`)
+	pause()
 	click(`a[href="/products/mug"]`)
+	pause()
 	click(`main button`)
 	order := evaluate[string](t, tab, "location.href")
 	tab.open(t, order) // loaded twice, an order is one order
