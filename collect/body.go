@@ -1,0 +1,100 @@
+package collect
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// limitReading bounds how long the body takes to arrive.
+func limitReading(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if server != nil && server.ReadTimeout > 0 && server.ReadTimeout < timeout {
+		return // shorter already, and it has begun
+	}
+	// Where this is not supported there is no connection either.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
+}
+
+// unlimitReading ends what limitReading began, once all of the body is there: or
+// the end of that time would be taken for the end of the client.
+func unlimitReading(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+}
+
+// A body is what a request holds, decompressed. It is released when nothing
+// refers to it any more.
+type body struct{ bytes.Buffer }
+
+const keptBytes = 1 << 20 // a larger buffer is not kept for others
+
+var (
+	bodies  = sync.Pool{New: func() any { return new(body) }}
+	gunzips sync.Pool // of *gzip.Reader
+)
+
+func (b *body) release() {
+	if b.Cap() <= keptBytes {
+		b.Reset()
+		bodies.Put(b)
+	}
+}
+
+// read returns the body of a request, or the answer to one that has none.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) {
+	limited := http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes))
+	var content io.Reader = limited
+	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unzip, err := gunzip(limited)
+		if err != nil {
+			return nil, unreadable(err)
+		}
+		defer gunzips.Put(unzip)
+		content = io.LimitReader(unzip, int64(h.config.maxBytes)+1)
+	default:
+		a := failure(http.StatusUnsupportedMediaType, "the Content-Encoding is not gzip")
+		return nil, &a
+	}
+	b := bodies.Get().(*body)
+	if _, err := b.ReadFrom(content); err != nil {
+		b.release()
+		return nil, unreadable(err)
+	}
+	if b.Len() > h.config.maxBytes {
+		b.release()
+		return nil, unreadable(&http.MaxBytesError{})
+	}
+	unlimitReading(w)
+	return b, nil
+}
+
+// gunzip returns a reader that its caller puts back.
+func gunzip(r io.Reader) (*gzip.Reader, error) {
+	if unzip, ok := gunzips.Get().(*gzip.Reader); ok {
+		if err := unzip.Reset(r); err != nil {
+			gunzips.Put(unzip)
+			return nil, err
+		}
+		return unzip, nil
+	}
+	return gzip.NewReader(r)
+}
+
+// unreadable returns the answer to a request whose body could not be read.
+func unreadable(err error) *answer {
+	a := failure(http.StatusBadRequest, "the body could not be read, or is not what its Content-Encoding says")
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		a = failure(http.StatusRequestEntityTooLarge, "the body is too large")
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		a = failure(http.StatusRequestTimeout, "the body did not come in time")
+	}
+	return &a
+}

@@ -1,0 +1,233 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+var (
+	errPanicked = errors.New("collect: the sender panicked")
+	errUnderWay = errors.New("collect: another request with the same message is under way")
+)
+
+// An Outcome is what became of a message.
+type Outcome int
+
+const (
+	// Accepted means that the sender took it.
+	Accepted Outcome = iota + 1
+	// Repeated means that it was accepted before, and not sent again.
+	Repeated
+	// Ignored means that its integrations exclude Kissmetrics; it was not sent.
+	Ignored
+	// Refused means that it never will be accepted: Err is a
+	// [*kissmetrics.ValidationError] or a [*kissmetrics.DeliveryError].
+	Refused
+	// Deferred means that the SDK was asked to send it again: Err is the sender's,
+	// of this message or of one before it in the batch.
+	Deferred
+)
+
+// String returns "accepted", "repeated", "ignored", "refused" or "deferred".
+func (o Outcome) String() string {
+	switch o {
+	case Accepted:
+		return "accepted"
+	case Repeated:
+		return "repeated"
+	case Ignored:
+		return "ignored"
+	case Refused:
+		return "refused"
+	case Deferred:
+		return "deferred"
+	}
+	return fmt.Sprintf("Outcome(%d)", int(o))
+}
+
+// A Result says what became of one message.
+type Result struct {
+	// Index is the place of the message in its batch.
+	Index int
+	// MessageID and Type are as the message gives them, as far as it could be
+	// read. They come from outside, in any length.
+	MessageID, Type string
+	Outcome         Outcome
+	// Records is how many records the message became.
+	Records int
+	// Err is why it was not accepted.
+	Err error
+}
+
+// taken is what became of a batch.
+type taken struct {
+	accepted, refused, deferred int
+	failures                    []Result // the first that were refused
+	first                       error    // why the first was refused,
+	why                         error    // and why the first was deferred
+}
+
+// take hands the messages of a batch to the sender.
+func (h *handler) take(ctx context.Context, b *batch) taken {
+	var t taken
+	var loose []Result // of messages of which a repeat could not be known
+	var looseRecords []kissmetrics.Record
+	for i, data := range b.messages {
+		if t.why != nil && !errors.Is(t.why, kissmetrics.ErrQueueFull) {
+			// Those behind would only meet the same, and slowly. A queue says no at
+			// once, and may have room for others.
+			h.settle(ctx, &t, Result{Index: i}, Deferred, t.why)
+			continue
+		}
+		m, err := h.message(b, data)
+		result := Result{Index: i, MessageID: m.id, Type: m.kind, Records: len(m.records)}
+		switch {
+		case err != nil:
+			h.settle(ctx, &t, result, Refused, err)
+		case m.ignored:
+			h.settle(ctx, &t, result, Ignored, nil)
+		case m.id == "" && !m.timed:
+			loose = append(loose, result)
+			looseRecords = append(looseRecords, m.records...)
+		case m.id == "":
+			h.settle(ctx, &t, result, 0, h.send(ctx, m.records))
+		default:
+			h.once(ctx, &t, result, m)
+		}
+	}
+	if len(loose) == 0 {
+		return t
+	}
+	err := t.why // nothing of them may be accepted if a repeat is to come
+	if err == nil {
+		err = h.send(ctx, looseRecords)
+	}
+	for _, result := range loose {
+		h.settle(ctx, &t, result, 0, err)
+	}
+	return t
+}
+
+// once sends a message unless it was accepted before.
+func (h *handler) once(ctx context.Context, t *taken, result Result, m message) {
+	switch h.memory.begin(m.identity) {
+	case accepted:
+		h.settle(ctx, t, result, Repeated, nil)
+	case underWay:
+		h.settle(ctx, t, result, Deferred, errUnderWay)
+	default:
+		err := errPanicked
+		defer func() { h.memory.end(m.identity, err == nil) }() // also where the sender ends the goroutine
+		err = h.send(ctx, m.records)
+		h.settle(ctx, t, result, 0, err)
+	}
+}
+
+// send hands records to the sender. A panic is an error.
+func (h *handler) send(ctx context.Context, records []kissmetrics.Record) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+	}()
+	return h.sender.Send(ctx, records)
+}
+
+// settle counts and reports what became of a message. Where the outcome is zero,
+// it is what the sender's error says.
+func (h *handler) settle(ctx context.Context, t *taken, result Result, outcome Outcome, err error) {
+	if outcome == 0 {
+		switch {
+		case err == nil:
+			outcome = Accepted
+		case isFinal(err):
+			outcome = Refused
+		default:
+			outcome = Deferred
+		}
+	}
+	result.Outcome, result.Err = outcome, err
+	switch outcome {
+	case Refused:
+		if t.refused == 0 {
+			t.first = err
+		}
+		if t.refused++; t.refused <= listedFailures {
+			t.failures = append(t.failures, result)
+		}
+	case Deferred:
+		if t.why == nil || errors.Is(t.why, kissmetrics.ErrQueueFull) {
+			t.why = err
+		}
+		t.deferred++
+	default:
+		t.accepted++
+	}
+	h.report(ctx, result)
+}
+
+// report calls the caller's function.
+func (h *handler) report(ctx context.Context, result Result) {
+	defer func() {
+		if recover() != nil {
+			h.config.logger.ErrorContext(ctx, "collect: the function of WithOnResult panicked")
+		}
+	}()
+	h.config.onResult(ctx, result)
+}
+
+// safeText returns the text of an error that is known to hold no secrets, and
+// the type of any other.
+func safeText(err error) string {
+	if _, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
+		return validationText(err)
+	}
+	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
+		return delivery.Error()
+	}
+	for _, own := range []error{errPanicked, errUnderWay, kissmetrics.ErrQueueFull, kissmetrics.ErrClosed} {
+		if errors.Is(err, own) {
+			return own.Error()
+		}
+	}
+	return fmt.Sprintf("an error of type %T", err)
+}
+
+// validationText returns the text of the validation errors that an error joins,
+// and nothing of what a sender may have wrapped around them.
+func validationText(err error) string {
+	if validation, ok := err.(*kissmetrics.ValidationError); ok { //nolint:errorlint // one level at a time
+		return validation.Error()
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one level at a time
+		text := ""
+		for _, e := range joined.Unwrap() {
+			if _, ok := errors.AsType[*kissmetrics.ValidationError](e); ok {
+				if text != "" {
+					text += "; "
+				}
+				text += validationText(e)
+			}
+		}
+		return text
+	}
+	if err = errors.Unwrap(err); err == nil {
+		return "not valid"
+	}
+	return validationText(err)
+}
+
+// retryAfter returns how long an SDK is to wait, in seconds.
+func retryAfter(err error) int {
+	const most = 5 * time.Minute // as this module's own senders heed at most
+	var wish time.Duration
+	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
+		wish = delivery.RetryAfter
+	}
+	wish = min(max(wish, time.Second), most)
+	return int((wish + time.Second - 1) / time.Second)
+}
