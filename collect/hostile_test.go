@@ -1,0 +1,221 @@
+package collect_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/collect"
+)
+
+func TestGzipBombTakesNoMoreMemoryThanABody(t *testing.T) {
+	r := newReceiver(t)
+	bomb := zipped(t, `{"batch":[`+strings.Repeat(" ", 200<<20)+`]}`)
+	require.Less(t, len(bomb), 1<<20)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	a := r.do(t, "/v1/batch", bomb, set("Content-Encoding", "gzip"))
+	runtime.ReadMemStats(&after)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, a.status)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20))
+}
+
+func TestNesting(t *testing.T) {
+	for _, levels := range []int{60, 1000, 1_000_000} {
+		r := newReceiver(t)
+		deep := strings.Repeat(`{"a":`, levels) + `1` + strings.Repeat(`}`, levels)
+		lists := strings.Repeat(`[`, levels) + strings.Repeat(`]`, levels)
+		message := func(properties string) string {
+			return `{"type":"track","userId":"u","event":"E","properties":` + properties + `,` + at + `}`
+		}
+		a := r.do(t, "/v1/batch", `{"context":`+lists+`,"batch":[`+message(deep)+`,`+message(`{"a":`+lists+`}`)+`,`+track+`]}`, func(r *http.Request) {})
+		if levels == 60 {
+			assert.Equal(t, `{"success":true}`, a.text)
+			continue
+		}
+		if levels*14 > 4<<20 {
+			assert.Equal(t, http.StatusRequestEntityTooLarge, a.status)
+			continue
+		}
+		assert.Equal(t, http.StatusOK, a.status)
+		assert.Equal(t, 2, a.body.Rejected)
+		assert.Equal(t, []string{"E"}, r.names())
+	}
+	r := newReceiver(t, collect.WithLimits(64<<20, 10))
+	deep := strings.Repeat(`{"a":`, 1_000_000)
+	assert.Equal(t, http.StatusBadRequest, r.do(t, "/v1/batch", deep).status)
+	assert.Equal(t, http.StatusBadRequest, r.do(t, "/v1/track", deep+`1`+strings.Repeat(`}`, 1_000_000)).status)
+}
+
+func TestHugeBatch(t *testing.T) {
+	r := newReceiver(t)
+	a := r.do(t, "/v1/batch", `{"batch":[`+strings.Repeat(`0,`, 2<<20-10)+`0]}`)
+	assert.Equal(t, http.StatusRequestEntityTooLarge, a.status)
+	assert.Empty(t, r.outcomes())
+}
+
+// TestSlowBody sends half of a body, and waits.
+func TestSlowBody(t *testing.T) {
+	for name, configure := range map[string]func(*http.Server) []collect.Option{
+		"the handler's limit": func(*http.Server) []collect.Option {
+			return []collect.Option{collect.WithReadTimeout(50 * time.Millisecond)}
+		},
+		"a shorter one of the server's": func(s *http.Server) []collect.Option { s.ReadTimeout = 50 * time.Millisecond; return nil },
+	} {
+		for _, key := range []string{writeKey, "wrong"} {
+			t.Run(name+" "+key, func(t *testing.T) {
+				server := httptest.NewUnstartedServer(nil)
+				r := newReceiver(t, configure(server.Config)...)
+				server.Config.Handler = r
+				server.Start()
+				defer server.Close()
+				conn, err := net.Dial("tcp", server.Listener.Addr().String())
+				require.NoError(t, err)
+				defer conn.Close()
+				request, err := http.NewRequest(http.MethodPost, server.URL+"/v1/batch", nil)
+				require.NoError(t, err)
+				request.SetBasicAuth(key, "")
+				_, err = fmt.Fprintf(conn, "POST /v1/batch HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\nContent-Length: 1000\r\n\r\n{\"batch\":", request.Header.Get("Authorization"))
+				require.NoError(t, err)
+				response, err := http.ReadResponse(bufio.NewReader(conn), request)
+				require.NoError(t, err)
+				assert.Equal(t, map[bool]int{true: 408, false: 401}[key == writeKey], response.StatusCode)
+				_, err = io.Copy(io.Discard, response.Body)
+				require.NoError(t, err)
+				require.NoError(t, response.Body.Close())
+				_, err = conn.Read(make([]byte, 1))
+				assert.ErrorIs(t, err, io.EOF, "the connection is closed")
+			})
+		}
+	}
+}
+
+// TestSlowSender takes longer than a body may: that is no reason to end its
+// context, nor the connection.
+func TestSlowSender(t *testing.T) {
+	var r receiver
+	s := &sender{next: &r.recorder}
+	r.with(t, s, collect.WithReadTimeout(50*time.Millisecond))
+	server := httptest.NewServer(&r)
+	defer server.Close()
+	s.fail = func([]kissmetrics.Record) error { <-time.After(150 * time.Millisecond); return nil }
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer client.CloseIdleConnections()
+	for i := range 2 {
+		response, err := client.Post(server.URL+"/v1/track?writeKey="+writeKey, "text/plain", strings.NewReader(event(fmt.Sprint("E", i))))
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusOK, response.StatusCode)
+		_, _ = io.Copy(io.Discard, response.Body)
+		require.NoError(t, response.Body.Close())
+	}
+	assert.Equal(t, []string{"E0", "E1"}, r.names())
+}
+
+func TestNothingSecretIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	r := &receiver{}
+	s := &sender{next: &r.recorder, fail: failOn(fmt.Errorf("s3cret"), "fails")}
+	r.with(t, s, collect.WithLogger(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	const message = `{"type":"track","messageId":"s3cret","userId":"s3cret","event":"fails","properties":{"x":"s3cret"},` + at + `}`
+	answers := r.do(t, "/v1/batch", batch(message)).text
+	answers += r.do(t, "/v1/batch", batch(`{"type":"track","userId":"s3cret","properties":{"x":"s3cret"}}`, track)).text
+	answers += r.do(t, "/v1/batch", batch(message), func(r *http.Request) { r.SetBasicAuth("s3cret", "s3cret") }).text
+	answers += r.do(t, "/v1/batch", `s3cret`).text
+	assert.Contains(t, log.String(), "asked to try again")
+	assert.Contains(t, log.String(), "messages refused")
+	assert.NotContains(t, log.String()+answers, "s3cret")
+}
+
+func FuzzHandler(f *testing.F) {
+	for _, path := range []string{"/v1/track", "/v1/batch", "/v1/import", "/v1/identify", "/v1/alias"} {
+		for _, body := range []string{track, batch(track), batch(event("A"), bare("B"), bare("C"), `7`, `{"type":"x"}`), `{}`, `[]`, ``,
+			`{"batch":[{"type":"identify","userId":"u"}],"context":{"traits":{"a":1}},"integrations":{"All":false},"sentAt":"2020-01-01T00:00:00Z"}`,
+			`{"b\u0061tch":[],"batch":[{"\u0074ype":"track","userId":1,"event":"E\"","timestamp":1579847342}]}`,
+			zipped(f, batch(track))} {
+			f.Add(path, body, strings.HasPrefix(body, "\x1f"), uint8(0))
+			f.Add(path, body, strings.HasPrefix(body, "\x1f"), uint8(5))
+		}
+	}
+	f.Fuzz(func(t *testing.T, path, body string, isZipped bool, failing uint8) {
+		if _, err := http.NewRequest(http.MethodPost, "http://x"+path, nil); err != nil || !strings.HasPrefix(path, "/") {
+			t.Skip("not a request")
+		}
+		r := &receiver{}
+		// Every second, third … call fails, or none.
+		calls := 0
+		s := &sender{next: &r.recorder, fail: func([]kissmetrics.Record) error {
+			if calls++; failing > 0 && calls%int(failing) == 0 {
+				return []error{kissmetrics.ErrQueueFull, kissmetrics.ErrClosed}[failing%2]
+			}
+			return nil
+		}}
+		r.with(t, s, collect.WithLimits(1<<16, 50))
+		encoding := ""
+		if isZipped {
+			encoding = "gzip"
+		}
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
+		request.URL.Path = path
+		request.SetBasicAuth(writeKey, "")
+		request.Header.Set("Content-Encoding", encoding)
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, request)
+
+		var a struct {
+			Success            bool
+			Accepted, Rejected int
+			Errors             []struct{ Index int }
+		}
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &a), "every answer is JSON")
+		records, counts := 0, map[collect.Outcome]int{}
+		for i, result := range r.results {
+			counts[result.Outcome]++
+			if result.Outcome == collect.Accepted {
+				records += result.Records
+			}
+			if result.Outcome == collect.Refused || result.Outcome == collect.Deferred {
+				require.Error(t, result.Err, i)
+			}
+		}
+		require.Len(t, r.recorder.Records(), records, "what is said to be accepted is what the sender took")
+		good := counts[collect.Accepted] + counts[collect.Repeated] + counts[collect.Ignored]
+		switch w.Code {
+		case http.StatusOK:
+			require.Zero(t, counts[collect.Deferred])
+			require.Equal(t, counts[collect.Refused] == 0, a.Success)
+			require.Equal(t, counts[collect.Refused], a.Rejected)
+			require.Len(t, a.Errors, a.Rejected)
+			require.True(t, good > 0 || len(r.results) == 0, "never 200 where nothing was accepted")
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			require.NotZero(t, counts[collect.Deferred])
+			require.NotEmpty(t, w.Header().Get("Retry-After"))
+			accepted := len(r.recorder.Records())
+			// A repeat takes what is left, and nothing twice.
+			s.fail = nil
+			r.results = nil
+			repeat := request.Clone(t.Context())
+			repeat.Body = io.NopCloser(strings.NewReader(body))
+			again := httptest.NewRecorder()
+			r.ServeHTTP(again, repeat)
+			require.Contains(t, []int{200, 400}, again.Code)
+			require.GreaterOrEqual(t, len(r.recorder.Records()), accepted)
+		default:
+			require.False(t, a.Success)
+			require.Empty(t, r.recorder.Records(), "nothing was accepted")
+		}
+	})
+}

@@ -1,0 +1,239 @@
+package collect_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/collect"
+)
+
+// A sender fails as its function says, and hands on to a recorder.
+type sender struct {
+	next kissmetrics.Sender
+	fail func(records []kissmetrics.Record) error
+}
+
+func (s *sender) Send(ctx context.Context, records []kissmetrics.Record) error {
+	if s.fail != nil {
+		if err := s.fail(records); err != nil {
+			return err
+		}
+	}
+	return s.next.Send(ctx, records)
+}
+
+// failing returns a receiver whose sender fails as told.
+func failing(t *testing.T, options ...collect.Option) (*receiver, *sender) {
+	r := &receiver{}
+	s := &sender{next: &r.recorder}
+	return r.with(t, s, options...), s
+}
+
+// event returns a message with a messageId, and a time.
+func event(name string) string {
+	return `{"type":"track","messageId":"id-` + name + `","userId":"u","event":"` + name + `",` + at + `}`
+}
+
+// bare returns a message with neither.
+func bare(name string) string { return `{"type":"track","userId":"u","event":"` + name + `"}` }
+
+func batch(messages ...string) string { return `{"batch":[` + strings.Join(messages, ",") + `]}` }
+
+// failOn fails for records of events with the given names.
+func failOn(err error, names ...string) func([]kissmetrics.Record) error {
+	return func(records []kissmetrics.Record) error {
+		for _, record := range records {
+			if slices.Contains(names, record.Name) {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func TestStatusOfWhatTheSenderDidNotTake(t *testing.T) {
+	unavailable := &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: 90*time.Second + 1}
+	for name, test := range map[string]struct {
+		err        error
+		status     int
+		retryAfter string
+		outcome    collect.Outcome
+	}{
+		"the queue is full":         {kissmetrics.ErrQueueFull, 429, "1", collect.Deferred},
+		"and the client gave up":    {fmt.Errorf("%w: %w", kissmetrics.ErrQueueFull, context.Canceled), 429, "1", collect.Deferred},
+		"closed":                    {kissmetrics.ErrClosed, 503, "1", collect.Deferred},
+		"Kissmetrics is away":       {unavailable, 503, "91", collect.Deferred},
+		"and for a day":             {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: 24 * time.Hour}, 503, "300", collect.Deferred},
+		"the context ended":         {context.Canceled, 503, "1", collect.Deferred},
+		"an error of another's own": {errors.New("disk full at s3cret-path"), 503, "1", collect.Deferred},
+		"refused by the server":     {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, StatusCode: 403}, 400, "", collect.Refused},
+		"partly refused, the rest not delivered": {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused,
+			Undelivered: make([]kissmetrics.Record, 1)}, 503, "1", collect.Deferred},
+		"refused by the sender": {fmt.Errorf("s3cret: %w", &kissmetrics.ValidationError{Field: "event", Reason: "is not to my liking"}), 400, "", collect.Refused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for path, body := range map[string]string{"/v1/track": event("E"), "/v1/batch": batch(event("E")), "/v1/import": batch(event("E"))} {
+				r, s := failing(t)
+				s.fail = failOn(test.err, "E")
+				a := r.do(t, path, body)
+				assert.Equal(t, test.status, a.status, a.text)
+				assert.Equal(t, test.retryAfter, a.header.Get("Retry-After"))
+				assert.NotContains(t, a.text, "s3cret")
+				assert.Equal(t, []collect.Outcome{test.outcome}, r.outcomes())
+
+				s.fail = nil
+				a = r.do(t, path, body)
+				assert.Equal(t, http.StatusOK, a.status, "what was not accepted is not remembered")
+				assert.Equal(t, []string{"E"}, r.names())
+			}
+		})
+	}
+}
+
+func TestRepeatOfABatchThatWasPartlyAccepted(t *testing.T) {
+	r, s := failing(t)
+	s.fail = failOn(&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable}, "B")
+	body := batch(event("A"), `{"type":"track"}`, event("B"), event("C"), bare("D"), bare("F"))
+	a := r.do(t, "/v1/batch", body)
+	assert.Equal(t, http.StatusServiceUnavailable, a.status)
+	assert.Equal(t, 1, a.body.Accepted)
+	assert.Equal(t, 1, a.body.Rejected)
+	assert.Equal(t, 4, a.body.Deferred)
+	assert.Equal(t, []string{"A"}, r.names(), "what is behind would only meet the same, and what could not be known again is not sent")
+	r.outcomes()
+
+	s.fail = nil
+	a = r.do(t, "/v1/batch", body)
+	assert.Equal(t, http.StatusOK, a.status)
+	assert.Equal(t, 5, a.body.Accepted)
+	assert.Equal(t, []string{"A", "B", "C", "D", "F"}, r.names())
+	assert.Equal(t, []collect.Outcome{collect.Repeated, collect.Refused, collect.Accepted, collect.Accepted, collect.Accepted, collect.Accepted}, r.outcomes())
+}
+
+func TestMessageForWhichThereIsNeverRoomDoesNotKeepOthersOut(t *testing.T) {
+	r, s := failing(t)
+	s.fail = failOn(kissmetrics.ErrQueueFull, "huge")
+	body := batch(event("A"), event("huge"), event("B"))
+	for range 3 {
+		a := r.do(t, "/v1/batch", body)
+		assert.Equal(t, http.StatusTooManyRequests, a.status)
+	}
+	assert.Equal(t, []string{"A", "B"}, r.names())
+}
+
+func TestMessagesOfWhichARepeatCannotBeKnownAreTakenTogether(t *testing.T) {
+	r, s := failing(t)
+	var calls [][]kissmetrics.Record
+	s.fail = func(records []kissmetrics.Record) error {
+		calls = append(calls, records)
+		return failOn(kissmetrics.ErrQueueFull, "C")(records)
+	}
+	body := batch(bare("A"), event("B"), bare("C"))
+	assert.Equal(t, http.StatusTooManyRequests, r.do(t, "/v1/batch", body).status)
+	assert.Equal(t, []string{"B"}, r.names())
+	require.Len(t, calls, 2)
+	assert.Len(t, calls[1], 2, "in one call, last")
+	s.fail = nil
+	assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", body).status)
+	assert.Equal(t, []string{"B", "A", "C"}, r.names())
+	assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", batch(bare("A"))).status)
+	assert.Len(t, r.names(), 4, "the same happened again, for all that is known")
+}
+
+func TestWhatIsTakenForARepeat(t *testing.T) {
+	first := `{"type":"track","messageId":"m","userId":"u","event":"E","sentAt":"2026-03-02T09:40:01Z",` + at + `}`
+	for name, test := range map[string]struct {
+		second string
+		repeat bool
+	}{
+		"the very same":         {first, true},
+		"sent at another time":  {strings.Replace(first, "09:40:01", "09:45:01", 1), true},
+		"by another way":        {strings.Replace(first, `"userId"`, `"channel":"web","userId"`, 1), true},
+		"another messageId":     {strings.Replace(first, `"m"`, `"n"`, 1), false},
+		"another person":        {strings.Replace(first, `"u"`, `"v"`, 1), false},
+		"another event":         {strings.Replace(first, `"E"`, `"F"`, 1), false},
+		"another time":          {strings.Replace(first, ":00.358Z", ":01.358Z", 1), false},
+		"another type":          {strings.Replace(first, `"track"`, `"page"`, 1), false},
+		"without its messageId": {strings.Replace(first, `"messageId":"m",`, ``, 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t)
+			r.do(t, "/v1/batch", batch(first))
+			r.do(t, "/v1/batch", batch(test.second))
+			assert.Len(t, r.recorder.Records(), map[bool]int{true: 1, false: 2}[test.repeat])
+		})
+	}
+	t.Run("within one batch", func(t *testing.T) {
+		r := newReceiver(t)
+		a := r.do(t, "/v1/batch", batch(first, first))
+		assert.Equal(t, `{"success":true}`, a.text)
+		assert.Len(t, r.recorder.Records(), 1)
+	})
+}
+
+func TestRepeatWhileTheFirstIsUnderWay(t *testing.T) {
+	for _, outcome := range []error{nil, errors.New("no")} {
+		r, s := failing(t)
+		arrived, goOn := make(chan struct{}), make(chan struct{})
+		s.fail = func([]kissmetrics.Record) error {
+			close(arrived)
+			<-goOn
+			return outcome
+		}
+		first := make(chan answer)
+		go func() { first <- r.do(t, "/v1/batch", batch(event("A"))) }()
+		<-arrived
+		a := r.do(t, "/v1/batch", batch(event("A"), event("B")))
+		assert.Equal(t, http.StatusServiceUnavailable, a.status)
+		assert.Equal(t, "1", a.header.Get("Retry-After"))
+		close(goOn)
+		assert.Equal(t, map[bool]int{true: 200, false: 503}[outcome == nil], (<-first).status)
+		s.fail = nil
+		assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", batch(event("A"), event("B"))).status)
+		assert.Equal(t, []string{"A", "B"}, r.names())
+	}
+}
+
+// TestRepeatAtAnotherInstance repeats a batch at a handler that knows nothing of
+// the first, as after a restart: the clock that sent it is right, and the repeat
+// comes later, with a new sentAt or the old one.
+func TestRepeatAtAnotherInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(27 * 365 * 24 * time.Hour)
+		messages := `"batch":[{"type":"track","messageId":"m","userId":"u","event":"E","timestamp":"` + time.Now().UTC().Format(time.RFC3339Nano) + `"}]}`
+		var records []kissmetrics.Record
+		first := time.Now()
+		for _, wait := range []time.Duration{40 * time.Millisecond, 970 * time.Millisecond, 9 * time.Second, 7 * time.Minute} {
+			time.Sleep(wait)
+			for _, sent := range []time.Time{first, time.Now().Add(-wait)} {
+				r := newReceiver(t)
+				r.do(t, "/v1/batch", `{"sentAt":"`+sent.UTC().Format(time.RFC3339Nano)+`",`+messages)
+				records = append(records, r.recorder.Records()...)
+			}
+		}
+		require.Len(t, records, 8)
+		for _, record := range records {
+			assert.Equal(t, records[0].Values().Encode(), record.Values().Encode(), "the same bytes, so that it counts once")
+		}
+	})
+}
+
+func TestPanics(t *testing.T) {
+	r, s := failing(t, collect.WithOnResult(func(context.Context, collect.Result) { panic("of the caller's") }))
+	s.fail = func([]kissmetrics.Record) error { panic("of the sender's") }
+	assert.Equal(t, http.StatusServiceUnavailable, r.do(t, "/v1/batch", batch(event("A"))).status)
+	s.fail = nil
+	assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", batch(event("A"))).status)
+	assert.Equal(t, []string{"A"}, r.names())
+}
