@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// A store is where records wait for their delivery: a queue in memory, and a file
+// for what is left of it when the program ends. To survive a crash as well, put a
+// durable sender in its place; nothing but this file knows of it.
+type store struct {
+	*kissmetrics.Queue
+
+	path   string
+	logger *slog.Logger
+}
+
+// openStore returns a store that holds what the file has kept.
+func openStore(ctx context.Context, next kissmetrics.Sender, c config, logger *slog.Logger) (*store, error) {
+	queue, err := kissmetrics.NewQueue(next, kissmetrics.WithLogger(logger))
+	if err != nil {
+		return nil, fmt.Errorf("making a queue: %w", err)
+	}
+	s := &store{Queue: queue, path: c.undelivered, logger: logger}
+	if err := s.load(ctx); err != nil {
+		stopped, cancel := context.WithCancel(ctx)
+		cancel()
+		_ = queue.Close(stopped) // all that is in it is in the file too
+		return nil, fmt.Errorf("reading %s: %w", s.path, err)
+	}
+	return s, nil
+}
+
+// load puts the file's records into the queue. The file is left as it is until
+// Close, for a crash before that: to deliver a record twice is harmless.
+func (s *store) load(ctx context.Context) error {
+	file, err := os.Open(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 64<<20)
+	loaded := 0
+	for number := 1; lines.Scan(); number++ {
+		var record kissmetrics.Record
+		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		if err := s.Send(ctx, []kissmetrics.Record{record}); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		loaded++
+	}
+	if loaded > 0 {
+		s.logger.InfoContext(ctx, "taking up what was not delivered", "records", loaded)
+	}
+	return lines.Err()
+}
+
+// Close delivers what it can until ctx ends, and saves the rest.
+func (s *store) Close(ctx context.Context) error {
+	err := s.Queue.Close(ctx)
+	undelivered, ok := errors.AsType[*kissmetrics.UndeliveredError](err)
+	if !ok {
+		if removed := os.Remove(s.path); !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+		return err
+	}
+	if err := save(s.path, undelivered.Records); err != nil {
+		return fmt.Errorf("%d records are lost: %w", undelivered.Count, err)
+	}
+	s.logger.Warn("saved what was not delivered", "records", undelivered.Count, "file", s.path)
+	return nil
+}
+
+// save writes records as lines of JSON, all of them or none.
+func save(path string, records []kissmetrics.Record) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }() // or it has its new name
+	w := bufio.NewWriter(file)
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	for _, record := range records {
+		if err := lines.Encode(record); err != nil {
+			return errors.Join(err, file.Close())
+		}
+	}
+	if err := errors.Join(w.Flush(), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
