@@ -50,7 +50,7 @@ import (
 // https://www.rudderstack.com/docs/destinations/warehouse-destinations/warehouse-schema/.
 func ParseMessage(data []byte) (Message, error) {
 	var m wireMessage
-	if err := decodeJSON(data, &m); err != nil {
+	if err := decodeMessage(data, &m); err != nil {
 		return nil, jsonProblem(err)
 	}
 	if m.UserID == nil && m.AnonymousID == nil {
