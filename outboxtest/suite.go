@@ -1,0 +1,294 @@
+package outboxtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+const (
+	patience = time.Minute
+	interval = 2 * time.Millisecond
+)
+
+// A suite is one subtest.
+type suite struct {
+	*testing.T
+	storage Storage
+}
+
+// open opens the storage until the test ends.
+func (s *suite) open(maxRecords int) Store {
+	s.Helper()
+	store := &closeOnce{Store: s.storage.Open(s.T, maxRecords)}
+	s.Cleanup(func() { s.close(store) })
+	return store
+}
+
+// closeOnce closes a store no more than once, so that a test may close it early.
+type closeOnce struct {
+	Store
+	once sync.Once
+}
+
+func (c *closeOnce) Close(ctx context.Context) (err error) {
+	c.once.Do(func() { err = c.Store.Close(ctx) })
+	return err
+}
+
+func (s *suite) close(store Store) {
+	s.Helper()
+	// The test's own context has ended when it is cleaned up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), patience)
+	defer cancel()
+	if err := store.Close(ctx); err != nil {
+		s.Errorf("Close: %v", err)
+	}
+}
+
+// start runs a store's relay. What it returns stops that, and must be called
+// before the store is closed; it is harmless to call it again.
+func (s *suite) start(store Store, next kissmetrics.Sender) (stop func()) {
+	ctx, cancel := context.WithCancel(s.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- store.Run(ctx, next) }()
+	stop = sync.OnceFunc(func() {
+		s.Helper()
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil && !errors.Is(err, context.Canceled) {
+				s.Errorf("Run: %v, want nil or the error of its context", err)
+			}
+		case <-time.After(patience):
+			s.Errorf("Run has not returned a minute after its context ended")
+		}
+	})
+	s.Cleanup(stop)
+	return stop
+}
+
+// await waits until something is true.
+func (s *suite) await(what string, holds func() bool) {
+	s.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// awaitEmpty waits until nothing is to be delivered any more.
+func (s *suite) awaitEmpty(store Store) {
+	s.Helper()
+	s.await("nothing waits", func() bool { return s.waiting(store) == 0 })
+}
+
+// deliver delivers all that is stored and stops.
+func (s *suite) deliver(store Store, next kissmetrics.Sender) {
+	s.Helper()
+	stop := s.start(store, next)
+	s.awaitEmpty(store)
+	stop()
+}
+
+func (s *suite) send(store Store, records ...kissmetrics.Record) {
+	s.Helper()
+	if err := store.Send(s.Context(), records); err != nil {
+		s.Fatalf("Send: %v", err)
+	}
+}
+
+func (s *suite) waiting(store Store) int {
+	s.Helper()
+	n, err := store.Waiting(s.Context())
+	if err != nil {
+		s.Fatalf("Waiting: %v", err)
+	}
+	return n
+}
+
+func (s *suite) parked(store Store) []Parked {
+	s.Helper()
+	parked, err := store.Parked(s.Context())
+	if err != nil {
+		s.Fatalf("Parked: %v", err)
+	}
+	return parked
+}
+
+// wantParked checks that one thing is parked, that it holds the record, and why.
+func (s *suite) wantParked(store Store, want kissmetrics.Record) (id string) {
+	s.Helper()
+	parked := s.parked(store)
+	if len(parked) != 1 {
+		s.Fatalf("%d are parked, want 1", len(parked))
+	}
+	if !slices.Contains(lines(parked[0].Records), line(want)) {
+		s.Errorf("what is parked does not hold the record that was refused: %v", parked[0].Records)
+	}
+	if parked[0].Reason == "" {
+		s.Errorf("what is parked has no reason")
+	}
+	return parked[0].ID
+}
+
+// wantTaken checks what the next sender has taken, in any order.
+func (s *suite) wantTaken(next *receiver, want ...kissmetrics.Record) {
+	s.Helper()
+	s.wantSame(next.taken(), want)
+}
+
+// wantSame checks that records are the same, in any order.
+func (s *suite) wantSame(got, want []kissmetrics.Record) {
+	s.Helper()
+	count := make(map[string]int)
+	for _, text := range lines(want) {
+		count[text]++
+	}
+	for _, text := range lines(got) {
+		count[text]--
+	}
+	for _, text := range slices.Sorted(maps.Keys(count)) {
+		shown := text[:min(len(text), 200)]
+		switch n := count[text]; {
+		case n > 0:
+			s.Errorf("not delivered: %q", shown)
+		case n < 0:
+			s.Errorf("delivered although it should not be, or too often: %q", shown)
+		}
+	}
+}
+
+// record returns a valid record. Those of different names are no duplicates of
+// each other, by Kissmetrics' rule.
+func record(name string) kissmetrics.Record {
+	return kissmetrics.Record{
+		Kind:       kissmetrics.KindEvent,
+		Person:     "person of " + name,
+		Name:       name,
+		Time:       time.Unix(1_700_000_000, 0).UTC(),
+		Properties: []kissmetrics.Property{{Name: "Plan", Value: "Pro"}, {Name: "Seats", Value: "3", Literal: true}},
+	}
+}
+
+// message returns records that differ.
+func message(name string, n int) []kissmetrics.Record {
+	records := make([]kissmetrics.Record, n)
+	for i := range records {
+		records[i] = record(name + "-" + strconv.Itoa(i))
+	}
+	return records
+}
+
+// line returns a record in a form that can be compared. The time of an alias is
+// left out: it may be pinned where it was not given.
+func line(r kissmetrics.Record) string {
+	if r.Kind == kissmetrics.KindAlias {
+		r.Time = time.Time{}
+	}
+	text, err := r.MarshalJSON()
+	if err != nil {
+		return fmt.Sprintf("not valid: %v", err)
+	}
+	return string(text)
+}
+
+func lines(records []kissmetrics.Record) []string {
+	texts := make([]string, len(records))
+	for i, r := range records {
+		texts[i] = line(r)
+	}
+	return texts
+}
+
+// A receiver is the next sender.
+type receiver struct {
+	// respond decides about a call, where it is not nil. Its calls come one at a
+	// time; what it returns nil for is taken, and so is what it says was Delivered.
+	respond func(ctx context.Context, records []kissmetrics.Record) error
+
+	mu      sync.Mutex
+	calls   int
+	records []kissmetrics.Record
+}
+
+func (r *receiver) Send(ctx context.Context, records []kissmetrics.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls++
+	var err error
+	if r.respond != nil {
+		err = r.respond(ctx, records)
+	}
+	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
+		records = failed.Delivered
+	} else if err != nil {
+		records = nil
+	}
+	r.records = append(r.records, records...)
+	return err
+}
+
+// taken returns what was taken, in the order in which it came.
+func (r *receiver) taken() []kissmetrics.Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.records)
+}
+
+func (r *receiver) called() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls
+}
+
+// unavailable is the error of a server that cannot be reached.
+func unavailable(records []kissmetrics.Record) error {
+	return &kissmetrics.DeliveryError{
+		Kind: kissmetrics.FailureUnavailable, Attempts: 1, StatusCode: 503, Undelivered: slices.Clone(records),
+	}
+}
+
+// refusing returns what refuses the record of a name for good, until it is told
+// otherwise, and takes all others.
+func refusing(name string) func(context.Context, []kissmetrics.Record) error {
+	return func(_ context.Context, records []kissmetrics.Record) error {
+		failed := &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1, StatusCode: 400}
+		for _, r := range records {
+			if r.Name == name {
+				failed.Refused = append(failed.Refused, r)
+			} else {
+				failed.Delivered = append(failed.Delivered, r)
+			}
+		}
+		if len(failed.Refused) == 0 {
+			return nil
+		}
+		return failed
+	}
+}
+
+// once returns the first of each record.
+func once(records []kissmetrics.Record) []kissmetrics.Record {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(records, func(r kissmetrics.Record) bool {
+		text := line(r)
+		defer func() { seen[text] = true }()
+		return seen[text]
+	})
+}
