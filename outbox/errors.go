@@ -1,0 +1,105 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// ErrFull is returned by Send and SendTx when a message would exceed
+// [WithMaxRecords] or [WithMaxBytes]. Nothing of it was stored.
+var ErrFull = errors.New("outbox: full")
+
+// ErrNotParked is returned by Requeue and Delete for an id that is not parked.
+// Then nothing was changed.
+var ErrNotParked = errors.New("outbox: no such record is parked")
+
+var (
+	errNotShared = errors.New("outbox: SendTx needs an outbox that was opened with WithSharedFile")
+	errNilNext   = errors.New("outbox: the next sender is nil")
+)
+
+// A StorageKind says what kept an outbox from reading or writing its file.
+type StorageKind int
+
+const (
+	// StorageFailed is any failure that is none of the others, such as an error of
+	// the disk.
+	StorageFailed StorageKind = iota + 1
+	// StorageDiskFull means that there is no room on the disk.
+	StorageDiskFull
+	// StorageReadOnly means that the file, or its directory, cannot be written.
+	StorageReadOnly
+	// StorageBusy means that another process, or a transaction of the application,
+	// kept the file locked for 10 seconds.
+	StorageBusy
+	// StorageDamaged means that the file is not what it was; see the package
+	// documentation for what becomes of it.
+	StorageDamaged
+)
+
+// String returns "failed", "disk full", "read-only", "busy" or "damaged".
+func (k StorageKind) String() string {
+	switch k {
+	case StorageFailed:
+		return "failed"
+	case StorageDiskFull:
+		return "disk full"
+	case StorageReadOnly:
+		return "read-only"
+	case StorageBusy:
+		return "busy"
+	case StorageDamaged:
+		return "damaged"
+	}
+	return fmt.Sprintf("StorageKind(%d)", int(k))
+}
+
+// A StorageError says that the file could not be read or written. Of a Send that
+// returns it, nothing was stored. Its text holds nothing of a record.
+type StorageError struct {
+	Kind StorageKind
+	// Err is the cause: of the driver, or of the file system.
+	Err error
+}
+
+func (e *StorageError) Error() string { return fmt.Sprintf("outbox: storage %s: %v", e.Kind, e.Err) }
+
+// Unwrap returns the cause.
+func (e *StorageError) Unwrap() error { return e.Err }
+
+// storageError returns an error of the driver as one of this package. Errors that
+// already are, or that are no storage's, stay as they are.
+func storageError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*StorageError](err); ok || errors.Is(err, ErrFull) || errors.Is(err, ErrNotParked) {
+		return err
+	}
+	kind := StorageFailed
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch failed.Code() & 0xff { // the rest is detail
+		case sqlite3.SQLITE_FULL:
+			kind = StorageDiskFull
+		case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+			kind = StorageReadOnly
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			kind = StorageBusy
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			kind = StorageDamaged
+		}
+	}
+	return &StorageError{Kind: kind, Err: err}
+}
+
+func damaged(reason string) error {
+	return &StorageError{Kind: StorageDamaged, Err: errors.New(reason)}
+}
+
+func isDamaged(err error) bool {
+	failed, ok := errors.AsType[*StorageError](err)
+	return ok && failed.Kind == StorageDamaged
+}

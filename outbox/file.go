@@ -1,0 +1,194 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"modernc.org/sqlite"
+)
+
+// checkedBytes is how large a file may be for all of it to be checked when it is
+// opened, which takes about a tenth of a second.
+const checkedBytes = 32 << 20
+
+// writing is how a connection that commits is set up: a commit is on the disk
+// when it returns, and the log is kept short.
+var writing = []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(4194304)"}
+
+// connector opens connections without a look at what other drivers there are.
+type connector struct{ name string }
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.name) }
+func (c connector) Driver() driver.Driver                        { return &sqlite.Driver{} }
+
+// dsn returns the name of a file for the driver.
+func dsn(path string, pragmas ...string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") { // such as C:/
+		path = "/" + path
+	}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return name.String()
+}
+
+// A file is the open database: one connection that writes, others that read.
+type file struct {
+	db     *sql.DB
+	writer *sql.Conn
+	insert *sql.Stmt
+	remove *sql.Stmt
+}
+
+// openFile opens the database and finds out whether it can be used.
+func openFile(ctx context.Context, path string, shared bool) (_ *file, err error) {
+	f := &file{db: sql.OpenDB(connector{dsn(path, writing...)})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(storageError(err), f.close())
+		}
+	}()
+	f.db.SetMaxIdleConns(4)
+	if f.writer, err = f.db.Conn(ctx); err != nil {
+		return nil, err
+	}
+	if !shared {
+		if err := f.migrate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.check(ctx, path, shared); err != nil {
+		return nil, err
+	}
+	if f.insert, err = f.writer.PrepareContext(ctx, "INSERT INTO kissmetrics_waiting (message) VALUES (?)"); err != nil {
+		return nil, err
+	}
+	if f.remove, err = f.writer.PrepareContext(ctx, "DELETE FROM kissmetrics_waiting WHERE id = ?"); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// migrate makes the tables where they are missing.
+func (f *file) migrate(ctx context.Context) error {
+	var tables int
+	const known = "SELECT count(*) FROM sqlite_schema WHERE name IN ('kissmetrics_waiting', 'kissmetrics_parked', 'kissmetrics_totals')"
+	if err := f.writer.QueryRowContext(ctx, known).Scan(&tables); err != nil || tables == 3 {
+		return err
+	}
+	return f.transact(ctx, func() error { return migrate(ctx, f.writer) })
+}
+
+// transact runs something in a transaction of the writing connection.
+func (f *file) transact(ctx context.Context, do func() error) error {
+	if _, err := f.writer.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return storageError(err)
+	}
+	err := do()
+	if err == nil {
+		_, err = f.writer.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		// The error is that of what failed; a transaction that has already been
+		// rolled back, by SQLite itself, cannot be again.
+		_, _ = f.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return storageError(err)
+}
+
+// check looks for damage: everywhere in a file that is small, and else where it
+// is cheap, since the checksum of every message is checked when it is read.
+func (f *file) check(ctx context.Context, path string, shared bool) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	var t totals
+	if err := t.read(ctx, f.writer); errors.Is(err, sql.ErrNoRows) {
+		return damaged("the totals are missing")
+	} else if err != nil {
+		return err
+	}
+	if info.Size() > checkedBytes {
+		for _, query := range []string{
+			"SELECT coalesce(min(id), 0) + coalesce(max(id), 0) FROM kissmetrics_waiting",
+			"SELECT coalesce(min(id), 0) + coalesce(max(id), 0) FROM kissmetrics_parked",
+			"SELECT coalesce(max(seq), 0) FROM sqlite_sequence",
+		} {
+			var any int64
+			if err := f.writer.QueryRowContext(ctx, query).Scan(&any); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	checks := []string{"PRAGMA quick_check(1)"}
+	if shared {
+		checks = []string{"PRAGMA quick_check(kissmetrics_waiting)", "PRAGMA quick_check(kissmetrics_parked)"}
+	}
+	for _, check := range checks {
+		var result string
+		if err := f.writer.QueryRowContext(ctx, check).Scan(&result); err != nil {
+			return err
+		}
+		if result != "ok" {
+			return damaged("SQLite's check found: " + strings.ToValidUTF8(result[:min(len(result), 200)], ""))
+		}
+	}
+	var counted int64
+	const count = "SELECT count(*) - (SELECT messages FROM kissmetrics_totals) FROM kissmetrics_waiting"
+	if err := f.writer.QueryRowContext(ctx, count).Scan(&counted); err != nil {
+		return err
+	}
+	if counted != 0 {
+		return damaged(fmt.Sprintf("there are %+d messages more than there should be", counted))
+	}
+	return nil
+}
+
+func (f *file) close() error {
+	for _, statement := range []*sql.Stmt{f.insert, f.remove} {
+		if statement != nil {
+			_ = statement.Close()
+		}
+	}
+	if f.writer != nil {
+		_ = f.writer.Close()
+	}
+	return storageError(f.db.Close())
+}
+
+// totals is the row of kissmetrics_totals, or what changes of it.
+type totals struct{ messages, records, bytes, delivered, parked int64 }
+
+// queryer is a connection or a transaction.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (t *totals) read(ctx context.Context, from queryer) error {
+	return from.QueryRowContext(ctx, "SELECT messages, records, bytes, delivered, parked FROM kissmetrics_totals WHERE id = 1").
+		Scan(&t.messages, &t.records, &t.bytes, &t.delivered, &t.parked)
+}
+
+// add changes the row by t.
+func (t *totals) add(ctx context.Context, to execer) error {
+	if *t == (totals{}) {
+		return nil
+	}
+	_, err := to.ExecContext(ctx, `UPDATE kissmetrics_totals SET messages = messages + ?, records = records + ?,
+		bytes = bytes + ?, delivered = delivered + ?, parked = parked + ? WHERE id = 1`,
+		t.messages, t.records, t.bytes, t.delivered, t.parked)
+	return err
+}
+
+func isBusy(err error) bool {
+	failed, ok := errors.AsType[*StorageError](err)
+	return ok && failed.Kind == StorageBusy
+}

@@ -1,0 +1,97 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// An Option configures [Open].
+type Option func(*config)
+
+type config struct {
+	maxRecords     int64
+	maxBytes       int64
+	workers        int
+	initialBackoff time.Duration
+	maxBackoff     time.Duration
+	logger         *slog.Logger
+	shared         bool
+}
+
+func defaults() config {
+	return config{
+		maxRecords:     math.MaxInt64,
+		maxBytes:       math.MaxInt64,
+		workers:        8,
+		initialBackoff: 500 * time.Millisecond,
+		maxBackoff:     30 * time.Second,
+		logger:         slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithMaxRecords bounds how many records wait for delivery: what would exceed it
+// is refused with [ErrFull]. What is parked does not count. By default the disk
+// is the bound.
+func WithMaxRecords(records int64) Option { return func(c *config) { c.maxRecords = records } }
+
+// WithMaxBytes bounds how many bytes the waiting messages take, by their lines
+// and 24 more for each message: what would exceed it is refused with [ErrFull].
+// The file is somewhat larger. By default the disk is the bound.
+func WithMaxBytes(bytes int64) Option { return func(c *config) { c.maxBytes = bytes } }
+
+// WithWorkers sets how many messages Run has under way at once, 8 by default; see
+// [kissmetrics.WithWorkers].
+func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
+
+// WithBackoff sets the waits between attempts while deliveries fail, 500
+// milliseconds and 30 seconds by default; see [kissmetrics.WithBackoff].
+func WithBackoff(initial, limit time.Duration) Option {
+	return func(c *config) { c.initialBackoff, c.maxBackoff = initial, limit }
+}
+
+// WithLogger gives a logger for what goes wrong. It never sees the value of a
+// property, nor an identity. By default nothing is logged.
+func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
+
+// WithSharedFile says that the file is the application's: it holds tables of its
+// own, and it has made those of the outbox with [Migrate]. SendTx needs it.
+// A file that is shared is never set aside when it is damaged; Open, Send and Run
+// report that, and what to do is for the application to say.
+func WithSharedFile() Option { return func(c *config) { c.shared = true } }
+
+// configure applies options to the defaults and reports all that is wrong.
+func configure(options []Option) (config, error) {
+	c := defaults()
+	var wrong []error
+	invalid := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("%w: outbox: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...)))
+	}
+	for _, o := range options {
+		if o == nil {
+			invalid("an option is nil")
+			continue
+		}
+		o(&c)
+	}
+	if c.maxRecords < 1 {
+		invalid("WithMaxRecords: %d records are no room", c.maxRecords)
+	}
+	if c.maxBytes < 1 {
+		invalid("WithMaxBytes: %d bytes are no room", c.maxBytes)
+	}
+	if c.workers < 1 || c.workers > 256 {
+		invalid("WithWorkers: %d is not a number from 1 to 256", c.workers)
+	}
+	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
+		invalid("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
+	}
+	if c.logger == nil {
+		invalid("WithLogger: the logger is nil")
+	}
+	return c, errors.Join(wrong...)
+}

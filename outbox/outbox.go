@@ -1,0 +1,288 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// An Outbox is a [kissmetrics.Sender] that stores records in a file, from which
+// [Outbox.Run] delivers them. It is safe for concurrent use. It has a goroutine,
+// which ends with Close.
+type Outbox struct {
+	path   string
+	config config
+	lock   *lock
+	writer *writer
+	stored chan struct{} // there may be something to deliver
+	broken atomic.Bool   // the file is damaged, and not repaired yet
+
+	fileMu     sync.RWMutex // held to exchange the file
+	file       *file        // nil while it is broken
+	generation int64        // how often it was exchanged
+	tried      time.Time    // when it was last tried to repair it,
+	failure    error        // and why that failed
+
+	settled settled // tells Flush that something has got its outcome
+
+	ctx    context.Context //nolint:containedctx // ends with Close, and with it every Run
+	stop   context.CancelFunc
+	ended  chan struct{} // closed when all has ended, after
+	err    error         // was set
+	mu     sync.Mutex
+	closed bool
+	runs   sync.WaitGroup
+}
+
+// Open opens the outbox in a file, which it makes if there is none. Beside the
+// file, at the same path with "-wal", "-shm" and "-lock" after it, are others
+// that belong to it.
+//
+// Several outboxes, in one or in several processes of one machine, may have the
+// same file open. It must not be on a network file system.
+//
+// The error wraps [kissmetrics.ErrInvalidOption] or is a [*StorageError]. A file
+// that is damaged is none, unless it is shared; see the package documentation.
+func Open(path string, options ...Option) (*Outbox, error) {
+	c, err := configure(options)
+	if path == "" {
+		err = errors.Join(err, fmt.Errorf("%w: outbox: the path is empty", kissmetrics.ErrInvalidOption))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return nil, storageError(err)
+	}
+	o := &Outbox{path: path, config: c, lock: openLock(path), stored: make(chan struct{}, 1), ended: make(chan struct{})}
+	o.settled.c = make(chan struct{})
+	if o.file, err = o.open(context.Background(), false); err != nil {
+		return nil, errors.Join(err, o.lock.close())
+	}
+	o.ctx, o.stop = context.WithCancel(context.Background())
+	o.writer = &writer{o: o, wake: make(chan struct{}, 1)}
+	go o.serve()
+	return o, nil
+}
+
+// serve commits until the outbox is closed, and then lets go of everything.
+func (o *Outbox) serve() {
+	o.writer.run()
+	o.fileMu.Lock()
+	defer o.fileMu.Unlock()
+	if o.file != nil {
+		o.err = o.file.close()
+		o.file = nil
+	}
+	o.err = errors.Join(o.err, o.lock.close())
+	close(o.ended)
+}
+
+// Send stores the records and returns when the disk has them, all or none. What
+// it returns nil for is delivered by Run, at least once, whatever happens.
+//
+// A record without a time, which only an alias can be, gets that of its
+// acceptance.
+//
+// The error is that of the records' validation, [ErrFull],
+// [kissmetrics.ErrClosed], a [*StorageError], or that of ctx. After the last the
+// records may have been stored all the same, all or none; sending them again is
+// harmless.
+func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	message, err := encode(records, time.Now())
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case len(records) == 0:
+		return nil
+	}
+	return o.writer.submit(ctx, &operation{message: message, records: int64(len(records))})
+}
+
+// SendTx stores the records in a transaction of the application's, all or none:
+// they are delivered if, and when, that commits. The outbox must have been opened
+// with [WithSharedFile], and the transaction must be on the same file.
+//
+// They are as durable as the transaction, hence as the connection's synchronous
+// setting says: in the journal mode WAL, which Open sets for the file, FULL
+// survives a failure of the machine, and NORMAL only one of the process.
+//
+// The error is that of the records' validation, [ErrFull], or a [*StorageError].
+// SQLite lets an application go on with its transaction after it; nothing of the
+// message is in it.
+func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.Record) error {
+	message, err := encode(records, time.Now())
+	switch {
+	case err != nil:
+		return err
+	case !o.config.shared:
+		return errNotShared
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case len(records) == 0:
+		return nil
+	}
+	var now totals
+	// The change comes first, so that the transaction has the file to itself.
+	change := totals{messages: 1, records: int64(len(records)), bytes: int64(len(message))}
+	if err := change.add(ctx, tx); err != nil {
+		return storageError(err)
+	}
+	err = now.read(ctx, tx)
+	if err == nil && !o.config.fits(now.records, now.bytes) {
+		err = ErrFull
+	}
+	if err == nil {
+		_, err = tx.ExecContext(ctx, "INSERT INTO kissmetrics_waiting (message) VALUES (?)", message)
+	}
+	if err != nil {
+		change = totals{messages: -change.messages, records: -change.records, bytes: -change.bytes}
+		return storageError(errors.Join(err, change.add(ctx, tx)))
+	}
+	return nil
+}
+
+// Stats are the counts of an outbox, of all processes that have its file open.
+type Stats struct {
+	// Waiting is how many records are to be delivered.
+	Waiting int64 `json:"waiting"`
+	// WaitingBytes is what those take; see [WithMaxBytes].
+	WaitingBytes int64 `json:"waiting_bytes"`
+	// Oldest is when the message was accepted that has waited longest, in whole
+	// seconds; it is zero where none waits.
+	Oldest time.Time `json:"oldest,omitzero"`
+	// Delivered is how many records were delivered since the file was made.
+	Delivered int64 `json:"delivered"`
+	// Parked is how many entries [Outbox.Parked] lists.
+	Parked int64 `json:"parked"`
+}
+
+// Stats returns the counts as they are now. The error is that of ctx,
+// [kissmetrics.ErrClosed], or a [*StorageError].
+func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
+	var t totals
+	var oldest []byte
+	err := o.read(ctx, func(db *sql.DB) error {
+		if err := t.read(ctx, db); err != nil {
+			return err
+		}
+		const first = "SELECT substr(message, 1, ?) FROM kissmetrics_waiting ORDER BY id LIMIT 1"
+		err := db.QueryRowContext(ctx, first, headerBytes).Scan(&oldest)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	stats := Stats{Waiting: t.records, WaitingBytes: t.bytes, Delivered: t.delivered, Parked: t.parked}
+	if len(oldest) == headerBytes {
+		stats.Oldest = acceptedAt(oldest)
+	}
+	return stats, err
+}
+
+// read runs a query on the file as it is now.
+func (o *Outbox) read(ctx context.Context, query func(db *sql.DB) error) error {
+	o.fileMu.RLock()
+	defer o.fileMu.RUnlock()
+	switch {
+	case o.broken.Load():
+		return damaged("the file is not repaired yet")
+	case o.file == nil:
+		return kissmetrics.ErrClosed
+	}
+	err := query(o.file.db)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err = storageError(err); isDamaged(err) {
+		o.breaks()
+	}
+	return err
+}
+
+// Flush waits until all that was stored before it has got its outcome: delivered,
+// or parked. That takes a Run, here or in another process. The error is that of
+// ctx, [kissmetrics.ErrClosed], or a [*StorageError].
+func (o *Outbox) Flush(ctx context.Context) error {
+	last := int64(-1)
+	for {
+		changed := o.settled.wait()
+		var least, most sql.NullInt64
+		err := o.read(ctx, func(db *sql.DB) error {
+			return db.QueryRowContext(ctx, "SELECT (SELECT min(id) FROM kissmetrics_waiting), (SELECT max(id) FROM kissmetrics_waiting)").Scan(&least, &most)
+		})
+		if err != nil {
+			return err
+		}
+		if last < 0 {
+			last = most.Int64
+		}
+		if !least.Valid || least.Int64 > last {
+			return nil
+		}
+		timer := time.NewTimer(pollInterval)
+		select {
+		case <-changed:
+		case <-timer.C: // another process may deliver
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// settled is a condition that a select can wait for.
+type settled struct {
+	mu sync.Mutex
+	c  chan struct{}
+}
+
+func (s *settled) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c
+}
+
+func (s *settled) broadcast() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.c)
+	s.c = make(chan struct{})
+}
+
+// Close makes every later Send return [kissmetrics.ErrClosed], ends every Run as
+// the end of its context would, and lets go of the file. What has not been
+// delivered stays in it, so there is nothing to wait for but what is under way.
+//
+// The error is a [*StorageError], or that of ctx where it ends first; then
+// closing goes on. Close may be called several times.
+func (o *Outbox) Close(ctx context.Context) error {
+	o.mu.Lock()
+	first := !o.closed
+	o.closed = true
+	o.mu.Unlock()
+	if first {
+		o.stop()
+		go func() {
+			o.runs.Wait()
+			o.writer.close()
+		}()
+	}
+	select {
+	case <-o.ended:
+		return o.err
+	case <-ctx.Done():
+		return fmt.Errorf("outbox: close: %w", ctx.Err())
+	}
+}

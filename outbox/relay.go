@@ -1,0 +1,379 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+const (
+	// maxFlying and maxFlyingBytes bound what is read ahead and under way.
+	maxFlying      = 2048
+	maxFlyingBytes = 8 << 20
+	// readAtOnce is how many messages a query returns.
+	readAtOnce = 128
+	// afterFailure is how long to wait after a failure of the storage.
+	afterFailure = time.Second
+)
+
+// Run delivers what is stored, and what comes, to the next sender, which is
+// usually a [kissmetrics.HTTPSender], until ctx ends; then it cancels and waits
+// for what is under way and returns nil. When the outbox is closed it returns
+// [kissmetrics.ErrClosed].
+//
+// It delivers by a [kissmetrics.Queue], with the rules of that: the records of a
+// message in their order, messages in no particular one, holding back as a whole
+// while deliveries fail, and with an HTTPSender's own attempts left to it. What is
+// delivered is removed. What is refused for good is parked.
+//
+// Of several that run on one file, in one or in several processes, one delivers
+// and the others wait. When it ends, also by a failure, another goes on, and may
+// deliver again what was under way. A failure of the storage is logged, and does
+// not end Run.
+func (o *Outbox) Run(ctx context.Context, next kissmetrics.Sender) error {
+	if v := reflect.ValueOf(next); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return errNilNext
+	}
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return kissmetrics.ErrClosed
+	}
+	o.runs.Add(1)
+	o.mu.Unlock()
+	defer o.runs.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(o.ctx, cancel)()
+	for ctx.Err() == nil {
+		if err := o.relay(ctx, next); err != nil && ctx.Err() == nil {
+			o.config.logger.ErrorContext(ctx, "outbox: the relay could not go on, and tries again", "error", err)
+			_ = pause(ctx, afterFailure)
+		}
+	}
+	if o.ctx.Err() != nil {
+		return kissmetrics.ErrClosed
+	}
+	return nil
+}
+
+// A relay delivers from one file until its context ends or the storage fails.
+type relay struct {
+	o          *Outbox
+	queue      *kissmetrics.Queue
+	generation int64
+	cursor     int64 // the last message that was read
+
+	mu      sync.Mutex
+	flying  int // messages that are read and not settled
+	bytes   int
+	landed  []*flight
+	changed chan struct{} // something has landed
+	freed   chan struct{} // something has been settled
+}
+
+// A flight is a message under way. It is used by one goroutine at a time.
+type flight struct {
+	id        int64
+	bytes     int
+	records   int
+	left      int // records without an outcome
+	delivered int
+	refused   []kissmetrics.Record
+	reason    string
+	stopped   bool // some of it was not tried to the end
+}
+
+type flightKey struct{}
+
+// relay waits until it is the one that delivers, and does.
+func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
+	if o.broken.Load() { // the writer repairs it when there is something to write
+		if err := o.writer.submit(ctx, &operation{do: func(context.Context, *file, *totals) error { return nil }}); err != nil {
+			return err
+		}
+	}
+	release, err := o.lock.reserve(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	o.fileMu.RLock()
+	r := &relay{o: o, generation: o.generation, changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+	o.fileMu.RUnlock()
+	r.queue, err = kissmetrics.NewQueue(next,
+		kissmetrics.WithWorkers(o.config.workers),
+		kissmetrics.WithBackoff(o.config.initialBackoff, o.config.maxBackoff),
+		kissmetrics.WithLogger(o.config.logger),
+		kissmetrics.WithCapacity(math.MaxInt, math.MaxInt), // bounded by what is read
+		kissmetrics.WithOnResult(r.result),
+	)
+	if err != nil {
+		return err
+	}
+	settling, stopSettling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSettling()
+	failed := make(chan error, 1)
+	go func() { failed <- r.settle(settling) }()
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	err = r.read(reading)
+
+	ended, end := context.WithCancel(context.Background())
+	end()
+	_ = r.queue.Close(ended) // what it hands back is still stored
+	stopSettling()
+	err = errors.Join(err, <-failed)
+	if isDamaged(err) && !o.config.shared {
+		return nil // it is repaired, now that nobody relays
+	}
+	return err
+}
+
+// read hands over what is stored, as fast as it is delivered.
+func (r *relay) read(ctx context.Context) error {
+	for {
+		if r.o.broken.Load() {
+			return damaged("to be repaired")
+		}
+		messages, err := r.more(ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			r.cursor = m.id
+			if err := r.take(ctx, m); err != nil {
+				return err
+			}
+		}
+		if len(messages) > 0 {
+			continue
+		}
+		if err := r.rest(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// A row is a message as it is stored.
+type row struct {
+	id      int64
+	message []byte
+}
+
+// more reads the next messages.
+func (r *relay) more(ctx context.Context) (rows []row, err error) {
+	err = r.o.read(ctx, func(db *sql.DB) error {
+		found, err := db.QueryContext(ctx, "SELECT id, message FROM kissmetrics_waiting WHERE id > ? ORDER BY id LIMIT ?", r.cursor, readAtOnce)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = found.Close() }()
+		for found.Next() {
+			var m row
+			if err := found.Scan(&m.id, &m.message); err != nil {
+				return err
+			}
+			rows = append(rows, m)
+		}
+		return found.Err()
+	})
+	if len(rows) > 0 && isDamaged(err) {
+		err = nil // those first
+	}
+	return rows, err
+}
+
+// take hands one message to the queue, when there is room.
+func (r *relay) take(ctx context.Context, m row) error {
+	for !r.depart(len(m.message)) {
+		select {
+		case <-r.freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	records, _, err := decode(m.message)
+	f := &flight{id: m.id, bytes: len(m.message), records: len(records), left: len(records)}
+	if err == nil {
+		err = r.queue.Send(context.WithValue(context.Background(), flightKey{}, f), records)
+	}
+	if err == nil {
+		return nil
+	}
+	r.o.config.logger.ErrorContext(ctx, "outbox: a stored message cannot be read, and is parked", "id", m.id)
+	err = r.o.writer.submit(ctx, r.operation(false, func(ctx context.Context, file *file, t *totals) error {
+		return file.setAside(ctx, t, m, err)
+	}))
+	r.land(f.bytes)
+	return err
+}
+
+// rest waits until there may be more to read.
+func (r *relay) rest(ctx context.Context) error {
+	r.mu.Lock()
+	idle := r.flying == 0
+	r.mu.Unlock()
+	if idle {
+		if err := r.audit(ctx); err != nil {
+			return err
+		}
+	}
+	timer := time.NewTimer(pollInterval)
+	defer timer.Stop()
+	select {
+	case <-r.o.stored:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// audit finds messages that are counted but cannot be found, or that were passed
+// by, when nothing is under way.
+func (r *relay) audit(ctx context.Context) error {
+	var t totals
+	var id sql.NullInt64
+	err := r.o.read(ctx, func(db *sql.DB) error {
+		// One query, for one moment.
+		return db.QueryRowContext(ctx, "SELECT messages, records, bytes, (SELECT min(id) FROM kissmetrics_waiting) FROM kissmetrics_totals").
+			Scan(&t.messages, &t.records, &t.bytes, &id)
+	})
+	switch {
+	case err != nil:
+		return err
+	case id.Valid && id.Int64 <= r.cursor:
+		r.cursor = id.Int64 - 1
+	case id.Valid || t == totals{}:
+	case t.messages > 0 && !r.o.config.shared:
+		r.o.breaks()
+		return damaged("messages have disappeared")
+	default: // what could not be read was counted as nobody knows what
+		return r.o.writer.submit(ctx, r.operation(true, func(ctx context.Context, f *file, _ *totals) error {
+			_, err := f.writer.ExecContext(ctx, `UPDATE kissmetrics_totals SET messages = 0, records = 0, bytes = 0
+				WHERE NOT EXISTS (SELECT 1 FROM kissmetrics_waiting)`)
+			return err
+		}))
+	}
+	return nil
+}
+
+// depart makes room for a message, if there is any. One alone always has it.
+func (r *relay) depart(bytes int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flying > 0 && (r.flying >= maxFlying || r.bytes+bytes > maxFlyingBytes) {
+		return false
+	}
+	r.flying++
+	r.bytes += bytes
+	return true
+}
+
+// land gives the room back.
+func (r *relay) land(bytes int) {
+	r.mu.Lock()
+	r.flying--
+	r.bytes -= bytes
+	r.mu.Unlock()
+	notify(r.freed)
+}
+
+// result notes what became of one record.
+func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error) {
+	f := ctx.Value(flightKey{}).(*flight)
+	f.left--
+	switch {
+	case err == nil:
+		f.delivered++
+	case errors.Is(err, kissmetrics.ErrClosed):
+		f.stopped = true
+	default:
+		f.refused = append(f.refused, record)
+		f.reason = reason(err)
+	}
+	if f.left > 0 || f.stopped {
+		return // what is not removed is delivered another time
+	}
+	r.mu.Lock()
+	r.landed = append(r.landed, f)
+	r.mu.Unlock()
+	notify(r.changed)
+}
+
+// reason returns the text of an error that says why a record was refused. That of
+// an error that wraps one of these may hold anything.
+func reason(err error) string {
+	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
+		return failed.Error()
+	}
+	if invalid, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
+		return invalid.Error()
+	}
+	return "refused"
+}
+
+// settle removes what has landed, or parks it, until ctx ends and nothing is
+// left.
+func (r *relay) settle(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		landed := r.landed[:min(len(r.landed), maxBatch)]
+		r.landed = r.landed[len(landed):]
+		r.mu.Unlock()
+		if len(landed) == 0 {
+			select {
+			case <-r.changed:
+			case <-ctx.Done():
+				r.mu.Lock()
+				more := len(r.landed)
+				r.mu.Unlock()
+				if more == 0 {
+					return nil
+				}
+			}
+			continue
+		}
+		op := r.operation(true, func(ctx context.Context, file *file, t *totals) error {
+			for _, f := range landed {
+				if err := file.settle(ctx, t, f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for {
+			err := r.o.writer.submit(context.WithoutCancel(ctx), op)
+			if err == nil {
+				break
+			}
+			r.o.config.logger.ErrorContext(ctx, "outbox: what was delivered cannot be removed", "error", err)
+			// When the relay ends, they stay, and are delivered again.
+			if isDamaged(err) || pause(ctx, afterFailure) != nil {
+				return err
+			}
+		}
+		for _, f := range landed {
+			r.land(f.bytes)
+		}
+		r.o.settled.broadcast()
+	}
+}
+
+// operation returns one that does nothing once the file has been exchanged, for
+// then the ids may be those of others.
+func (r *relay) operation(lazy bool, do func(ctx context.Context, f *file, t *totals) error) *operation {
+	return &operation{lazy: lazy, do: func(ctx context.Context, f *file, t *totals) error {
+		if r.o.generation != r.generation {
+			return nil
+		}
+		return do(ctx, f, t)
+	}}
+}

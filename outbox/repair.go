@@ -1,0 +1,123 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// breaks notes that the file is damaged. The relay lets go of it, and the writer
+// repairs it before it commits anything more.
+func (o *Outbox) breaks() {
+	if !o.broken.Swap(true) {
+		o.config.logger.Error("outbox: the file is damaged")
+	}
+	notify(o.stored)
+}
+
+// repair exchanges the file for one that can be used. It is the writer's.
+func (o *Outbox) repair(ctx context.Context) error {
+	if o.failure != nil && time.Since(o.tried) < afterFailure {
+		return o.failure
+	}
+	o.fileMu.Lock()
+	defer o.fileMu.Unlock()
+	if o.file != nil {
+		_ = o.file.close() // it may be damaged too much for an orderly end
+		o.file = nil
+	}
+	o.lock.unshare()
+	f, err := o.open(ctx, !o.config.shared)
+	o.tried, o.failure = time.Now(), err
+	if err != nil {
+		return err
+	}
+	o.file = f
+	o.generation++
+	o.broken.Store(false)
+	return nil
+}
+
+// open opens the file. What is wrong with it is put right if nobody else has it
+// open, and nothing but the outbox is in it.
+func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
+	if !o.config.shared {
+		lost, err := o.prepare(ctx)
+		if err != nil {
+			return nil, err
+		}
+		force = force || lost
+	}
+	if err := o.lock.share(ctx); err != nil {
+		return nil, err
+	}
+	f, err := openFile(ctx, o.path, o.config.shared)
+	if err == nil && !force || err != nil && (o.config.shared || !isDamaged(err)) {
+		if err != nil {
+			o.lock.unshare()
+		}
+		return f, err
+	}
+	if err == nil {
+		err = damaged("messages are missing")
+		_ = f.close()
+	}
+	o.lock.unshare()
+	release, locked := o.lock.exclude(ctx)
+	if locked != nil {
+		return nil, errors.Join(err, fmt.Errorf("outbox: it cannot be repaired while another has it open: %w", locked))
+	}
+	o.config.logger.Error("outbox: the file is damaged; what can be read is saved", "error", err)
+	failed := o.salvage(ctx, err)
+	release()
+	if failed != nil {
+		return nil, errors.Join(err, fmt.Errorf("outbox: it could not be repaired: %w", failed))
+	}
+	if err := o.lock.share(ctx); err != nil {
+		return nil, err
+	}
+	f, err = openFile(ctx, o.path, false)
+	if err != nil {
+		o.lock.unshare()
+	}
+	return f, err
+}
+
+// prepare does, where nobody has the file open, what has to be done before SQLite
+// sees it: it ends a repair that was interrupted, and mends the log. It reports
+// whether something of the log is lost to SQLite.
+func (o *Outbox) prepare(ctx context.Context) (lost bool, err error) {
+	_, noRepair := os.Stat(o.path + salvaged)
+	log, noLog := os.Stat(o.path + "-wal")
+	if noRepair != nil && (noLog != nil || log.Size() == 0) {
+		return false, nil
+	}
+	release, err := o.lock.exclude(ctx)
+	if isBusy(err) {
+		return false, nil // then the other one has done it
+	}
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	if _, err := os.Stat(o.path + salvaged); err == nil {
+		return false, storageError(o.exchange())
+	}
+	mended, lost, err := mendLog(o.path+"-wal", o.spare("-wal"))
+	if mended {
+		o.config.logger.Error("outbox: the log was damaged, and is mended; the damaged one is kept beside it")
+	}
+	return lost, storageError(err)
+}
+
+// spare returns a path, with another file's ending, that is not in use.
+func (o *Outbox) spare(ending string) string {
+	for n := 1; ; n++ {
+		path := fmt.Sprintf("%s.damaged-%d", o.path, n)
+		if _, err := os.Lstat(path + ending); errors.Is(err, os.ErrNotExist) {
+			return path + ending
+		}
+	}
+}
