@@ -28,7 +28,10 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-var errUnreadable = errors.New("its checksum is wrong")
+var (
+	errUnreadable = errors.New("its checksum is wrong")
+	errUnknown    = errors.New("its form is that of another version")
+)
 
 // encode returns a message as it is stored. A record without a time, which only
 // an alias can be, gets that of its acceptance.
@@ -104,7 +107,11 @@ func acceptedAt(header []byte) time.Time {
 // decode returns the records of a stored message.
 func decode(m []byte) ([]kissmetrics.Record, stored, error) {
 	s, _, ok := parse(m, false)
-	if !ok {
+	switch {
+	case ok:
+	case bytes.HasPrefix(m, []byte("KM")) && len(m) >= 4 && m[3] != '1':
+		return nil, s, errUnknown
+	default:
 		return nil, s, errUnreadable
 	}
 	records := make([]kissmetrics.Record, 0, s.records)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
@@ -17,8 +16,6 @@ import (
 )
 
 var _ kissmetrics.Sender = (*outbox.Outbox)(nil)
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quick has the relay try again at once.
 var quick = outbox.WithBackoff(time.Millisecond, 5*time.Millisecond)

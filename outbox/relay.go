@@ -78,7 +78,8 @@ type relay struct {
 	freed   chan struct{} // something has been settled
 }
 
-// A flight is a message under way. It is used by one goroutine at a time.
+// A flight is a message under way. Where a part of it was delivered, that may be
+// told while the rest is tried, so it changes under the relay's mu.
 type flight struct {
 	id        int64
 	bytes     int
@@ -207,6 +208,10 @@ func (r *relay) take(ctx context.Context, m row) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, errUnreadable) && !r.o.config.shared {
+		r.o.breaks() // it may be that only its length is wrong: then it can be saved
+		return damaged("a message cannot be read")
+	}
 	r.o.config.logger.ErrorContext(ctx, "outbox: a stored message cannot be read, and is parked", "id", m.id)
 	err = r.o.writer.submit(ctx, r.operation(false, func(ctx context.Context, file *file, t *totals) error {
 		return file.setAside(ctx, t, m, err)
@@ -289,6 +294,8 @@ func (r *relay) land(bytes int) {
 // result notes what became of one record.
 func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error) {
 	f := ctx.Value(flightKey{}).(*flight)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	f.left--
 	switch {
 	case err == nil:
@@ -302,9 +309,7 @@ func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error
 	if f.left > 0 || f.stopped {
 		return // what is not removed is delivered another time
 	}
-	r.mu.Lock()
 	r.landed = append(r.landed, f)
-	r.mu.Unlock()
 	notify(r.changed)
 }
 

@@ -175,14 +175,17 @@ func (f *filler) query(ctx context.Context, db *sql.DB, query string) error {
 // the file that is kept.
 func (f *filler) add(ctx context.Context, m []byte, reason string, at int64) error {
 	records, s, err := decode(m)
-	if err != nil {
-		return nil //nolint:nilerr // see above
+	if errors.Is(err, errUnreadable) {
+		return nil
 	}
 	sum := sha256.Sum256(m)
 	if f.known[sum] {
 		return nil
 	}
 	f.known[sum] = true
+	if err != nil { // it is what was stored, and for a later version to read
+		return f.park(ctx, m, "unreadable: "+err.Error(), at)
+	}
 	if s.parked {
 		if reason == "" {
 			reason = "found in a damaged file, without the reason"

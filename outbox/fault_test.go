@@ -1,0 +1,254 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/outbox"
+)
+
+// fillingTheDisk forbids its process files larger than they are, as a disk that
+// is full does, and allows them again.
+func fillingTheDisk(path, url string) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	box, err := outbox.Open(path, quick)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() { _ = box.Run(ctx, sender(url)) }()
+	var unlimited syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &unlimited); err != nil {
+		return err
+	}
+	stored, failed := 0, 0
+	send := func() error {
+		err := box.Send(ctx, []kissmetrics.Record{record(strconv.Itoa(stored)), record(strconv.Itoa(stored) + "b")})
+		if err == nil {
+			stored++
+		}
+		return err
+	}
+	for round := range 3 {
+		limited := syscall.Rlimit{Cur: uint64(64<<10 + round*50_000), Max: unlimited.Max}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
+			return err
+		}
+		for range 500 {
+			if err := send(); err != nil {
+				storage, ok := errors.AsType[*outbox.StorageError](err)
+				if !ok || storage.Kind != outbox.StorageFailed && storage.Kind != outbox.StorageDiskFull {
+					return fmt.Errorf("not the error that was to be expected: %w", err)
+				}
+				failed++
+			}
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &unlimited); err != nil {
+			return err
+		}
+		if err := send(); err != nil {
+			return fmt.Errorf("with room again: %w", err)
+		}
+	}
+	if failed == 0 {
+		return errors.New("the disk was never full")
+	}
+	if err := box.Flush(ctx); err != nil {
+		return err
+	}
+	fmt.Println(stored)
+	return box.Close(ctx)
+}
+
+func TestAFullDiskIsSurvived(t *testing.T) {
+	t.Parallel()
+	server := kissmetricstest.NewServer(t)
+	output, err := child(t, "full disk", filepath.Join(t.TempDir(), "outbox.db"), server.URL).Output()
+	require.NoError(t, err, "%s", output)
+	stored, err := strconv.Atoi(strings.TrimSpace(string(output)))
+	require.NoError(t, err)
+	assert.Len(t, server.Events("ann"), 2*stored, "all that was accepted, and nothing that was refused")
+}
+
+// readingOnly opens a file that it may not write.
+func readingOnly(path, _ string) error {
+	if err := syscall.Setuid(65534); err != nil && os.Getuid() == 0 { // the rights do not bind root
+		return err
+	}
+	_, err := outbox.Open(path)
+	if storage, ok := errors.AsType[*outbox.StorageError](err); !ok || storage.Kind != outbox.StorageReadOnly {
+		return fmt.Errorf("not the error that was to be expected: %v", err)
+	}
+	return nil
+}
+
+func TestAReadOnlyFileIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "outbox.db")
+	box, err := outbox.Open(path)
+	require.NoError(t, err)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	closeBox(t, box)
+	require.NoError(t, os.Chmod(path, 0o444))
+	require.NoError(t, os.Chmod(path+"-lock", 0o666))
+	require.NoError(t, os.Chmod(dir, 0o777))
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // for another user to get there
+	runChild(t, "read-only", path, "")
+}
+
+// A damage is a set of files, the messages of which are known.
+type damage struct {
+	files    map[string][]byte // by what their names end with
+	messages map[string]string // name of the record → the line that is stored
+}
+
+// prepare returns the files of an outbox: closed, or as they are while it is open,
+// when all is in the log.
+func prepare(t *testing.T, messages int, closed bool) damage {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	box, err := outbox.Open(path)
+	require.NoError(t, err)
+	defer closeBox(t, box)
+	d := damage{make(map[string][]byte), make(map[string]string)}
+	for i := range messages {
+		r := record(fmt.Sprintf("event %d", i))
+		if i == messages/2 { // longer than a page
+			r.Properties = append(r.Properties, kissmetrics.Property{Name: "Z", Value: strings.Repeat("z", 8000)})
+		}
+		line, err := r.MarshalJSON()
+		require.NoError(t, err)
+		d.messages[r.Name] = string(line)
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{r}))
+	}
+	if closed {
+		closeBox(t, box)
+	}
+	for _, ending := range []string{"", "-wal"} {
+		data, err := os.ReadFile(path + ending)
+		if !errors.Is(err, os.ErrNotExist) {
+			require.NoError(t, err)
+			d.files[ending] = data
+		}
+	}
+	return d
+}
+
+// check opens an outbox of damaged files and requires that what is readable in
+// them is delivered, and nothing else is.
+func (d damage) check(t *testing.T, files map[string][]byte, what string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	for ending, data := range files {
+		require.NoError(t, os.WriteFile(path+ending, data, 0o600))
+	}
+	box, err := outbox.Open(path, quick)
+	require.NoError(t, err, what)
+	defer closeBox(t, box)
+	var recorder kissmetricstest.Recorder
+	deliver(t, box, &recorder)
+	delivered := make(map[string]bool)
+	for _, r := range recorder.Records() {
+		line, err := r.MarshalJSON()
+		require.NoError(t, err)
+		require.Equal(t, d.messages[r.Name], string(line), "%s: what is delivered is what was stored", what)
+		delivered[r.Name] = true
+	}
+	for name, line := range d.messages {
+		readable := false
+		for _, data := range files {
+			readable = readable || bytes.Contains(data, []byte(line))
+		}
+		if readable && !delivered[name] {
+			require.Fail(t, "not delivered", "%s: %q is readable", what, name)
+		}
+	}
+	// It works as if nothing had been.
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("new")}), what)
+	deliver(t, box, &recorder)
+	records := recorder.Records()
+	require.Equal(t, "new", records[len(records)-1].Name, what)
+}
+
+func TestAFileThatIsCutKeepsWhatIsReadable(t *testing.T) {
+	t.Parallel()
+	step := 64
+	if testing.Short() {
+		step *= 16
+	}
+	d := prepare(t, 100, true)
+	for cut := 0; cut < len(d.files[""]); cut += step {
+		d.check(t, map[string][]byte{"": d.files[""][:cut]}, fmt.Sprintf("cut at %d", cut))
+	}
+}
+
+func TestALogThatIsCutKeepsWhatIsReadable(t *testing.T) {
+	t.Parallel()
+	d := prepare(t, 4, false)
+	step := 64
+	if testing.Short() {
+		step *= 64
+	}
+	for cut := 0; cut < len(d.files["-wal"]); cut += step {
+		// What was committed last is cut off; what is left of it may be readable, but
+		// was perhaps never committed.
+		files := map[string][]byte{"": d.files[""], "-wal": d.files["-wal"][:cut]}
+		path := filepath.Join(t.TempDir(), "outbox.db")
+		for ending, data := range files {
+			require.NoError(t, os.WriteFile(path+ending, data, 0o600))
+		}
+		box, err := outbox.Open(path, quick)
+		require.NoError(t, err)
+		var recorder kissmetricstest.Recorder
+		deliver(t, box, &recorder)
+		for _, r := range recorder.Records() {
+			line, err := r.MarshalJSON()
+			require.NoError(t, err)
+			require.Equal(t, d.messages[r.Name], string(line))
+		}
+		closeBox(t, box)
+	}
+}
+
+func TestFlippedBytesAreNeverSent(t *testing.T) {
+	t.Parallel()
+	flips := 300
+	if testing.Short() {
+		flips = 20
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, closed := range []bool{true, false} {
+		d := prepare(t, 100, closed)
+		ending := ""
+		if !closed {
+			ending = "-wal"
+		}
+		for range flips {
+			files := make(map[string][]byte)
+			for name, data := range d.files {
+				files[name] = bytes.Clone(data)
+			}
+			at := random.IntN(len(files[ending]))
+			files[ending][at] ^= byte(1 + random.IntN(255))
+			d.check(t, files, fmt.Sprintf("byte %d of the file%s", at, ending))
+		}
+	}
+}
