@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -92,7 +93,12 @@ func readingOnly(path, _ string) error {
 	if err := syscall.Setuid(65534); err != nil && os.Getuid() == 0 { // the rights do not bind root
 		return err
 	}
-	_, err := outbox.Open(path)
+	box, err := outbox.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = box.Close(context.Background()) }()
+	err = box.Send(context.Background(), []kissmetrics.Record{record("b")})
 	if storage, ok := errors.AsType[*outbox.StorageError](err); !ok || storage.Kind != outbox.StorageReadOnly {
 		return fmt.Errorf("not the error that was to be expected: %v", err)
 	}
@@ -116,7 +122,8 @@ func TestAReadOnlyFileIsAnError(t *testing.T) {
 // A damage is a set of files, the messages of which are known.
 type damage struct {
 	files    map[string][]byte // by what their names end with
-	messages map[string]string // name of the record → the line that is stored
+	messages map[string]string // name of the record → its line
+	stored   map[string][]byte // name of the record → the message as it is stored
 }
 
 // prepare returns the files of an outbox: closed, or as they are while it is open,
@@ -126,7 +133,7 @@ func prepare(t *testing.T, messages int, closed bool) damage {
 	box, err := outbox.Open(path)
 	require.NoError(t, err)
 	defer closeBox(t, box)
-	d := damage{make(map[string][]byte), make(map[string]string)}
+	d := damage{make(map[string][]byte), make(map[string]string), make(map[string][]byte)}
 	for i := range messages {
 		r := record(fmt.Sprintf("event %d", i))
 		if i == messages/2 { // longer than a page
@@ -137,6 +144,14 @@ func prepare(t *testing.T, messages int, closed bool) damage {
 		d.messages[r.Name] = string(line)
 		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{r}))
 	}
+	db, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	for name, line := range d.messages {
+		var message []byte
+		require.NoError(t, db.QueryRow("SELECT message FROM kissmetrics_waiting WHERE instr(message, ?)", line+"\n").Scan(&message))
+		d.stored[name] = message
+	}
+	require.NoError(t, db.Close())
 	if closed {
 		closeBox(t, box)
 	}
@@ -170,10 +185,10 @@ func (d damage) check(t *testing.T, files map[string][]byte, what string) {
 		require.Equal(t, d.messages[r.Name], string(line), "%s: what is delivered is what was stored", what)
 		delivered[r.Name] = true
 	}
-	for name, line := range d.messages {
+	for name, message := range d.stored {
 		readable := false
 		for _, data := range files {
-			readable = readable || bytes.Contains(data, []byte(line))
+			readable = readable || bytes.Contains(data, message)
 		}
 		if readable && !delivered[name] {
 			require.Fail(t, "not delivered", "%s: %q is readable", what, name)

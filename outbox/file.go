@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // checkedBytes is how large a file may be for all of it to be checked when it is
@@ -51,6 +52,10 @@ func openFile(ctx context.Context, path string, shared bool) (_ *file, err error
 	f := &file{db: sql.OpenDB(connector{dsn(path, writing...)})}
 	defer func() {
 		if err != nil {
+			failed, ok := errors.AsType[*sqlite.Error](err)
+			if ok && failed.Code()&0xff == sqlite3.SQLITE_ERROR && !shared { // what is wrong is not our SQL
+				err = damaged("the tables are not what they should be")
+			}
 			err = errors.Join(storageError(err), f.close())
 		}
 	}()

@@ -128,7 +128,8 @@ func (f *filler) walk(ctx context.Context, path string) error {
 	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	var foreign int
-	err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'kissmetrics_%' AND name NOT LIKE 'sqlite_%' AND type = 'table'").Scan(&foreign)
+	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table'
+		AND name NOT LIKE 'kissmetrics%' AND name NOT LIKE 'sqlite%' AND sql LIKE 'CREATE TABLE%' AND instr(sql, name)`).Scan(&foreign)
 	if err == nil && foreign > 0 {
 		return errors.New("it holds tables of the application's, and was not opened with WithSharedFile")
 	}
