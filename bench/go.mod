@@ -7,6 +7,12 @@ require (
 	github.com/posthog/posthog-go v1.5.2
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
+go 1.26.0
+
+require (
+	github.com/kissmetrics-go/kissmetrics v0.0.0
+	github.com/kissmetrics-go/kissmetrics/outbox v0.0.0
+	github.com/stretchr/testify v1.12.1
 )
 
 require (
@@ -17,3 +23,22 @@ require (
 
 // Nothing is published yet.
 replace github.com/kissmetrics-go/kissmetrics => ../
+	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/google/go-querystring v1.2.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/mattn/go-isatty v0.0.24 // indirect
+	github.com/ncruces/go-strftime v1.1.0 // indirect
+	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	modernc.org/libc v1.80.1 // indirect
+	modernc.org/mathutil v1.7.1 // indirect
+	modernc.org/memory v1.12.1 // indirect
+	modernc.org/sqlite v1.62.0 // indirect
+)
+
+// Nothing is published yet.
+replace (
+	github.com/kissmetrics-go/kissmetrics => ../
+	github.com/kissmetrics-go/kissmetrics/outbox => ../outbox
+)

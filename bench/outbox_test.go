@@ -1,0 +1,209 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/outbox"
+)
+
+// order returns a record of about 300 bytes.
+func order(i int) kissmetrics.Record {
+	return kissmetrics.Record{
+		Kind: kissmetrics.KindEvent, Person: fmt.Sprintf("person-%d", i%1000), Name: fmt.Sprintf("Order %d", i),
+		Time: time.Unix(1_700_000_000, 0).UTC(),
+		Properties: []kissmetrics.Property{
+			{Name: "Billing Amount", Value: "129.95", Literal: true},
+			{Name: "address", Value: "12 Long Street, London, United Kingdom"},
+			{Name: "order_id", Value: "order-2026-000000017"},
+			{Name: "products", Value: "MUG-1,TEE-4,PIN-9"},
+			{Name: "referrer", Value: "https://example.com/campaign/spring?source=newsletter"},
+			{Name: "shipping", Value: "express"},
+		},
+	}
+}
+
+// A bareLog appends lines to a file, syncs, and does so for all who wait at once.
+type bareLog struct {
+	file *os.File
+	jobs chan bareJob
+}
+
+type bareJob struct {
+	line []byte
+	done chan error
+}
+
+func (l *bareLog) run() {
+	for job := range l.jobs {
+		batch, data := []bareJob{job}, append([]byte(nil), job.line...)
+		for more := true; more; {
+			select {
+			case job, ok := <-l.jobs:
+				if more = ok; ok {
+					batch, data = append(batch, job), append(data, job.line...)
+				}
+			default:
+				more = false
+			}
+		}
+		_, err := l.file.Write(data)
+		if err == nil {
+			err = l.file.Sync()
+		}
+		for _, job := range batch {
+			job.done <- err
+		}
+	}
+}
+
+// BenchmarkOutboxSend has 16 producers send to an outbox and to a bare log, in
+// blocks that alternate.
+func BenchmarkOutboxSend(b *testing.B) {
+	const producers, each = 16, 40
+	dir := b.TempDir()
+	box, err := outbox.Open(filepath.Join(dir, "outbox.db"))
+	require.NoError(b, err)
+	file, err := os.Create(filepath.Join(dir, "log"))
+	require.NoError(b, err)
+	bare := &bareLog{file: file, jobs: make(chan bareJob, producers)}
+	var writing sync.WaitGroup
+	writing.Go(bare.run)
+	produce := func(send func(r kissmetrics.Record) error) time.Duration {
+		start := time.Now()
+		var work sync.WaitGroup
+		for p := range producers {
+			work.Go(func() {
+				for i := range each {
+					if err := send(order(p*each + i)); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		work.Wait()
+		return time.Since(start)
+	}
+	var ours, theirs time.Duration
+	for b.Loop() {
+		ours += produce(func(r kissmetrics.Record) error { return box.Send(b.Context(), []kissmetrics.Record{r}) })
+		theirs += produce(func(r kissmetrics.Record) error {
+			line, err := r.MarshalJSON()
+			if err != nil {
+				return err
+			}
+			job := bareJob{line, make(chan error, 1)}
+			bare.jobs <- job
+			return <-job.done
+		})
+	}
+	b.ReportMetric(100*theirs.Seconds()/ours.Seconds(), "%of-bare-log")
+	close(bare.jobs)
+	writing.Wait()
+	require.NoError(b, file.Close())
+	require.NoError(b, box.Close(context.Background()))
+}
+
+// BenchmarkOutboxRelay delivers the same from an outbox and from a queue, to one
+// server, in blocks that alternate.
+func BenchmarkOutboxRelay(b *testing.B) {
+	const records = 4000
+	server := kissmetricstest.NewServer(b)
+	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
+	require.NoError(b, err)
+	defer sender.CloseIdleConnections()
+	box, err := outbox.Open(filepath.Join(b.TempDir(), "outbox.db"))
+	require.NoError(b, err)
+	var ours, theirs time.Duration
+	n := 0
+	for b.Loop() {
+		var filling sync.WaitGroup
+		for range 16 {
+			first := n
+			n += records / 16
+			filling.Go(func() {
+				for i := range records / 16 {
+					if err := box.Send(b.Context(), []kissmetrics.Record{order(first + i)}); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		filling.Wait()
+		start := time.Now()
+		ctx, cancel := context.WithCancel(b.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = box.Run(ctx, sender) })
+		require.NoError(b, box.Flush(b.Context()))
+		ours += time.Since(start)
+		cancel()
+		running.Wait()
+
+		start = time.Now()
+		queue, err := kissmetrics.NewQueue(sender)
+		require.NoError(b, err)
+		for i := range records {
+			require.NoError(b, queue.Send(b.Context(), []kissmetrics.Record{order(n + i)}))
+		}
+		n += records
+		require.NoError(b, queue.Close(b.Context()))
+		theirs += time.Since(start)
+	}
+	b.ReportMetric(100*theirs.Seconds()/ours.Seconds(), "%of-queue")
+	require.NoError(b, box.Close(context.Background()))
+}
+
+// BenchmarkOutboxBacklog reopens an outbox in which a million records wait, and
+// delivers some. With -short there are 20,000.
+func BenchmarkOutboxBacklog(b *testing.B) {
+	backlog := 1_000_000
+	if testing.Short() {
+		backlog = 20_000
+	}
+	path := filepath.Join(b.TempDir(), "outbox.db")
+	box, err := outbox.Open(path)
+	require.NoError(b, err)
+	var filling sync.WaitGroup
+	for p := range 64 {
+		filling.Go(func() {
+			for i := range backlog / 64 {
+				if err := box.Send(b.Context(), []kissmetrics.Record{order(p*backlog + i)}); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	filling.Wait()
+	require.NoError(b, box.Close(context.Background()))
+	var opening time.Duration
+	var most uint64
+	for b.Loop() {
+		start := time.Now()
+		box, err := outbox.Open(path)
+		require.NoError(b, err)
+		opening += time.Since(start)
+		var recorder kissmetricstest.Recorder
+		ctx, cancel := context.WithCancel(b.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = box.Run(ctx, &recorder) })
+		require.Eventually(b, func() bool { return len(recorder.Records()) > 5000 }, time.Minute, 20*time.Millisecond)
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		most = max(most, memory.HeapInuse)
+		cancel()
+		running.Wait()
+		require.NoError(b, box.Close(context.Background()))
+	}
+	b.ReportMetric(opening.Seconds()/float64(b.N), "s/open")
+	b.ReportMetric(float64(most>>20), "MiB-heap")
+}
