@@ -1,0 +1,116 @@
+package riverbox
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// formatVersion is the format in which this package writes [Args].
+const formatVersion = 1
+
+var (
+	// ErrUnreadable says that a job holds no records that could be read.
+	ErrUnreadable = errors.New("riverbox: the job holds no readable records")
+	// errNewer is for the programs of a deployment that is under way.
+	errNewer = fmt.Errorf("%w: it was written by a newer version", ErrUnreadable)
+)
+
+// Args are the arguments of a job: the records of one message. They never hold
+// an API key.
+type Args struct {
+	// Version is the version of the format, which is 1.
+	Version int `json:"version"`
+	// Lines are the records, each as the line of Kissmetrics' bulk import that
+	// [kissmetrics.Record.MarshalJSON] returns. They are texts, not objects,
+	// because PostgreSQL's jsonb would change them and refuse some.
+	Lines []string `json:"lines"`
+	// Key is the same for messages of which Kissmetrics ignores all but the
+	// first; see [Sender.Send]. It is a hash, so that no identity is in it.
+	Key string `json:"key" river:"unique"`
+}
+
+// Kind implements [github.com/riverqueue/river.JobArgs]: "kissmetrics_records".
+func (Args) Kind() string { return "kissmetrics_records" }
+
+// UnmarshalJSON takes whatever JSON there is, since River would try a job that it
+// cannot decode again and again: what is wrong is told by Records.
+func (a *Args) UnmarshalJSON(data []byte) error {
+	type plain Args
+	var read plain
+	if json.Unmarshal(data, &read) != nil {
+		read = plain{}
+	}
+	*a = Args(read)
+	return nil
+}
+
+// Records returns the records. The error wraps [ErrUnreadable].
+func (a Args) Records() ([]kissmetrics.Record, error) {
+	switch {
+	case a.Version > formatVersion:
+		return nil, errNewer
+	case a.Version != formatVersion || len(a.Lines) == 0:
+		return nil, ErrUnreadable
+	}
+	records := make([]kissmetrics.Record, len(a.Lines))
+	for i, line := range a.Lines {
+		if err := json.Unmarshal([]byte(line), &records[i]); err != nil {
+			return nil, fmt.Errorf("%w: record %d of %d", ErrUnreadable, i+1, len(a.Lines))
+		}
+	}
+	return records, nil
+}
+
+// newArgs returns the arguments of a message's job. The error is that of the
+// records' validation.
+func newArgs(records []kissmetrics.Record) (Args, error) {
+	a := Args{Version: formatVersion, Lines: make([]string, len(records)), Key: key(records)}
+	var problems []error
+	for i, r := range records {
+		line, err := r.MarshalJSON()
+		if err != nil {
+			problems = append(problems, err)
+		}
+		a.Lines[i] = string(line)
+	}
+	if len(problems) == 1 {
+		return Args{}, problems[0]
+	}
+	return a, errors.Join(problems...)
+}
+
+// key hashes what Kissmetrics tells repeats by. Values are not among it, for
+// Kissmetrics ignores a second value in the same second; the names of properties
+// are, for others of the same person and second are new to it. An alias has no
+// second.
+func key(records []kissmetrics.Record) string {
+	hash := sha256.New()
+	var number [8]byte
+	count := func(n int64) {
+		binary.BigEndian.PutUint64(number[:], uint64(n)) //nolint:gosec // any bits will do
+		hash.Write(number[:])
+	}
+	text := func(s string) {
+		count(int64(len(s)))
+		hash.Write([]byte(s))
+	}
+	for _, r := range records {
+		count(int64(r.Kind))
+		text(r.Person)
+		text(r.Name)
+		if r.Kind != kissmetrics.KindAlias {
+			count(r.Time.Unix())
+		}
+		count(int64(len(r.Properties)))
+		for _, p := range r.Properties {
+			text(p.Name)
+		}
+	}
+	return hex.EncodeToString(hash.Sum(nil))
+}
