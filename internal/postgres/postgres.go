@@ -58,14 +58,27 @@ func Start(ctx context.Context) (*Cluster, error) {
 // binaries finds the directory of PostgreSQL's programs. Debian has them in
 // directories of their own, one a version.
 func binaries() (string, error) {
+	candidates, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), nil
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			candidates = append(candidates, filepath.Dir(path))
+		}
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) == 0 {
-		return "", ErrNotInstalled
+	for _, dir := range slices.Backward(candidates) {
+		if hasAll(dir, "initdb", "postgres", "pg_ctl", "pg_isready") {
+			return dir, nil
+		}
 	}
-	return filepath.Dir(slices.Max(found)), nil
+	return "", ErrNotInstalled
+}
+
+func hasAll(dir string, programs ...string) bool {
+	for _, program := range programs {
+		if _, err := os.Stat(filepath.Join(dir, program)); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // create makes the files of the cluster.
@@ -138,15 +151,18 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for c.run(ctx, "pg_isready", "--quiet", "--host", c.dir) != nil {
+	for {
+		err := c.run(ctx, "pg_isready", "--host", c.dir)
+		if err == nil {
+			return nil
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			log, _ := os.ReadFile(filepath.Join(c.dir, "log"))
-			return fmt.Errorf("the server does not start: %w\n%s", ctx.Err(), log)
+			return fmt.Errorf("the server does not start: %w\n%s", err, log)
 		}
 	}
-	return nil
 }
 
 // Kill stops the server as if it had crashed (pg_ctl stop -m immediate).

@@ -1,0 +1,192 @@
+package riverbox_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+)
+
+var rounds = flag.Int("rounds", 0, "how often TestCrashes kills something (0: 12, or 6 with -short)")
+
+// slowly answers every request, and after a while.
+func slowly(*http.Request) *kissmetricstest.Fault {
+	return &kissmetricstest.Fault{Delay: 20 * time.Millisecond}
+}
+
+// sendMany sends messages of two records, and returns their persons.
+func (b *box) sendMany(n int) (persons []string) {
+	b.t.Helper()
+	for i := range n {
+		person := "person-" + strconv.Itoa(i)
+		persons = append(persons, person)
+		require.NoError(b.t, b.Send(b.t.Context(), events(person, 2)))
+	}
+	return persons
+}
+
+// assertArrived asserts that each message of two records has arrived, once after
+// Kissmetrics' duplicate rule.
+func assertArrived(t *testing.T, server *kissmetricstest.Server, persons []string) {
+	t.Helper()
+	for _, person := range persons {
+		arrived := server.Events(person)
+		if assert.Len(t, arrived, 2, person) {
+			assert.ElementsMatch(t, []string{"Event 0", "Event 1"}, []string{arrived[0].Name, arrived[1].Name})
+		}
+	}
+}
+
+// workedBy counts the jobs that each client had in hand, at any time.
+func (b *box) workedBy(states ...rivertype.JobState) map[string]int {
+	count := make(map[string]int)
+	for _, job := range b.jobs(states...) {
+		if len(job.AttemptedBy) > 0 {
+			count[job.AttemptedBy[len(job.AttemptedBy)-1]]++
+		}
+	}
+	return count
+}
+
+func TestFourProcessesDeliverEachRecordOnce(t *testing.T) {
+	t.Parallel()
+	url, server := newDatabase(t), kissmetricstest.NewServer(t)
+	server.FailWith(slowly)
+	b := open(t, url)
+	const messages = 200
+	persons := b.sendMany(messages / 2)
+	var workers []*process
+	for i := range 4 {
+		workers = append(workers, start(t, "worker", "worker-"+strconv.Itoa(i), url, server.URL))
+	}
+	more := make([]string, messages/2) // while they work
+	for i := range more {
+		more[i] = "later-" + strconv.Itoa(i)
+		require.NoError(t, b.Send(t.Context(), events(more[i], 2)))
+	}
+	b.await(messages, rivertype.JobStateCompleted)
+	worked := b.workedBy()
+	for _, w := range workers {
+		w.finish()
+		assert.Positive(t, worked[w.name], "%s had work to do", w.name)
+	}
+	assertArrived(t, server, append(persons, more...))
+	assert.Len(t, server.Requests(), 2*messages, "no record was sent twice")
+	assert.Empty(t, server.Ignored())
+}
+
+func TestOthersTakeOverFromOneThatIsKilledAndOneThatIsStopped(t *testing.T) {
+	t.Parallel()
+	url, server := newDatabase(t), kissmetricstest.NewServer(t)
+	server.FailWith(slowly)
+	b := open(t, url)
+	const messages = 300
+	persons := b.sendMany(messages)
+	killed := start(t, "worker", "killed", url, server.URL)
+	stopped := start(t, "worker", "stopped", url, server.URL)
+	for _, p := range []*process{killed, stopped} {
+		require.Eventually(t, func() bool { return b.workedBy()[p.name] > 0 }, patience, 5*time.Millisecond)
+	}
+	stopped.signal(syscall.SIGSTOP)
+	killed.kill()
+	inHand := b.workedBy(rivertype.JobStateRunning)
+	require.Positive(t, inHand["killed"]+inHand["stopped"], "jobs are in hand")
+
+	others := []*process{start(t, "worker", "third", url, server.URL), start(t, "worker", "fourth", url, server.URL)}
+	b.awaitWithResignations(messages)
+	assertArrived(t, server, persons)
+
+	stopped.signal(syscall.SIGCONT)
+	require.NoError(t, b.Send(t.Context(), events("afterwards", 2)))
+	b.await(messages+1, rivertype.JobStateCompleted)
+	for _, p := range append(others, stopped) {
+		p.finish()
+	}
+	b.await(messages+1, rivertype.JobStateCompleted)
+	assertArrived(t, server, append(persons, "afterwards"))
+	assert.Zero(t, killed.cmd.ProcessState.ExitCode()+1, "it was killed")
+}
+
+// awaitWithResignations waits until all jobs are completed. River looks for stuck
+// jobs every 30 seconds, and when a leader is elected: this asks for elections, so
+// as not to take that long.
+func (b *box) awaitWithResignations(count int) {
+	b.t.Helper()
+	asked := time.Now()
+	require.Eventually(b.t, func() bool {
+		if time.Since(asked) > rescueAfter {
+			asked = time.Now()
+			_ = b.client.Notify().RequestResign(b.t.Context())
+		}
+		return len(b.jobs(rivertype.JobStateCompleted)) >= count && len(b.jobs(rivertype.JobStateCompleted)) == len(b.jobs())
+	}, patience, 50*time.Millisecond)
+}
+
+// TestCrashes kills the database, a worker and the sender, at random moments and
+// under load, while the server fails a third of the requests.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	n := *rounds
+	switch {
+	case n > 0:
+	case testing.Short():
+		n = 6
+	default:
+		n = 12
+	}
+	cluster, server := newCluster(t), kissmetricstest.NewServer(t)
+	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
+		switch rand.N(9) {
+		case 0:
+			return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable}
+		case 1:
+			return &kissmetricstest.Fault{Cut: kissmetricstest.CutReset, Recorded: true}
+		case 2:
+			return &kissmetricstest.Fault{Cut: kissmetricstest.CutHalf, Recorded: true}
+		}
+		return nil
+	})
+	url := cluster.URL("river")
+	worker := start(t, "worker", "worker-0", url, server.URL)
+	other := start(t, "worker", "other", url, server.URL)
+	sender := start(t, "sender", "sender-0", url, server.URL)
+	senders := []*process{sender}
+	for i := 1; i <= n; i++ {
+		sender.awaitLines(len(sender.printed()) + 1 + rand.N(40))
+		switch i % 3 {
+		case 0:
+			sender.kill()
+			sender = start(t, "sender", "sender-"+strconv.Itoa(i), url, server.URL)
+			senders = append(senders, sender)
+		case 1:
+			require.NoError(t, cluster.Kill(t.Context()))
+			require.NoError(t, cluster.Restart(t.Context()))
+		case 2:
+			worker.kill()
+			worker = start(t, "worker", "worker-"+strconv.Itoa(i), url, server.URL)
+		}
+	}
+	sender.finish()
+	var accepted []string
+	for _, s := range senders {
+		accepted = append(accepted, s.printed()...)
+	}
+	b := open(t, url)
+	b.awaitWithResignations(len(accepted))
+	worker.finish()
+	other.finish()
+	assertArrived(t, server, accepted)
+	for _, dropped := range server.Ignored() {
+		assert.Equal(t, kissmetricstest.ReasonDuplicateEvent, dropped.Reason)
+	}
+	t.Logf("%d kills, %d messages accepted, %d requests", n, len(accepted), len(server.Requests()))
+}

@@ -1,0 +1,239 @@
+package riverbox_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/riverbox"
+)
+
+// senderFunc is a function as a Sender.
+type senderFunc func(ctx context.Context, records []kissmetrics.Record) error
+
+func (f senderFunc) Send(ctx context.Context, records []kissmetrics.Record) error {
+	return f(ctx, records)
+}
+
+func TestOtherPropertiesOfTheSameSecondAllArrive(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	b := open(t, newDatabase(t))
+	for _, name := range []string{"a", "b", "c"} {
+		require.NoError(t, b.Send(t.Context(), []kissmetrics.Record{set("ada", property(name, "1"))}))
+	}
+	b.deliver(httpSender(t, server))
+	b.await(3, rivertype.JobStateCompleted)
+	assert.Equal(t, map[string]string{"a": "1", "b": "1", "c": "1"}, server.Properties("ada"))
+	assert.Empty(t, server.Ignored())
+}
+
+func TestAnOutageCostsNoAttempt(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	var failures atomic.Int64
+	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
+		failures.Add(1)
+		return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable}
+	})
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada", 2)))
+	b.deliver(httpSender(t, server))
+	require.Eventually(t, func() bool { return failures.Load() >= 6 }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool {
+		job := b.jobs()[0]
+		return job.State == rivertype.JobStateAvailable && bytes.Contains(job.Metadata, []byte("503 Service Unavailable"))
+	}, patience, time.Millisecond, "the reason is told")
+	server.FailWith(nil)
+	job := b.await(1, rivertype.JobStateCompleted)[0]
+	assert.Equal(t, 1, job.Attempt)
+	assert.Empty(t, job.Errors)
+	assert.Len(t, server.Events("ada"), 2)
+	assert.NotContains(t, string(job.Metadata), "503", "what was kept of the failures is gone")
+}
+
+func TestADeliveryGoesOnWhereItFailed(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	server.Fail(kissmetricstest.Fault{}, kissmetricstest.Fault{}, kissmetricstest.Fault{Status: 503})
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada", 5)))
+	b.deliver(httpSender(t, server))
+	b.await(1, rivertype.JobStateCompleted)
+	assert.Len(t, server.Events("ada"), 5)
+	assert.Len(t, server.Requests(), 6, "only the one that failed is repeated")
+	assert.Empty(t, server.Ignored())
+}
+
+func TestAMessageMayTakeLongerThanAJob(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	server.FailWith(func(*http.Request) *kissmetricstest.Fault { return &kissmetricstest.Fault{Delay: 100 * time.Millisecond} })
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada", 10))) // a second
+	c := config(riverbox.ImpatientWorker(httpSender(t, server), time.Millisecond))
+	c.JobTimeout = 350 * time.Millisecond
+	b.work(c)
+	b.await(1, rivertype.JobStateCompleted)
+	assert.Len(t, server.Events("ada"), 10)
+}
+
+func TestRetryAfterHoldsBackAllJobs(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	var until atomic.Int64
+	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
+		if until.CompareAndSwap(0, time.Now().Add(900*time.Millisecond).UnixNano()) || time.Now().UnixNano() < until.Load() {
+			return &kissmetricstest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1"}
+		}
+		return nil
+	})
+	b := open(t, newDatabase(t))
+	for _, person := range []string{"a", "b", "c", "d", "e"} {
+		require.NoError(t, b.Send(t.Context(), events(person, 1)))
+	}
+	c := config(riverbox.ImpatientWorker(httpSender(t, server), time.Millisecond))
+	c.Queues[riverbox.Queue] = river.QueueConfig{MaxWorkers: 1}
+	b.work(c)
+	b.await(5, rivertype.JobStateCompleted)
+	assert.Len(t, server.Requests(), 6, "no job but the first was told to wait")
+}
+
+func TestWhatIsRefusedIsParked(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	refuse := func(r *http.Request) *kissmetricstest.Fault {
+		if r.Form.Get("_n") == "Event 1" {
+			return &kissmetricstest.Fault{Status: http.StatusBadRequest}
+		}
+		return nil
+	}
+	// The refusal is remembered over a failure of another record.
+	server.Fail(kissmetricstest.Fault{}, kissmetricstest.Fault{Status: http.StatusBadRequest}, kissmetricstest.Fault{Status: 503})
+	server.FailWith(refuse)
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada", 3)))
+	b.deliver(httpSender(t, server))
+	parked := b.await(1, rivertype.JobStateCancelled)[0]
+	assert.Len(t, server.Events("ada"), 2, "the others are delivered")
+	require.NotEmpty(t, parked.Errors)
+	assert.Contains(t, parked.Errors[len(parked.Errors)-1].Error, "refused: 400 Bad Request")
+
+	_, err := b.client.JobRetry(t.Context(), parked.ID)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		jobs := b.jobs(rivertype.JobStateCancelled)
+		return len(jobs) == 1 && len(jobs[0].Errors) == 2
+	}, patience, 10*time.Millisecond, "it is refused again")
+
+	server.FailWith(nil)
+	require.NoError(t, b.Send(t.Context(), events("ada", 3)), "a repeat of what is parked is another chance")
+	b.await(1, rivertype.JobStateCompleted)
+	assert.Len(t, server.Events("ada"), 3)
+	// The first is not needed any more, and River does not make two of one key.
+	_, err = b.client.JobRetry(t.Context(), parked.ID)
+	var pgErr *pgconn.PgError
+	require.ErrorAs(t, err, &pgErr)
+	assert.Equal(t, "river_job_unique_idx", pgErr.ConstraintName)
+	_, err = b.client.JobDelete(t.Context(), parked.ID)
+	require.NoError(t, err)
+	assert.Len(t, b.jobs(), 1)
+}
+
+func TestWhatCannotBeReadIsSetAside(t *testing.T) {
+	next := &kissmetricstest.Recorder{}
+	b := open(t, newDatabase(t))
+	insert := func(args string) (id int64) {
+		require.NoError(t, b.pool.QueryRow(t.Context(), `INSERT INTO river_job (kind, queue, args, max_attempts)
+			VALUES ('kissmetrics_records', 'kissmetrics', $1, 100) RETURNING id`, args).Scan(&id))
+		return id
+	}
+	for _, args := range []string{
+		`{}`, `[]`, `"text"`, `{"version":1}`, `{"version":1,"lines":"x"}`, `{"version":1,"lines":[1]}`, `{"version":1,"lines":["{"]}`,
+		`{"version":1,"lines":["{\"_p\":\"ada\",\"_t\":1700000000,\"_n\":\"E\"}","{\"_p\":\"\"}"]}`, `{"version":0,"lines":["{}"]}`,
+	} {
+		insert(args)
+	}
+	newer := insert(`{"version":2,"lines":[]}`)
+	require.NoError(t, b.Send(t.Context(), events("ada", 1)))
+	b.deliver(next)
+	b.await(1, rivertype.JobStateCompleted)
+	for _, job := range b.await(9, rivertype.JobStateCancelled) {
+		assert.Contains(t, job.Errors[0].Error, riverbox.ErrUnreadable.Error())
+	}
+	assert.Len(t, next.Records(), 1, "nothing of it is sent")
+	assert.Equal(t, newer, b.await(1, rivertype.JobStateScheduled)[0].ID, "a newer program can read it")
+}
+
+func TestAPanicTellsNothing(t *testing.T) {
+	var log syncBuffer
+	var calls atomic.Int64
+	c := config(riverbox.ImpatientWorker(senderFunc(func(context.Context, []kissmetrics.Record) error {
+		switch calls.Add(1) {
+		case 1:
+			panic("s3cret")
+		case 2:
+			return fmt.Errorf("s3cret")
+		}
+		return nil
+	}), time.Millisecond))
+	c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada-s3cret", 1)))
+	b.work(c)
+	job := b.await(1, rivertype.JobStateCompleted)[0]
+	assert.Equal(t, int64(3), calls.Load())
+	assert.NotContains(t, string(job.Metadata), "s3cret")
+	assert.NotEmpty(t, log.String())
+	assert.NotContains(t, log.String(), "s3cret")
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func TestStoppingFreesAJobAtOnce(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	arrived := make(chan struct{}, 1)
+	server.FailWith(func(r *http.Request) *kissmetricstest.Fault {
+		if r.Form.Get("_n") == "Event 2" {
+			arrived <- struct{}{}
+			return &kissmetricstest.Fault{Delay: time.Hour}
+		}
+		return nil
+	})
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada", 4)))
+	_, stop := b.work(config(riverbox.Worker(httpSender(t, server))))
+	<-arrived
+	stop()
+	job := b.jobs(rivertype.JobStateAvailable)
+	require.Len(t, job, 1)
+	assert.Zero(t, job[0].Attempt)
+	server.FailWith(nil)
+	b.deliver(httpSender(t, server))
+	b.await(1, rivertype.JobStateCompleted)
+	assert.Len(t, server.Events("ada"), 4)
+	assert.Len(t, server.Requests(), 5, "it went on with the third")
+}
