@@ -1,0 +1,209 @@
+package riverbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/riverbox"
+)
+
+// examplePool returns a pool on a new database.
+func examplePool(ctx context.Context) *pgxpool.Pool {
+	name := "example" + strconv.FormatInt(databases.Add(1), 10)
+	if err := execute(ctx, shared, "CREATE DATABASE "+name); err != nil {
+		log.Fatal(err)
+	}
+	pool, err := pgxpool.New(ctx, shared.URL(name))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return pool
+}
+
+// A client whose messages are committed before its calls return, and a worker
+// that delivers them.
+func Example() {
+	ctx := context.Background()
+	server := kissmetricstest.Start() // in place of Kissmetrics
+	defer server.Close()
+	pool := examplePool(ctx) // pgxpool.New(ctx, os.Getenv("DATABASE_URL"))
+	defer pool.Close()
+
+	// River's tables, once: the same as `river migrate-up`.
+	quiet := slog.New(slog.DiscardHandler)
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: quiet})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		log.Fatal(err)
+	}
+
+	// The worker, in this program or another, on as many machines as you like.
+	next, err := kissmetrics.NewHTTPSender(
+		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer next.CloseIdleConnections()
+	workers := river.NewWorkers()
+	river.AddWorker(workers, riverbox.Worker(next))
+	riverClient, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues:                      map[string]river.QueueConfig{riverbox.Queue: {MaxWorkers: 8}},
+		Workers:                     workers,
+		RescueStuckJobsAfter:        5 * time.Minute,
+		CancelledJobRetentionPeriod: -1,
+		Logger:                      quiet,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	delivered, unsubscribe := riverClient.Subscribe(river.EventKindJobCompleted)
+	defer unsubscribe()
+	if err := riverClient.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	// The sender.
+	sender, err := riverbox.New(riverClient)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := kissmetrics.New(kissmetrics.WithSender(sender))
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = client.Track(ctx, kissmetrics.Track{UserID: "user-1", Event: "Signed Up"})
+	fmt.Println("committed:", err == nil)
+
+	<-delivered
+	fmt.Println("delivered:", server.Events("user-1")[0].Name)
+	if err := riverClient.Stop(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// committed: true
+	// delivered: Signed Up
+}
+
+// exampleSender returns a sender on a new database with River's tables.
+func exampleSender(ctx context.Context) (*pgxpool.Pool, *river.Client[pgx.Tx], *riverbox.Sender) {
+	pool := examplePool(ctx)
+	quiet := slog.New(slog.DiscardHandler)
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: quiet})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		log.Fatal(err)
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: quiet})
+	if err != nil {
+		log.Fatal(err)
+	}
+	sender, err := riverbox.New(client)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return pool, client, sender
+}
+
+// An order and its event are committed together, or not at all.
+func ExampleSender_SendTx() {
+	ctx := context.Background()
+	pool, riverClient, sender := exampleSender(ctx)
+	defer pool.Close()
+	if _, err := pool.Exec(ctx, `CREATE TABLE orders (id text PRIMARY KEY)`); err != nil {
+		log.Fatal(err)
+	}
+	order := func(id string) error {
+		records, err := kissmetrics.Transform(
+			kissmetrics.Track{UserID: "user-1", Event: "Order Completed", Properties: kissmetrics.Properties{"order_id": id}},
+			kissmetrics.TransformOptions{Now: time.Now()},
+		)
+		if err != nil {
+			return err
+		}
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			if err := sender.SendTx(ctx, tx, records); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `INSERT INTO orders VALUES ($1)`, id)
+			return err
+		})
+	}
+	fmt.Println("first:", order("o-17") == nil)
+	fmt.Println("again:", order("o-17") == nil) // there is such an order
+
+	list, err := riverClient.JobList(ctx, river.NewJobListParams().Kinds(riverbox.Args{}.Kind()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("stored:", len(list.Jobs))
+	// Output:
+	// first: true
+	// again: false
+	// stored: 1
+}
+
+// What was refused for good is listed, and deleted or tried again.
+func ExampleArgs_Records() {
+	ctx := context.Background()
+	pool, riverClient, sender := exampleSender(ctx)
+	defer pool.Close()
+	refusing := senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1, StatusCode: 400, Refused: records}
+	})
+	if err := sender.Send(ctx, events("user-1", 1)); err != nil {
+		log.Fatal(err)
+	}
+	c := config(riverbox.Worker(refusing))
+	worker, err := river.NewClient(riverpgxv5.New(pool), c)
+	if err != nil {
+		log.Fatal(err)
+	}
+	parked, unsubscribe := worker.Subscribe(river.EventKindJobCancelled)
+	defer unsubscribe()
+	if err := worker.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	<-parked
+	if err := worker.Stop(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	list, err := riverClient.JobList(ctx, river.NewJobListParams().
+		Kinds(riverbox.Args{}.Kind()).States(rivertype.JobStateCancelled))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, job := range list.Jobs {
+		var args riverbox.Args
+		if err := json.Unmarshal(job.EncodedArgs, &args); err != nil {
+			log.Fatal(err)
+		}
+		records, err := args.Records()
+		fmt.Println(records[0], err)
+		fmt.Println(job.Errors[len(job.Errors)-1].Error)
+		retried, err := riverClient.JobRetry(ctx, job.ID)
+		fmt.Println(retried.State, err)
+	}
+	// Output:
+	// event "Event 0" with 0 properties <nil>
+	// JobCancelError: kissmetrics: delivery refused (1 attempt; 0 of 1 records delivered)
+	// available <nil>
+}
