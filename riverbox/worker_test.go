@@ -30,6 +30,7 @@ func (f senderFunc) Send(ctx context.Context, records []kissmetrics.Record) erro
 }
 
 func TestOtherPropertiesOfTheSameSecondAllArrive(t *testing.T) {
+	t.Parallel()
 	server := kissmetricstest.NewServer(t)
 	b := open(t, newDatabase(t))
 	for _, name := range []string{"a", "b", "c"} {
@@ -42,6 +43,7 @@ func TestOtherPropertiesOfTheSameSecondAllArrive(t *testing.T) {
 }
 
 func TestAnOutageCostsNoAttempt(t *testing.T) {
+	t.Parallel()
 	server := kissmetricstest.NewServer(t)
 	var failures atomic.Int64
 	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
@@ -65,6 +67,7 @@ func TestAnOutageCostsNoAttempt(t *testing.T) {
 }
 
 func TestADeliveryGoesOnWhereItFailed(t *testing.T) {
+	t.Parallel()
 	server := kissmetricstest.NewServer(t)
 	server.Fail(kissmetricstest.Fault{}, kissmetricstest.Fault{}, kissmetricstest.Fault{Status: 503})
 	b := open(t, newDatabase(t))
@@ -77,6 +80,7 @@ func TestADeliveryGoesOnWhereItFailed(t *testing.T) {
 }
 
 func TestAMessageMayTakeLongerThanAJob(t *testing.T) {
+	t.Parallel()
 	server := kissmetricstest.NewServer(t)
 	server.FailWith(func(*http.Request) *kissmetricstest.Fault { return &kissmetricstest.Fault{Delay: 100 * time.Millisecond} })
 	b := open(t, newDatabase(t))
@@ -89,6 +93,7 @@ func TestAMessageMayTakeLongerThanAJob(t *testing.T) {
 }
 
 func TestRetryAfterHoldsBackAllJobs(t *testing.T) {
+	t.Parallel()
 	server := kissmetricstest.NewServer(t)
 	var until atomic.Int64
 	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
@@ -109,6 +114,7 @@ func TestRetryAfterHoldsBackAllJobs(t *testing.T) {
 }
 
 func TestWhatIsRefusedIsParked(t *testing.T) {
+	t.Parallel()
 	server := kissmetricstest.NewServer(t)
 	refuse := func(r *http.Request) *kissmetricstest.Fault {
 		if r.Form.Get("_n") == "Event 1" {
@@ -149,6 +155,7 @@ func TestWhatIsRefusedIsParked(t *testing.T) {
 }
 
 func TestWhatCannotBeReadIsSetAside(t *testing.T) {
+	t.Parallel()
 	next := &kissmetricstest.Recorder{}
 	b := open(t, newDatabase(t))
 	insert := func(args string) (id int64) {
@@ -174,6 +181,7 @@ func TestWhatCannotBeReadIsSetAside(t *testing.T) {
 }
 
 func TestAPanicTellsNothing(t *testing.T) {
+	t.Parallel()
 	var log syncBuffer
 	var calls atomic.Int64
 	c := config(riverbox.ImpatientWorker(senderFunc(func(context.Context, []kissmetrics.Record) error {
@@ -214,6 +222,7 @@ func (s *syncBuffer) String() string {
 }
 
 func TestStoppingFreesAJobAtOnce(t *testing.T) {
+	t.Parallel()
 	server := kissmetricstest.NewServer(t)
 	arrived := make(chan struct{}, 1)
 	server.FailWith(func(r *http.Request) *kissmetricstest.Fault {
