@@ -237,6 +237,7 @@ func startCluster(t testing.TB, size int, jetstreamSettings string) *cluster {
 		config := fmt.Sprintf(`
 server_name: %s
 listen: "127.0.0.1:%d"
+log_file: %q
 jetstream { store_dir: %q, max_file: 1GB, %s }
 accounts {
   SYS: { users: [ { user: system, password: system } ] }
@@ -244,7 +245,7 @@ accounts {
 }
 system_account: SYS
 no_auth_user: app
-`, name, ports[i], filepath.Join(directory, name), jetstreamSettings)
+`, name, ports[i], filepath.Join(directory, name+".log"), filepath.Join(directory, name), jetstreamSettings)
 		if size > 1 {
 			config += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [ %s ] }\n",
 				ports[size+i], strings.Join(routes, ", "))
