@@ -72,7 +72,7 @@ type (
 	}
 	Exported struct{ X int }
 	omitting struct {
-		Struct Exported   `json:"struct,omitempty"`
+		Struct Exported   `json:"struct"`
 		Gone   *time.Time `json:"gone,omitzero"`
 		Local  time.Time  `json:"local,omitzero"`
 		Bool   bool       `json:"bool,omitempty"`

@@ -180,11 +180,12 @@ func TestConservationUnderStress(t *testing.T) {
 
 // recordKey tells the records of the stress test apart.
 func recordKey(r kissmetrics.Record) string {
-	key := r.Person + "/"
+	var key strings.Builder
+	key.WriteString(r.Person + "/")
 	for _, p := range r.Properties {
-		key += p.Value
+		key.WriteString(p.Value)
 	}
-	return key
+	return key.String()
 }
 
 // arrived reports whether the server has the record of a key.

@@ -73,11 +73,12 @@ func (o *outcomes) note(_ context.Context, r kissmetrics.Record, err error) {
 	if o.err == nil {
 		o.err = map[string][]error{}
 	}
-	name := r.Name
+	var name strings.Builder
+	name.WriteString(r.Name)
 	for _, p := range r.Properties {
-		name += "," + p.Value
+		name.WriteString("," + p.Value)
 	}
-	o.err[name] = append(o.err[name], err)
+	o.err[name.String()] = append(o.err[name.String()], err)
 }
 
 func (o *outcomes) of(t testing.TB, name string) error {

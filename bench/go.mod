@@ -1,31 +1,20 @@
 module github.com/kissmetrics-go/kissmetrics/bench
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/kissmetrics-go/kissmetrics v0.0.0
 	github.com/posthog/posthog-go v1.5.2
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
-go 1.26.0
-
-require (
-	github.com/kissmetrics-go/kissmetrics v0.0.0
-	github.com/kissmetrics-go/kissmetrics/outbox v0.0.0
-	github.com/stretchr/testify v1.12.1
 )
 
 require (
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
-	github.com/google/go-querystring v1.2.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
-)
-
-// Nothing is published yet.
-replace github.com/kissmetrics-go/kissmetrics => ../
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/go-querystring v1.2.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
+	github.com/kissmetrics-go/kissmetrics/outbox v0.0.0
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
@@ -38,7 +27,6 @@ replace github.com/kissmetrics-go/kissmetrics => ../
 )
 
 // Nothing is published yet.
-replace (
-	github.com/kissmetrics-go/kissmetrics => ../
-	github.com/kissmetrics-go/kissmetrics/outbox => ../outbox
-)
+replace github.com/kissmetrics-go/kissmetrics => ../
+
+replace github.com/kissmetrics-go/kissmetrics/outbox => ../outbox

@@ -37,7 +37,9 @@ func properties(person string, at time.Time, names ...string) kissmetrics.Record
 // senderFunc is a function as a Sender.
 type senderFunc func(ctx context.Context, records []kissmetrics.Record) error
 
-func (f senderFunc) Send(ctx context.Context, records []kissmetrics.Record) error { return f(ctx, records) }
+func (f senderFunc) Send(ctx context.Context, records []kissmetrics.Record) error {
+	return f(ctx, records)
+}
 
 // refuse is the error of a server that will never take the records.
 func refuse(records []kissmetrics.Record) error {

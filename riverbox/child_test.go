@@ -21,7 +21,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/riverbox"
 )
 

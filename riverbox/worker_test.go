@@ -82,7 +82,9 @@ func TestADeliveryGoesOnWhereItFailed(t *testing.T) {
 func TestAMessageMayTakeLongerThanAJob(t *testing.T) {
 	t.Parallel()
 	server := kissmetricstest.NewServer(t)
-	server.FailWith(func(*http.Request) *kissmetricstest.Fault { return &kissmetricstest.Fault{Delay: 100 * time.Millisecond} })
+	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
+		return &kissmetricstest.Fault{Delay: 100 * time.Millisecond}
+	})
 	b := open(t, newDatabase(t))
 	require.NoError(t, b.Send(t.Context(), events("ada", 10))) // a second
 	c := config(riverbox.ImpatientWorker(httpSender(t, server), time.Millisecond))
@@ -240,6 +242,7 @@ func TestStoppingFreesAJobAtOnce(t *testing.T) {
 	job := b.jobs(rivertype.JobStateAvailable)
 	require.Len(t, job, 1)
 	assert.Zero(t, job[0].Attempt)
+	assert.NotContains(t, string(job[0].Metadata), "snoozes", "it need not wait")
 	server.FailWith(nil)
 	b.deliver(httpSender(t, server))
 	b.await(1, rivertype.JobStateCompleted)
