@@ -70,9 +70,9 @@ type (
 		address  `json:"home"` //nolint:unused // encoding/json leaves it out, for it is not exported
 		Exported `json:"exported"`
 	}
-	Exported struct{ X int }
-	omitting struct {
-		Struct Exported   `json:"struct"`
+	Exported        struct{ X int }
+	omitting[T any] struct {
+		Struct T          `json:"struct,omitempty"`
 		Gone   *time.Time `json:"gone,omitzero"`
 		Local  time.Time  `json:"local,omitzero"`
 		Bool   bool       `json:"bool,omitempty"`
@@ -201,7 +201,7 @@ func TestGoValues(t *testing.T) {
 		{"struct with fields of which one has a tag", mixed{ambiguousA{1}, taggedX{2}}, map[string]string{"v.X": "2"}},
 		{"struct with an embedded one that has a tag", named{Address: address{City: "a"}, Exported: Exported{1}},
 			map[string]string{"v.addr.city": "a", "v.exported.X": "1"}},
-		{"struct with what is omitted as encoding/json does", omitting{Local: time.Time{}.In(time.FixedZone("", 3600))}, map[string]string{"v.struct.X": "0"}},
+		{"struct with what is omitted as encoding/json does", omitting[Exported]{Local: time.Time{}.In(time.FixedZone("", 3600))}, map[string]string{"v.struct.X": "0"}},
 		{"list of scalars", []any{1, nil, "x", true, 2.5}, text("1,,x,true,2.5")},
 		{"list of lists", [][]int{{1, 2}, {3}, {}}, text("1,2,3,")},
 		{"array", [2]string{"a", "b"}, text("a,b")},

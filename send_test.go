@@ -216,7 +216,7 @@ func TestDefaultTimeoutIsTenSeconds(t *testing.T) {
 			return nil, r.Context().Err()
 		})
 		start := time.Now()
-		requireDelivery(t, newClient(t, kissmetrics.WithDoer(hangs), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok))
+		_ = requireDelivery(t, newClient(t, kissmetrics.WithDoer(hangs), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok))
 		assert.Equal(t, 10*time.Second, time.Since(start))
 	})
 }
@@ -232,7 +232,7 @@ func TestCloseLetsGoOfIdleConnections(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	client := newClient(t, kissmetrics.WithBaseURL(server.URL))
-	requireDelivery(t, client.Track(t.Context(), ok))
+	_ = requireDelivery(t, client.Track(t.Context(), ok))
 	require.NoError(t, client.Close(t.Context()))
 	select {
 	case <-closed:
