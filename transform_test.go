@@ -197,7 +197,7 @@ func TestProductsShareNothing(t *testing.T) {
 	nested := map[string]any{"a": map[string]any{"b": map[string]any{"c": 1}}}
 	for range 20 { // whatever the order of the maps' iteration
 		records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
-			"nested": nested, "products": []any{wide, other, map[string]any{"a.b": map[string]any{"c": 1}, "a.b.c": 2}},
+			"nested": nested, "products": []any{wide, other, map[string]any{"a.b.c": 2, "a.b": map[string]any{"c": 1}}},
 		}}, kissmetrics.TransformOptions{Now: testNow})
 		require.NoError(t, err)
 		require.Len(t, records, 4)
