@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -51,23 +50,20 @@ func (s *store) load(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = file.Close() }()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 64<<20)
 	loaded := 0
-	for number := 1; lines.Scan(); number++ {
-		var record kissmetrics.Record
-		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
+	for record, err := range kissmetrics.ReadImport(file) {
+		if err == nil {
+			err = s.Send(ctx, []kissmetrics.Record{record})
 		}
-		if err := s.Send(ctx, []kissmetrics.Record{record}); err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
+		if err != nil {
+			return err
 		}
 		loaded++
 	}
 	if loaded > 0 {
 		s.logger.InfoContext(ctx, "taking up what was not delivered", "records", loaded)
 	}
-	return lines.Err()
+	return nil
 }
 
 // Close delivers what it can until ctx ends, and saves the rest.
@@ -94,15 +90,9 @@ func save(path string, records []kissmetrics.Record) error {
 		return err
 	}
 	defer func() { _ = os.Remove(file.Name()) }() // or it has its new name
-	w := bufio.NewWriter(file)
-	lines := json.NewEncoder(w)
-	lines.SetEscapeHTML(false)
-	for _, record := range records {
-		if err := lines.Encode(record); err != nil {
-			return errors.Join(err, file.Close())
-		}
-	}
-	if err := errors.Join(w.Flush(), file.Sync(), file.Close()); err != nil {
+	buffered := bufio.NewWriter(file)
+	err = kissmetrics.NewImportWriter(buffered).Send(context.Background(), records)
+	if err := errors.Join(err, buffered.Flush(), file.Sync(), file.Close()); err != nil {
 		return err
 	}
 	return os.Rename(file.Name(), path)
