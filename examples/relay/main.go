@@ -119,10 +119,10 @@ func serve(ctx context.Context, c config, store *store, stdout io.Writer, logger
 	defer cancel()
 	if err := server.Shutdown(stopping); err != nil {
 		err = errors.Join(fmt.Errorf("requests under way were cut off: %w", err), server.Close())
-		<-served
+		_ = <-served // http.ErrServerClosed
 		return err
 	}
-	<-served
+	_ = <-served // http.ErrServerClosed
 	return nil
 }
 

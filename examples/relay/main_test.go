@@ -76,7 +76,7 @@ func (p *program) ask(t *testing.T, method, path, body string) (status int, text
 	request.SetBasicAuth("demo", "")
 	response, err := p.client.Do(request)
 	require.NoError(t, err)
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	answer, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(answer)
