@@ -60,7 +60,7 @@
 // The message's id for JetStream's deduplication is a hash of what Kissmetrics
 // goes by: of an event its person, name and second, whatever its properties; of
 // properties their person, names and second, whatever their values; of an alias
-// the two identities. A message is dropped as a duplicate only if that holds for
+// the two identities and its time, if any. A message is dropped as a duplicate only if that holds for
 // all of its records, so nothing is dropped that Kissmetrics would have kept.
 //
 // # The connection
@@ -155,10 +155,14 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 		return err
 	}
 	message.Subject = s.config.subject()
-	ctx, cancel := context.WithTimeout(ctx, s.config.timeout)
+	callers := ctx
+	ctx, cancel := context.WithTimeout(callers, s.config.timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		err := s.publish(ctx, message, s.config.stream)
+		err := ctx.Err()
+		if err == nil {
+			err = s.publish(ctx, message, s.config.stream)
+		}
 		switch {
 		case err == nil:
 			return nil
@@ -177,8 +181,8 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 		failure := &kissmetrics.DeliveryError{
 			Kind: kissmetrics.FailureUnavailable, Attempts: attempt, Undelivered: slices.Clone(records), Err: err,
 		}
-		if errors.Is(ctx.Err(), context.Canceled) {
-			failure.Kind, failure.Err = kissmetrics.FailureCanceled, ctx.Err()
+		if callers.Err() != nil {
+			failure.Kind, failure.Err = kissmetrics.FailureCanceled, callers.Err()
 		}
 		return fmt.Errorf("jetstream: %s: %w", reason(err), failure)
 	}

@@ -97,9 +97,11 @@ func appendIdentity(dst []byte, r *kissmetrics.Record) []byte {
 	text(r.Person)
 	if r.Kind == kissmetrics.KindAlias {
 		text(r.Name)
-		return dst
 	}
 	dst = binary.AppendVarint(dst, r.Time.Unix())
+	if r.Kind == kissmetrics.KindAlias {
+		return dst
+	}
 	if r.Kind == kissmetrics.KindEvent {
 		text(folded(r.Name))
 		return dst

@@ -58,7 +58,8 @@ var errSenderPanicked = errors.New("jetstream: the next sender panicked")
 // reason in the header Kissmetrics-Reason, before it is removed: records that next
 // refuses ([kissmetrics.DeliveryError.Refused], or a [*kissmetrics.ValidationError]),
 // and messages that are not of this package's format. It holds up nothing.
-// [Sender.Requeue] puts it back. Where it cannot be stored, the message stays.
+// [Sender.DeadLetters] lists it, [Sender.Requeue] puts it back. Where it cannot be
+// stored, the message stays.
 //
 // Run goes on through the loss of servers. It returns nil when ctx has ended and
 // its deliveries have, which get a context that ends with ctx; what is not

@@ -110,9 +110,12 @@ func TestWhatCanNeverBeDeliveredIsSetAsideAndHoldsUpNothing(t *testing.T) {
 			assert.Equal(t, tt.reason, m.Header.Get("Kissmetrics-Reason"))
 
 			healed.Store(true)
-			n, err := sender.Requeue(t.Context())
-			require.NoError(t, err)
-			assert.Equal(t, 1, n)
+			for letter, err := range sender.DeadLetters(t.Context()) {
+				require.NoError(t, err)
+				assert.Equal(t, tt.dead, letter.Records)
+				assert.Equal(t, tt.reason, letter.Reason)
+				require.NoError(t, sender.Requeue(t.Context(), letter.Sequence))
+			}
 			requireDrained(t, sender)
 			for _, r := range tt.dead {
 				_, ok := delivered.Load(r.Person)
@@ -331,16 +334,22 @@ func TestRequeueStopsWhereTheStreamIsFull(t *testing.T) {
 		err = sender.Send(t.Context(), []kissmetrics.Record{event(i)})
 	}
 	require.ErrorIs(t, err, jetstream.ErrFull)
-	n, err := sender.Requeue(t.Context())
-	require.ErrorIs(t, err, jetstream.ErrFull)
-	assert.EqualValues(t, 5, int64(n)+stats(t, sender).SetAside, "none is lost")
+	requeue := func() (err error) {
+		for letter, broken := range sender.DeadLetters(t.Context()) {
+			require.NoError(t, broken)
+			err = errors.Join(err, sender.Requeue(t.Context(), letter.Sequence))
+		}
+		return err
+	}
+	require.ErrorIs(t, requeue(), jetstream.ErrFull)
+	assert.Positive(t, stats(t, sender).SetAside)
 
 	server := kissmetricstest.NewServer(t)
 	startRelay(t, sender, httpSender(t, server))
 	requireDrained(t, sender)
-	_, err = sender.Requeue(t.Context())
-	require.NoError(t, err)
+	require.NoError(t, requeue())
 	requireDrained(t, sender)
+	require.ErrorIs(t, sender.Requeue(t.Context(), 1), natsjs.ErrMsgNotFound)
 	for i := range 5 {
 		assert.Len(t, server.Events(fmt.Sprintf("user-%d", i)), 1)
 	}

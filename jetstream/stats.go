@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
 
@@ -59,45 +58,4 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 	stats.UnderWay = int64(consumer.CachedInfo().NumAckPending)
 	stats.Redelivered = int64(consumer.CachedInfo().NumRedelivered)
 	return stats, nil
-}
-
-// Requeue puts everything that was set aside back into the stream, to be
-// delivered once the cause is gone (an API key that was wrong, say), and returns
-// how many messages that were. An error leaves the rest where it is, and nothing is
-// lost whatever happens; a message that is both put back and left is delivered twice
-// at worst.
-func (s *Sender) Requeue(ctx context.Context) (messages int, err error) {
-	dead, err := s.js.Stream(ctx, s.config.deadStream())
-	if err != nil {
-		return 0, fmt.Errorf("jetstream: the stream %s: %w", s.config.deadStream(), err)
-	}
-	last := dead.CachedInfo().State.LastSeq
-	for next := dead.CachedInfo().State.FirstSeq; next <= last; next++ {
-		m, err := dead.GetMsg(ctx, next, natsjs.WithGetMsgSubject(s.config.deadSubject()))
-		if errors.Is(err, natsjs.ErrMsgNotFound) {
-			break
-		} else if err != nil {
-			return messages, fmt.Errorf("jetstream: what was set aside: %w", err)
-		}
-		if next = m.Sequence; next > last {
-			break
-		}
-		again := &nats.Msg{Subject: s.config.subject(), Data: m.Data, Header: nats.Header{
-			// An id of its own: that of the first time may still be known.
-			natsjs.MsgIDHeader: {fmt.Sprintf("%s-%d-%d", s.config.deadStream(), m.Sequence, m.Time.UnixNano())},
-		}}
-		if version := m.Header.Get(formatHeader); version != "" {
-			again.Header.Set(formatHeader, version)
-		}
-		if err := s.publish(ctx, again, s.config.stream); isFull(err) {
-			return messages, ErrFull
-		} else if err != nil {
-			return messages, fmt.Errorf("jetstream: putting back what was set aside: %w", err)
-		}
-		if err := dead.DeleteMsg(ctx, m.Sequence); err != nil {
-			return messages, fmt.Errorf("jetstream: what was set aside, and is put back, could not be deleted: %w", err)
-		}
-		messages++
-	}
-	return messages, nil
 }

@@ -1,0 +1,81 @@
+package jetstream_test
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics/jetstream"
+	"github.com/kissmetrics-go/kissmetrics/outboxtest"
+)
+
+// TestConformance runs the suite of every durable sender. The limit of a stream is
+// one of bytes, so the suite's limit of records is not tried; there is
+// TestAFullStreamRefusesAndKeepsWhatItHas.
+func TestConformance(t *testing.T) {
+	servers := startServer(t, syncAlways)
+	streams := 0
+	outboxtest.Run(t, func(t *testing.T) outboxtest.Storage {
+		streams++
+		name := jetstream.WithStream("s" + strconv.Itoa(streams))
+		require.NoError(t, jetstream.CreateStreams(t.Context(), servers.jetStream(t), 1<<20, single(name)...))
+		return outboxtest.Storage{Open: func(t *testing.T, _ int) outboxtest.Store {
+			connection := servers.connect(t)
+			js, err := natsjs.New(connection)
+			require.NoError(t, err)
+			sender, err := jetstream.New(t.Context(), js, single(name)...)
+			require.NoError(t, err)
+			return store{sender, connection}
+		}}
+	})
+}
+
+// store is a Sender as the suite wants it.
+type store struct {
+	*jetstream.Sender
+
+	connection *nats.Conn
+}
+
+func (s store) Waiting(ctx context.Context) (int, error) {
+	stats, err := s.Stats(ctx)
+	return int(stats.Waiting), err
+}
+
+func (s store) Parked(ctx context.Context) ([]outboxtest.Parked, error) {
+	var parked []outboxtest.Parked
+	for letter, err := range s.DeadLetters(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		parked = append(parked, outboxtest.Parked{
+			ID: strconv.FormatUint(letter.Sequence, 10), Records: letter.Records, Reason: letter.Reason,
+		})
+	}
+	return parked, nil
+}
+
+func (s store) Requeue(ctx context.Context, id string) error {
+	sequence, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return err
+	}
+	return s.Sender.Requeue(ctx, sequence)
+}
+
+func (s store) Delete(ctx context.Context, id string) error {
+	sequence, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return err
+	}
+	return s.Sender.Delete(ctx, sequence)
+}
+
+func (s store) Close(context.Context) error {
+	s.connection.Close()
+	return nil
+}
