@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -49,7 +50,7 @@ func BeaconURL(record kissmetrics.Record, options ...kissmetrics.Option) (string
 	}
 	record.Time = someTime
 	var request *http.Request
-	sender, err := kissmetrics.NewHTTPSender(append(options[:len(options):len(options)],
+	sender, err := kissmetrics.NewHTTPSender(append(slices.Clip(options),
 		kissmetrics.WithDoer(kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
 			request = r // and nothing is sent
 			return &http.Response{StatusCode: http.StatusOK}, nil

@@ -87,6 +87,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if err := server.Shutdown(limit); err != nil {
 		return errors.Join(err, server.Close())
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
