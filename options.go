@@ -203,8 +203,8 @@ func WithFullPolicy(policy FullPolicy) Option {
 //   - [ErrQueueFull]: it was dropped to make room (FullDropOldest);
 //   - [ErrClosed]: it was handed back by Close.
 //
-// The function is called by many goroutines at once, outside any lock, and
-// holds up the worker that calls it. It must not call Flush or Close, which
+// The function is called by many goroutines at once, for records of one message
+// too, outside any lock, and holds up the worker that calls it. It must not call Flush or Close, which
 // wait for it. If it panics, that is logged.
 func WithOnResult(f func(ctx context.Context, record Record, err error)) Option {
 	return option("WithOnResult", forQueue, func(c *config) { c.onResult = f })
