@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -322,6 +323,10 @@ func parseBaseURL(s string) (base *url.URL, problem string) {
 		return nil, "a query or fragment is not allowed"
 	case strings.HasSuffix(base.Host, ":"):
 		return nil, "the port is empty"
+	case strings.ContainsFunc(base.Hostname(), isNoHostRune):
+		return nil, "the host is neither a name nor an address"
+	case base.Path != "" && base.Path != "/" && path.Clean(base.Path) != strings.TrimSuffix(base.Path, "/"):
+		return nil, "the path holds an empty or a relative part"
 	}
 	if port := base.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
@@ -329,6 +334,11 @@ func parseBaseURL(s string) (base *url.URL, problem string) {
 		}
 	}
 	return base, ""
+}
+
+// isNoHostRune reports whether no name of a host holds c, nor an address.
+func isNoHostRune(c rune) bool {
+	return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("-._:%", c)
 }
 
 // isNil reports whether v is nil or a nil pointer, map or function in an

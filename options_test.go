@@ -52,6 +52,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 func TestBaseURLs(t *testing.T) {
 	for _, good := range []string{
 		"https://trk.kissmetrics.io", "http://localhost:8080", "https://example.com/prefix/", "http://[::1]:80", "HTTPS://example.com",
+		"https://example.com/", "https://example.com/a/b", "http://[fe80::1%25eth0]:80", "https://tracking_1.example.com", "https://bücher.example",
 	} {
 		_, err := kissmetrics.New(kissmetrics.WithAPIKey("k"), kissmetrics.WithBaseURL(good))
 		assert.NoError(t, err, good)
@@ -61,6 +62,7 @@ func TestBaseURLs(t *testing.T) {
 		"https://s3cret@example.com", "https://u:s3cret@example.com", "https://example.com?s3cret", "https://example.com/?", "https://example.com#s3cret",
 		"https://example.com/#", "http://example.com:", "http://example.com:0", "http://example.com:65536", "http://example.com:s3cret",
 		"http://exa mple.com", "http://example.com/%zz", "https://example.com/\x7f",
+		`http://exa"mple.com`, "http://<example.com>", "http://exa,mple.com", "http://example.com//", "http://example.com/..", "http://example.com/a/../b", "http://example.com/./a", "http://example.com/a//b",
 	} {
 		_, err := kissmetrics.New(kissmetrics.WithAPIKey("k"), kissmetrics.WithBaseURL(bad))
 		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption, bad)

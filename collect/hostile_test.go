@@ -152,7 +152,7 @@ func FuzzHandler(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, path, body string, isZipped bool, failing uint8) {
 		if _, err := http.NewRequest(http.MethodPost, "http://x"+path, nil); err != nil || !strings.HasPrefix(path, "/") {
-			t.Skip("not a request")
+			return // not a request
 		}
 		r := &receiver{}
 		// Every second, third … call fails, or none.
