@@ -325,7 +325,8 @@ func parseBaseURL(s string) (base *url.URL, problem string) {
 		return nil, "the port is empty"
 	case strings.ContainsFunc(base.Hostname(), isNoHostRune):
 		return nil, "the host is neither a name nor an address"
-	case base.Path != "" && base.Path != "/" && path.Clean(base.Path) != strings.TrimSuffix(base.Path, "/"):
+	case strings.Contains(base.Path, "//"),
+		base.Path != "" && base.Path != "/" && path.Clean(base.Path) != strings.TrimSuffix(base.Path, "/"):
 		return nil, "the path holds an empty or a relative part"
 	}
 	if port := base.Port(); port != "" {
