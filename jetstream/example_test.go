@@ -117,7 +117,7 @@ func ExampleWithStream_partitions() {
 	}
 	// Output:
 	// partition 3: ada
-	// partition 2: bob
+	// partition 0: bob
 	// partition 3: ada
 }
 

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// relay delivers what a topic holds, and commits an offset only when everything
+// before it is delivered, or can never be. The client must have been made with
+// kgo.ConsumerGroup, kgo.DisableAutoCommit and kgo.BlockRebalanceOnPoll. It returns
+// when ctx has ended, or a commit failed.
+func relay(ctx context.Context, client *kgo.Client, sender kissmetrics.Sender, lost func(*kgo.Record, error)) error {
+	for {
+		fetches := client.PollRecords(ctx, 500)
+		for records := fetches.RecordIter(); !records.Done(); {
+			record := records.Next()
+			err := deliver(ctx, record, sender)
+			if ctx.Err() != nil {
+				return nil // and commit nothing of this poll
+			} else if err != nil {
+				lost(record, err)
+			}
+		}
+		if err := client.CommitUncommittedOffsets(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+		client.AllowRebalance()
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// deliver tries to deliver one message until that succeeds, can never succeed, or
+// ctx ends.
+func deliver(ctx context.Context, record *kgo.Record, sender kissmetrics.Sender) error {
+	message, err := kissmetrics.ParseMessage(record.Value)
+	if err != nil {
+		return err
+	}
+	// A message without a time has that of its record, so that a repeat has it too.
+	records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: record.Timestamp})
+	for err == nil {
+		err = sender.Send(ctx, records)
+		delivery, failed := errors.AsType[*kissmetrics.DeliveryError](err)
+		if !failed || !delivery.Temporary() || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(max(delivery.RetryAfter, 100*time.Millisecond)):
+			err = nil
+		case <-ctx.Done():
+		}
+	}
+	return err
+}
