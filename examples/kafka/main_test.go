@@ -24,7 +24,7 @@ func TestTheDemo(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(t.Context(), &out))
 	assert.Equal(t, `offset 2 can never be delivered: kissmetrics: invalid identity: is missing
-Kissmetrics knows: Order Completed map[Billing Amount:25 order-completed:1]
+Kissmetrics knows: Order Completed map[Billing Amount:25 revenue:25]
 Kissmetrics knows: Viewed Pricing page map[]
 `, out.String())
 }

@@ -11,9 +11,8 @@ import (
 )
 
 // relay delivers what a topic holds, and commits an offset only when everything
-// before it is delivered, or can never be. The client must have been made with
-// kgo.ConsumerGroup, kgo.DisableAutoCommit and kgo.BlockRebalanceOnPoll. It returns
-// when ctx has ended, or a commit failed.
+// before it is delivered, or can never be. The client is that of newClient. It
+// returns when ctx has ended, or a commit failed.
 func relay(ctx context.Context, client *kgo.Client, sender kissmetrics.Sender, lost func(*kgo.Record, error)) error {
 	for {
 		fetches := client.PollRecords(ctx, 500)
@@ -36,23 +35,23 @@ func relay(ctx context.Context, client *kgo.Client, sender kissmetrics.Sender, l
 	}
 }
 
-// deliver tries to deliver one message until that succeeds, can never succeed, or
-// ctx ends.
+// deliver tries until one message is delivered, can never be, or ctx ends.
 func deliver(ctx context.Context, record *kgo.Record, sender kissmetrics.Sender) error {
 	message, err := kissmetrics.ParseMessage(record.Value)
 	if err != nil {
 		return err
 	}
-	// A message without a time has that of its record, so that a repeat has it too.
+	// A message without a time has its record's, so that a repeat has it too.
 	records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: record.Timestamp})
 	for err == nil {
 		err = sender.Send(ctx, records)
 		delivery, failed := errors.AsType[*kissmetrics.DeliveryError](err)
-		if !failed || !delivery.Temporary() || ctx.Err() != nil {
+		_, invalid := errors.AsType[*kissmetrics.ValidationError](err)
+		if err == nil || invalid || failed && !delivery.Temporary() {
 			return err
 		}
 		select {
-		case <-time.After(max(delivery.RetryAfter, 100*time.Millisecond)):
+		case <-time.After(time.Second):
 			err = nil
 		case <-ctx.Done():
 		}
