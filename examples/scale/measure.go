@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -172,16 +173,23 @@ func relay(ctx context.Context, senders []*jetstream.Sender, long time.Duration)
 		return 0, 0, err
 	}
 	defer next.CloseIdleConnections()
-	relaying, stop := context.WithTimeout(ctx, long)
+	relaying, stop := context.WithCancel(ctx)
 	defer stop()
 	errs := make([]error, len(senders))
 	var all sync.WaitGroup
 	for i, sender := range senders {
 		all.Go(func() { errs[i] = sender.Run(relaying, next) })
 	}
-	begin := time.Now()
-	<-relaying.Done()
-	rate = float64(requests.Load()) / time.Since(begin).Seconds()
+	count := func(long time.Duration, most int64) (rate float64) {
+		begin, before := time.Now(), requests.Load()
+		for time.Since(begin) < long && requests.Load() < most && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		return float64(requests.Load()-before) / time.Since(begin).Seconds()
+	}
+	count(20*time.Second, 500) // until the consumers have leaders, and connections are open
+	rate = count(long, math.MaxInt64)
+	stop()
 	all.Wait()
 	return rate, float64(bytes.Load()), errors.Join(errs...)
 }
