@@ -40,14 +40,19 @@
 // returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
 //
 // Every stored message has a checksum. One that does not fit is parked, without
-// records, and never sent. SQLite's write-ahead log is kept short, and one that is
-// damaged is mended, as far as it can be read, when the outbox is opened. A file
-// that is damaged is repaired when it is opened, or when the damage is noticed,
-// once no other process has it open: what can be read is copied to a new file, the
-// damaged one is kept with ".damaged-1" in its name, and an entry among what is
-// parked says so. Something that was delivered before may then be delivered again.
-// A file is checked as a whole when it is opened, if it has no more than 32 MiB;
-// a larger one is only where that is quick, and the rest is as it is read.
+// records, and never sent. A file that is damaged is repaired when it is opened, or
+// when the damage is noticed, once no other process has it open: what can be read
+// is copied to a new file, the damaged one is kept with ".damaged-1" in its name,
+// and an entry among what is parked says so. Something that was delivered before
+// may then be delivered again. A file is checked as a whole when it is opened, if
+// it has no more than 32 MiB; a larger one is only where that is quick, and the
+// rest is as it is read.
+//
+// SQLite's write-ahead log is another matter: when a byte of it is flipped by the
+// hardware, SQLite takes that for the log's end, and what was committed behind it
+// is hidden from everybody. The log is kept short for that reason (it holds what
+// was committed since the last checkpoint, a few megabytes at most), and nothing
+// of it that is damaged is ever sent.
 //
 // A file that is shared with the application ([WithSharedFile]) is never repaired
 // nor set aside: that is for the application to do.

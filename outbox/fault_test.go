@@ -166,7 +166,7 @@ func prepare(t *testing.T, messages int, closed bool) damage {
 }
 
 // check opens an outbox of damaged files and requires that what is readable in
-// them is delivered, and nothing else is.
+// the file itself is delivered, and nothing else is.
 func (d damage) check(t *testing.T, files map[string][]byte, what string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "outbox.db")
@@ -186,11 +186,8 @@ func (d damage) check(t *testing.T, files map[string][]byte, what string) {
 		delivered[r.Name] = true
 	}
 	for name, message := range d.stored {
-		readable := false
-		for _, data := range files {
-			readable = readable || bytes.Contains(data, message)
-		}
-		if readable && !delivered[name] {
+		// What a damaged log hides, SQLite takes for what was never committed.
+		if bytes.Contains(files[""], message) && !delivered[name] {
 			require.Fail(t, "not delivered", "%s: %q is readable", what, name)
 		}
 	}

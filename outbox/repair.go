@@ -44,11 +44,9 @@ func (o *Outbox) repair(ctx context.Context) error {
 // open, and nothing but the outbox is in it.
 func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
 	if !o.config.shared {
-		lost, err := o.prepare(ctx)
-		if err != nil {
+		if err := o.prepare(ctx); err != nil {
 			return nil, err
 		}
-		force = force || lost
 	}
 	if err := o.lock.share(ctx); err != nil {
 		return nil, err
@@ -85,31 +83,23 @@ func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
 	return f, err
 }
 
-// prepare does, where nobody has the file open, what has to be done before SQLite
-// sees it: it ends a repair that was interrupted, and mends the log. It reports
-// whether something of the log is lost to SQLite.
-func (o *Outbox) prepare(ctx context.Context) (lost bool, err error) {
-	_, noRepair := os.Stat(o.path + salvaged)
-	log, noLog := os.Stat(o.path + "-wal")
-	if noRepair != nil && (noLog != nil || log.Size() == 0) {
-		return false, nil
+// prepare ends a repair that was interrupted, where nobody has the file open.
+func (o *Outbox) prepare(ctx context.Context) error {
+	if _, err := os.Stat(o.path + salvaged); err != nil {
+		return nil //nolint:nilerr // there is none
 	}
 	release, err := o.lock.exclude(ctx)
 	if isBusy(err) {
-		return false, nil // then the other one has done it
+		return nil // then the other one has done it
 	}
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer release()
-	if _, err := os.Stat(o.path + salvaged); err == nil {
-		return false, storageError(o.exchange())
+	if _, err := os.Stat(o.path + salvaged); err != nil {
+		return nil //nolint:nilerr // the other one has done it
 	}
-	mended, lost, err := mendLog(o.path+"-wal", o.spare("-wal"))
-	if mended {
-		o.config.logger.Error("outbox: the log was damaged, and is mended; the damaged one is kept beside it")
-	}
-	return lost, storageError(err)
+	return storageError(o.exchange())
 }
 
 // spare returns a path, with another file's ending, that is not in use.
