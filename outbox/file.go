@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -155,6 +156,23 @@ func (f *file) check(ctx context.Context, path string, shared bool) error {
 		return damaged(fmt.Sprintf("there are %+d messages more than there should be", counted))
 	}
 	return nil
+}
+
+// forReadingOnly reports whether a damaged header is what keeps SQLite from
+// writing, which it does not where the version for writing is one that it does
+// not know: https://www.sqlite.org/fileformat2.html#file_format_version_numbers
+//
+// It is only asked when nothing can be written: to close a file lets go of the
+// locks that SQLite has on it in this process.
+func forReadingOnly(path string) bool {
+	f, err := os.Open(path) //nolint:gosec // the caller's file
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	var header [20]byte
+	_, err = io.ReadFull(f, header[:])
+	return err == nil && header[18] > 2
 }
 
 func (f *file) close() error {

@@ -19,6 +19,9 @@ import (
 //	the number of bytes of the lines      (4 bytes)
 //	the records' import lines, each ended by a line feed
 //	the CRC-32C of all that               (4 bytes)
+//
+// The first two bytes, the fourth, and the checksum at the end are those of every
+// version.
 const (
 	headerBytes = 4 + 8 + 4 + 4
 	frameBytes  = headerBytes + 4
@@ -70,6 +73,13 @@ func marked(m []byte, mark string) []byte {
 	return seal(m)
 }
 
+// isLater reports whether a message is of another version, and not one of this
+// version in which the digit was damaged.
+func isLater(m []byte) bool {
+	return len(m) >= 8 && bytes.HasPrefix(m, []byte("KM")) && m[3] != '1' &&
+		crc32.Checksum(m[:len(m)-4], castagnoli) == binary.BigEndian.Uint32(m[len(m)-4:])
+}
+
 // A stored is what the header of a stored message says.
 type stored struct {
 	parked     bool
@@ -109,7 +119,7 @@ func decode(m []byte) ([]kissmetrics.Record, stored, error) {
 	s, _, ok := parse(m, false)
 	switch {
 	case ok:
-	case bytes.HasPrefix(m, []byte("KM")) && len(m) >= 4 && m[3] != '1':
+	case isLater(m):
 		return nil, s, errUnknown
 	default:
 		return nil, s, errUnreadable

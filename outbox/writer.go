@@ -118,6 +118,9 @@ func (o *Outbox) commit(batch []*operation) error {
 		}
 	}
 	err := o.commitTo(ctx, o.file, batch) // nobody else changes it
+	if failed, ok := errors.AsType[*StorageError](err); ok && failed.Kind == StorageReadOnly && forReadingOnly(o.path) {
+		err = damaged("its header says that it is for reading only")
+	}
 	if isDamaged(err) {
 		o.breaks()
 	}
