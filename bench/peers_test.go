@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/posthog/posthog-go"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/segmentio/analytics-go.v3"
 )
 
 // A subject is a client that takes events at once and delivers them later.
@@ -32,7 +34,7 @@ func ours(tb testing.TB, doer kissmetrics.Doer, events int, options ...kissmetri
 }
 
 func postHog(tb testing.TB, transport http.RoundTripper, events int) subject {
-	delivered := &counter{}
+	delivered := &counter[posthog.APIMessage]{}
 	client, err := posthog.NewWithConfig("test-api-key", posthog.Config{Transport: transport, Callback: delivered, Logger: quiet{}})
 	require.NoError(tb, err)
 	return subject{
@@ -46,11 +48,32 @@ func postHog(tb testing.TB, transport http.RoundTripper, events int) subject {
 	}
 }
 
-// counter is told of every event that was delivered.
-type counter struct{ successes atomic.Int64 }
+func segment(tb testing.TB, transport http.RoundTripper, events int) subject {
+	delivered := &counter[analytics.Message]{}
+	client, err := analytics.NewWithConfig("test-api-key", analytics.Config{Transport: transport, Callback: delivered, Logger: quiet{}})
+	require.NoError(tb, err)
+	return subject{
+		track: func() error {
+			return client.Enqueue(analytics.Track{UserId: user, Event: event, Properties: properties})
+		},
+		close: func() {
+			require.NoError(tb, client.Close())
+			require.EqualValues(tb, events, delivered.successes.Load())
+		},
+	}
+}
 
-func (c *counter) Success(posthog.APIMessage)        { c.successes.Add(1) }
-func (c *counter) Failure(posthog.APIMessage, error) {}
+// peers are the other clients.
+var peers = map[string]func(tb testing.TB, transport http.RoundTripper, events int) subject{
+	"PostHog": postHog,
+	"Segment": segment,
+}
+
+// counter is told of every event that was delivered.
+type counter[M any] struct{ successes atomic.Int64 }
+
+func (c *counter[M]) Success(M)        { c.successes.Add(1) }
+func (c *counter[M]) Failure(M, error) {}
 
 type quiet struct{}
 
@@ -113,14 +136,14 @@ func measure(b *testing.B, s subject, calls []time.Duration) round {
 }
 
 // BenchmarkPeers tracks one event again and again by this package's client with
-// a queue and by PostHog's, in turn, over transports that answer at once, and
-// reports the medians of the ratios, ours to theirs. All that was accepted is
-// delivered within the time, or the benchmark fails. Ours makes a request for
-// every event, for that is the tracking API; PostHog's one for 250.
+// a queue, by PostHog's and by Segment's, in turn, over transports that answer
+// at once, and reports the medians of the ratios, ours to theirs. All that was
+// accepted is delivered within the time, or the benchmark fails. Ours makes a
+// request for every event, for that is the tracking API; theirs one for 250.
 //
-// "defaults" leaves both as they come. In "same room" ours holds no more than
-// PostHog's does by default, 100 events and a batch of 250, and so has the
-// caller wait as that has.
+// "defaults" leaves all as they come. In "same room" ours holds no more than
+// theirs do by default, 100 events and a batch of 250, and so has the caller
+// wait as they have.
 func BenchmarkPeers(b *testing.B) {
 	for _, test := range []struct {
 		name    string
@@ -134,14 +157,16 @@ func BenchmarkPeers(b *testing.B) {
 			ratios := series{}
 			for b.Loop() {
 				us := measure(b, ours(b, kissmetrics.DoerFunc(readAtOnce), len(calls), test.options...), calls)
-				them := measure(b, postHog(b, roundTripper(readAtOnce), len(calls)), calls)
-				ratios.add("events/s:ratio", us.rate/them.rate)
-				ratios.add("p99:ratio", us.p99/them.p99)
-				ratios.add("allocs:ratio", us.allocs/them.allocs)
-				ratios.add("bytes:ratio", us.bytes/them.bytes)
-				ratios.add("cpu:ratio", us.cpu/them.cpu)
 				ratios.add("allocs/event", us.allocs)
-				ratios.add("allocs/event:PostHog", them.allocs)
+				for name, newPeer := range peers {
+					them := measure(b, newPeer(b, roundTripper(readAtOnce), len(calls)), calls)
+					ratios.add("events/s:"+name, us.rate/them.rate)
+					ratios.add("p99:"+name, us.p99/them.p99)
+					ratios.add("allocs:"+name, us.allocs/them.allocs)
+					ratios.add("bytes:"+name, us.bytes/them.bytes)
+					ratios.add("cpu:"+name, us.cpu/them.cpu)
+					ratios.add("allocs/event:"+name, them.allocs)
+				}
 			}
 			ratios.report(b)
 		})
@@ -164,9 +189,9 @@ func TestPeersSendTheSame(t *testing.T) {
 		"event": event, "user": user, "plan": "professional", "source": "newsletter", "path": "/docs/getting-started?utm_source=newsletter",
 		"referrer": "https://www.example.com/", "seats": "12", "price": "49.5", "trial": "true", "currency": "EUR",
 	}
-	for name, newSubject := range map[string]func() subject{
-		"ours": func() subject {
-			return ours(t, kissmetrics.DoerFunc(func(request *http.Request) (*http.Response, error) {
+	subjects := map[string]func(tb testing.TB) subject{
+		"ours": func(tb testing.TB) subject {
+			return ours(tb, kissmetrics.DoerFunc(func(request *http.Request) (*http.Response, error) {
 				values := map[string]string{}
 				query := request.URL.Query()
 				for name := range query {
@@ -178,38 +203,41 @@ func TestPeersSendTheSame(t *testing.T) {
 				return atOnce(request)
 			}), events)
 		},
-		"PostHog": func() subject {
-			return postHog(t, roundTripper(func(request *http.Request) (*http.Response, error) {
-				var body struct {
-					Batch []struct {
-						Event      string         `json:"event"`
-						DistinctID string         `json:"distinct_id"`
-						Properties map[string]any `json:"properties"`
-					} `json:"batch"`
-				}
-				if err := json.NewDecoder(request.Body).Decode(&body); err != nil {
-					return nil, err
-				}
-				for _, e := range body.Batch {
-					values := map[string]string{"user": e.DistinctID}
-					for name, value := range e.Properties {
-						if name[0] != '$' {
-							text, _ := json.Marshal(value)
-							values[name] = string(text)
-							if s, ok := value.(string); ok {
-								values[name] = s
-							}
-						}
+	}
+	batches := roundTripper(func(request *http.Request) (*http.Response, error) {
+		var body struct {
+			Batch []struct {
+				Event      string         `json:"event"`
+				DistinctID string         `json:"distinct_id"` // PostHog
+				UserID     string         `json:"userId"`      // Segment
+				Properties map[string]any `json:"properties"`
+			} `json:"batch"`
+		}
+		if err := json.NewDecoder(request.Body).Decode(&body); err != nil {
+			return nil, err
+		}
+		for _, e := range body.Batch {
+			values := map[string]string{"user": cmp.Or(e.DistinctID, e.UserID)}
+			for name, value := range e.Properties {
+				if name[0] != '$' {
+					text, _ := json.Marshal(value)
+					values[name] = string(text)
+					if s, ok := value.(string); ok {
+						values[name] = s
 					}
-					note(e.Event, values)
 				}
-				return atOnce(request)
-			}), events)
-		},
-	} {
+			}
+			note(e.Event, values)
+		}
+		return atOnce(request)
+	})
+	for name, newPeer := range peers {
+		subjects[name] = func(tb testing.TB) subject { return newPeer(tb, batches, events) }
+	}
+	for name, newSubject := range subjects {
 		t.Run(name, func(t *testing.T) {
 			sent = nil
-			s := newSubject()
+			s := newSubject(t)
 			for range events {
 				require.NoError(t, s.track())
 			}
