@@ -24,6 +24,7 @@ func requireProblems(t testing.TB, err error, problems ...string) {
 }
 
 func TestNewListsEverySettingThatIsWrong(t *testing.T) {
+	t.Parallel()
 	servers := startServer(t, "")
 	js := servers.jetStream(t)
 	_, err := js.CreateStream(t.Context(), natsjs.StreamConfig{
@@ -60,6 +61,7 @@ func TestNewListsEverySettingThatIsWrong(t *testing.T) {
 }
 
 func TestNewAcceptsWhatCreateStreamsMakes(t *testing.T) {
+	t.Parallel()
 	servers := startServer(t, syncAlways)
 	js := servers.jetStream(t)
 	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, jetstream.WithReplicas(1)))
@@ -74,6 +76,7 @@ func TestNewAcceptsWhatCreateStreamsMakes(t *testing.T) {
 }
 
 func TestNewNeedsTheStreamsAndTheSystemAccount(t *testing.T) {
+	t.Parallel()
 	servers := startServer(t, syncAlways)
 	js := servers.jetStream(t)
 	_, err := jetstream.New(t.Context(), js, single()...)
@@ -84,6 +87,7 @@ func TestNewNeedsTheStreamsAndTheSystemAccount(t *testing.T) {
 }
 
 func TestEveryWrongOptionIsReported(t *testing.T) {
+	t.Parallel()
 	_, err := jetstream.New(t.Context(), nil, nil, jetstream.WithStream("a.b"), jetstream.WithReplicas(2), jetstream.WithTimeout(0),
 		jetstream.WithWorkers(0), jetstream.WithAckWait(0), jetstream.WithBackoff(2, 1), jetstream.WithLogger(nil))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)

@@ -17,6 +17,7 @@ import (
 // one of bytes, so the suite's limit of records is not tried; there is
 // TestAFullStreamRefusesAndKeepsWhatItHas.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	servers := startServer(t, syncAlways)
 	streams := 0
 	outboxtest.Run(t, func(t *testing.T) outboxtest.Storage {

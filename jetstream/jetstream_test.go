@@ -63,6 +63,7 @@ func requireDrained(t testing.TB, sender *jetstream.Sender) {
 }
 
 func TestRecordsGoThroughTheStreamUnchanged(t *testing.T) {
+	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	records, err := kissmetrics.Transform(kissmetrics.Track{
 		UserID: "user-1", Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{
@@ -86,6 +87,7 @@ func TestRecordsGoThroughTheStreamUnchanged(t *testing.T) {
 }
 
 func TestSendDropsExactlyWhatKissmetricsWould(t *testing.T) {
+	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	base := []kissmetrics.Record{event(1), properties("user-1", second, "a", "b:c")}
 	withProperties := event(1)
@@ -120,6 +122,7 @@ func TestSendDropsExactlyWhatKissmetricsWould(t *testing.T) {
 }
 
 func TestWhatIsStoredHoldsTheFormatAndNoIdentityInItsID(t *testing.T) {
+	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	sender := newSender(t, js)
 	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
@@ -133,6 +136,7 @@ func TestWhatIsStoredHoldsTheFormatAndNoIdentityInItsID(t *testing.T) {
 }
 
 func TestSendRefusesWhatIsNotValid(t *testing.T) {
+	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	nameless := event(1)
 	nameless.Name = ""
@@ -146,6 +150,7 @@ func TestSendRefusesWhatIsNotValid(t *testing.T) {
 }
 
 func TestAMessageLargerThanTheServerTakesIsInvalid(t *testing.T) {
+	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	var records []kissmetrics.Record
 	for i := range 200 {
@@ -161,6 +166,7 @@ func TestAMessageLargerThanTheServerTakesIsInvalid(t *testing.T) {
 }
 
 func TestAFullStreamRefusesAndKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 4096, single()...))
 	sender, err := jetstream.New(t.Context(), js, single()...)
@@ -186,6 +192,7 @@ func TestAFullStreamRefusesAndKeepsWhatItHas(t *testing.T) {
 }
 
 func TestServersWithoutRoomAreFullToo(t *testing.T) {
+	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 64<<20, single()...))
 	sender, err := jetstream.New(t.Context(), js, single()...)
@@ -201,6 +208,7 @@ func TestServersWithoutRoomAreFullToo(t *testing.T) {
 }
 
 func TestSendFailsWithAllRecordsUndelivered(t *testing.T) {
+	t.Parallel()
 	records := []kissmetrics.Record{event(1), event(2)}
 	for _, tt := range []struct {
 		name string
@@ -230,6 +238,7 @@ func TestSendFailsWithAllRecordsUndelivered(t *testing.T) {
 }
 
 func TestSendDoesNotTryAClosedConnectionAgain(t *testing.T) {
+	t.Parallel()
 	connection := startServer(t, "").connect(t)
 	js, err := natsjs.New(connection)
 	require.NoError(t, err)
@@ -243,6 +252,7 @@ func TestSendDoesNotTryAClosedConnectionAgain(t *testing.T) {
 }
 
 func TestSendMayBeCalledByManyAtOnce(t *testing.T) {
+	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	var all sync.WaitGroup
 	for i := range 32 {
