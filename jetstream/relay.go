@@ -162,6 +162,8 @@ func (r *relay) open(ctx context.Context) (natsjs.MessagesContext, error) {
 
 // consumer returns the consumer that all relays share.
 func (r *relay) consumer(ctx context.Context) (natsjs.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout) // a server that dies answers nothing
+	defer cancel()
 	consumer, err := r.js.Consumer(ctx, r.config.stream, consumerName)
 	if errors.Is(err, natsjs.ErrConsumerNotFound) {
 		// Another relay may do the same at the same time, with the same result.

@@ -28,8 +28,7 @@ func relay(ctx context.Context, client *kgo.Client, sender kissmetrics.Sender, l
 		if err := client.CommitUncommittedOffsets(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
-		client.AllowRebalance()
-		if ctx.Err() != nil {
+		if client.AllowRebalance(); ctx.Err() != nil {
 			return nil
 		}
 	}

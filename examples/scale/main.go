@@ -68,7 +68,7 @@ when Kissmetrics is away for %v:
   %8.2f TB of them on the fullest server
   %8v until nothing waits, at %.0f requests a second
 `, runtime.NumCPU(), m.storedOne, m.storedFour, m.relayed, m.storedBytes, m.requestBytes,
-		d.events, d.headroom, p.partitions, p.skew, p.servers, p.relays, p.underWay, p.bits/1e9,
+		d.events, d.headroom, p.partitions, p.skew, p.servers, p.relays, p.underWay, d.latency, p.bits/1e9,
 		d.outage, o.peakBytes/1e12, o.peakBytesOfOne/1e12, o.drained, d.events*d.headroom)
 	return err
 }

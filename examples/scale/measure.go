@@ -117,21 +117,22 @@ func startServers(directory string) (urls string, stop func(), err error) {
 	return urls, stop, nil
 }
 
-// newSender creates a stream as soon as the cluster has a leader.
+// newSender creates a stream as soon as the cluster has a leader. A request that
+// comes before is not answered.
 func newSender(ctx context.Context, js natsjs.JetStream, name string) (*jetstream.Sender, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		err := jetstream.CreateStreams(ctx, js, 512<<20, jetstream.WithStream(name))
-		if err == nil {
-			return jetstream.New(ctx, js, jetstream.WithStream(name), jetstream.WithSyncUnchecked(), jetstream.WithWorkers(workers))
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, err
-		}
+	create := func() error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		return jetstream.CreateStreams(ctx, js, 512<<20, jetstream.WithStream(name))
 	}
+	err := create()
+	for begin := time.Now(); err != nil && time.Since(begin) < time.Minute && ctx.Err() == nil; {
+		err = create()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return jetstream.New(ctx, js, jetstream.WithStream(name), jetstream.WithSyncUnchecked(), jetstream.WithWorkers(workers))
 }
 
 // store returns how many messages a second the senders store.
