@@ -334,7 +334,8 @@ func (r *failingReader) Read([]byte) (int, error) { return 0, r.err }
 
 func TestReadImportGoesOnAfterABreak(t *testing.T) {
 	records := kissmetrics.ReadImport(strings.NewReader(strings.Repeat(`{"_p":"u","_n":"e","_t":1579847342}`+"\n", 3)))
-	for range records {
+	for _, err := range records {
+		require.NoError(t, err)
 		break
 	}
 	read, _ := imported(records)

@@ -60,7 +60,7 @@ func (f *flags) load() (*checkpoint, error) {
 	if f.checkpoint == "" {
 		return fresh, nil
 	}
-	data, err := os.ReadFile(f.checkpoint)
+	data, err := os.ReadFile(f.checkpoint) //nolint:gosec // the user names it
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fresh, nil
@@ -76,7 +76,7 @@ func (f *flags) load() (*checkpoint, error) {
 	if saved.Settings != settings && !saved.Settings.same(settings) {
 		return nil, usageError{fmt.Errorf("the checkpoint %s is of a run with another file, -import, -prefix or -now", f.checkpoint)}
 	}
-	saved.checkpoint.state = saved.State
+	saved.state = saved.State
 	return &saved.checkpoint, nil
 }
 
@@ -100,7 +100,7 @@ func (c *checkpoint) save(path string) error {
 }
 
 func replaceFile(path string, data []byte) error {
-	f, err := os.Create(path + ".tmp")
+	f, err := os.Create(path + ".tmp") //nolint:gosec // the user names it
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func openRejects(path string, resume bool, size int64) (*rejects, error) {
 	if !resume {
 		mode |= os.O_EXCL
 	}
-	f, err := os.OpenFile(path, mode, 0o600) // it holds what users did
+	f, err := os.OpenFile(path, mode, 0o600) //nolint:gosec // the user names it; it holds what people did
 	if errors.Is(err, fs.ErrExist) {
 		return nil, usageError{fmt.Errorf("%s is there already, with the refused lines of another run: move it away", path)}
 	}

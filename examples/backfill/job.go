@@ -98,7 +98,7 @@ func (j *job) run(stop, hurry context.Context) (err error) {
 			err = fmt.Errorf("reading line %d: %w", j.in.line+1, err)
 		}
 	case j.flags.file != "-":
-		<-ended
+		<-ended //nolint:errcheck // it was told to end
 	default: // a read from standard input may never end; the process does
 	}
 	drained := j.drain(stop, hurry, all)

@@ -126,6 +126,9 @@ func (p *program) run(stop, hurry context.Context, args []string) error {
 		_, _ = fmt.Fprintf(p.stderr, "%s says that all was sent; there is nothing left to do\n", f.checkpoint)
 		return errors.Join(j.out.close(), j.summary())
 	}
+	if j.server != nil {
+		defer j.server.Close()
+	}
 	err = j.run(stop, hurry)
 	return errors.Join(err, j.summary())
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -153,7 +152,7 @@ func (j *job) summary() error {
 	}
 	b.WriteString(j.knowledge())
 	_, err := io.WriteString(j.program.stdout, b.String())
-	return errors.Join(err, j.closeServer())
+	return err
 }
 
 func (j *job) importFiles() string {
@@ -180,13 +179,6 @@ func (j *job) knowledge() string {
 		fmt.Fprintf(&b, "  The server dropped %s: %s.\n", thousands(dropped[reason]), reason)
 	}
 	return b.String()
-}
-
-func (j *job) closeServer() error {
-	if j.server != nil {
-		j.server.Close()
-	}
-	return nil
 }
 
 // thousands writes a number with commas.

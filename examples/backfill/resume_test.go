@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/creack/pty"
@@ -380,4 +381,32 @@ func TestInterruptedByASignal(t *testing.T) {
 	o := backfill(t.Context(), nil, nil, append(live, "-rate", "0", "-resume", path)...)
 	require.NoError(t, o.err)
 	assertEvents(t, server, 5000)
+}
+
+// What a crash left behind the checkpoint is cut off.
+func TestWhatIsBehindTheCheckpointIsCutOff(t *testing.T) {
+	const torn = `{"torn`
+	appendTo := func(path string) {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		require.NoError(t, err)
+		_, err = f.WriteString(strings.Repeat(torn, 100_000))
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	t.Chdir(t.TempDir())
+	const n = 2000
+	content := "{\n" + events(n)
+	stdin := io.MultiReader(strings.NewReader(content[:150_000]), iotest.ErrReader(io.ErrNoProgress))
+	require.ErrorIs(t, backfill(t.Context(), stdin, nil, "-import", "out", "-").err, io.ErrNoProgress)
+	appendTo("out/import-000001.json.partial")
+	appendTo("backfill.refused")
+
+	o := backfill(t.Context(), strings.NewReader(content), nil, "-import", "out", "-resume", "-")
+
+	require.NoError(t, o.err)
+	assert.Equal(t, allNumbers(n), imported(t, "out"))
+	refused, err := os.ReadFile("backfill.refused")
+	require.NoError(t, err)
+	assert.NotContains(t, string(refused), "torn")
+	assert.Equal(t, 1, strings.Count(string(refused), "\n"))
 }

@@ -104,7 +104,7 @@ func (t *tracker) settle(e *entry) {
 		e := t.first
 		t.first, e.next = e.next, nil
 		t.room.Release(e.held)
-		t.state.counts.add(e)
+		t.state.add(e)
 		t.state.Line, t.state.Offset, t.raw = e.number, e.end, e.raw
 		if len(e.reasons) > 0 {
 			t.refused = append(t.refused, e)
