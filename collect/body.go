@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// limitReading bounds how long the body takes to arrive.
+// limitReading bounds how long the body takes to arrive. Once all of it is there,
+// net/http ends the limit itself.
 func limitReading(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
 	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
 	if server != nil && server.ReadTimeout > 0 && server.ReadTimeout < timeout {
@@ -20,12 +21,6 @@ func limitReading(w http.ResponseWriter, r *http.Request, timeout time.Duration)
 	}
 	// Where this is not supported there is no connection either.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
-}
-
-// unlimitReading ends what limitReading began, once all of the body is there: or
-// the end of that time would be taken for the end of the client.
-func unlimitReading(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 // A body is what a request holds, decompressed. It is released when nothing
@@ -72,7 +67,6 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) 
 		b.release()
 		return nil, unreadable(&http.MaxBytesError{})
 	}
-	unlimitReading(w)
 	return b, nil
 }
 

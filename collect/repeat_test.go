@@ -124,10 +124,11 @@ func TestRepeatOfABatchThatWasPartlyAccepted(t *testing.T) {
 func TestMessageForWhichThereIsNeverRoomDoesNotKeepOthersOut(t *testing.T) {
 	r, s := failing(t)
 	s.fail = failOn(kissmetrics.ErrQueueFull, "huge")
-	body := batch(event("A"), event("huge"), event("B"))
+	body := batch(event("A"), event("huge"), bare("C"), event("B"))
 	for range 3 {
 		a := r.do(t, "/v1/batch", body)
 		assert.Equal(t, http.StatusTooManyRequests, a.status)
+		assert.Equal(t, 2, a.body.Deferred, "and what could not be known again is not sent before a repeat")
 	}
 	assert.Equal(t, []string{"A", "B"}, r.names())
 }

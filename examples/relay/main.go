@@ -117,13 +117,13 @@ func serve(ctx context.Context, c config, store *store, stdout io.Writer, logger
 	logger.Info("stopping", "waiting", store.Stats().Waiting)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.shutdownTimeout)
 	defer cancel()
-	if err := server.Shutdown(stopping); err != nil {
+	if err = server.Shutdown(stopping); err != nil {
 		err = errors.Join(fmt.Errorf("requests under way were cut off: %w", err), server.Close())
-		_ = <-served // http.ErrServerClosed
-		return err
 	}
-	_ = <-served // http.ErrServerClosed
-	return nil
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("serving: %w", ended))
+	}
+	return err
 }
 
 // health answers whether requests are accepted. That deliveries fail for a while
