@@ -91,7 +91,7 @@ import (
 const (
 	// attemptTimeout bounds one attempt at storing a message. It is long for a
 	// server that is well, and short for one that has died.
-	attemptTimeout = 2 * time.Second
+	attemptTimeout = time.Second
 	// retryWait is the wait between attempts.
 	retryWait = 100 * time.Millisecond
 )

@@ -234,8 +234,9 @@ func TestAnOutageIsNotAnsweredWithAStorm(t *testing.T) {
 		require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(i)}))
 	}
 	startRelay(t, sender, httpSender(t, server))
-	require.Eventually(t, func() bool { return len(server.Requests()) == 4 }, 10*time.Second, 5*time.Millisecond)
-	assert.Never(t, func() bool { return len(server.Requests()) > 4 }, 300*time.Millisecond, 20*time.Millisecond, "one a worker")
+	require.Eventually(t, func() bool { return len(server.Requests()) >= 4 }, 10*time.Second, 5*time.Millisecond)
+	// The waits are drawn from zero to 30 seconds, so one or two may be short.
+	assert.Never(t, func() bool { return len(server.Requests()) > 8 }, 300*time.Millisecond, 20*time.Millisecond, "of 50 messages, one a worker")
 	assert.EqualValues(t, 50, stats(t, sender).Waiting)
 }
 

@@ -154,7 +154,8 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 		assert.Contains(t, []kissmetricstest.Reason{kissmetricstest.ReasonDuplicateEvent, kissmetricstest.ReasonDuplicateValue}, ignored.Reason)
 	}
 	require.Greater(t, len(accepted), rounds, "the child got to send something")
-	for p := range box.Parked(t.Context()) {
+	for p, err := range box.Parked(t.Context()) {
+		require.NoError(t, err)
 		assert.Fail(t, "something is parked", "%s", p.Reason)
 	}
 	t.Logf("%d rounds, %d records accepted, %d arrived, %d requests", rounds, len(accepted), len(arrived), len(server.Requests()))

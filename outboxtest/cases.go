@@ -210,7 +210,7 @@ func (s *suite) partial() {
 			return nil
 		}
 		first = false
-		err := unavailable(records[1:]).(*kissmetrics.DeliveryError)
+		err, _ := errors.AsType[*kissmetrics.DeliveryError](unavailable(records[1:]))
 		err.Delivered = slices.Clone(records[:1])
 		return err
 	}}

@@ -46,9 +46,9 @@ func beChild(what string, stdin io.Reader, stdout io.Writer) error {
 	defer disconnect()
 	var sender *jetstream.Sender
 	for sender == nil { // the cluster may be electing
-		sender, err = jetstream.New(ctx, js, jetstream.WithSyncUnchecked(), jetstream.WithAckWait(ackWait))
+		sender, _ = jetstream.New(ctx, js, jetstream.WithSyncUnchecked(), jetstream.WithAckWait(ackWait))
 		if ctx.Err() != nil {
-			return err
+			return nil // the parent has ended
 		}
 	}
 	if kind == "producer" {

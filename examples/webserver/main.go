@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		tracking := kissmetricstest.Start()
 		defer tracking.Close()
 		defer func() {
-			fmt.Fprintf(stdout, "the tracking server inside received %d requests\n", len(tracking.Requests()))
+			_, _ = fmt.Fprintf(stdout, "the tracking server inside received %d requests\n", len(tracking.Requests()))
 		}()
 		*apiKey, *baseURL = "demo", tracking.URL
 	}
@@ -97,7 +97,7 @@ func serve(ctx context.Context, address string, handler http.Handler, stdout io.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	fmt.Fprintf(stdout, "serving http://%s/ until Ctrl-C\n", listener.Addr())
+	_, _ = fmt.Fprintf(stdout, "serving http://%s/ until Ctrl-C\n", listener.Addr())
 	select {
 	case err := <-served:
 		return err
@@ -116,10 +116,10 @@ func serve(ctx context.Context, address string, handler http.Handler, stdout io.
 func handler(client *kissmetrics.Client) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "Welcome. There is /about, too.")
+		_, _ = fmt.Fprintln(w, "Welcome. There is /about, too.")
 	})
 	mux.HandleFunc("GET /about", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "A page about us.")
+		_, _ = fmt.Fprintln(w, "A page about us.")
 	})
 	return tracked(client, mux)
 }

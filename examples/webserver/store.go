@@ -37,7 +37,7 @@ func (s store) send(ctx context.Context, queue *kissmetrics.Queue, stdout io.Wri
 		}
 		n++
 	}
-	fmt.Fprintf(stdout, "%d records of an earlier run are on their way\n", n)
+	_, _ = fmt.Fprintf(stdout, "%d records of an earlier run are on their way\n", n)
 	return nil
 }
 
@@ -65,7 +65,7 @@ func (s store) keep(closing error, stdout io.Writer) error {
 		err = os.Rename(file.Name(), s.path)
 	}
 	if err == nil {
-		fmt.Fprintf(stdout, "%d records could not be delivered and are in %s\n", undelivered.Count, s.path)
+		_, _ = fmt.Fprintf(stdout, "%d records could not be delivered and are in %s\n", undelivered.Count, s.path)
 	}
 	return err
 }
