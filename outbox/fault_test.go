@@ -238,6 +238,24 @@ func TestALogThatIsCutKeepsWhatIsReadable(t *testing.T) {
 	}
 }
 
+// What SQLite, or the outbox, takes for something else than damage: a later
+// version of the stored form, and a file that is for reading only.
+func TestDamageThatLooksLikeSomethingElseIsFound(t *testing.T) {
+	t.Parallel()
+	closed := prepare(t, 100, true)
+	for _, flip := range []byte{1, 4, 0xff} {
+		files := map[string][]byte{"": bytes.Clone(closed.files[""])}
+		files[""][18] ^= flip
+		closed.check(t, files, "the version for writing")
+	}
+	open := prepare(t, 100, false)
+	for _, name := range []string{"event 0", "event 8", "event 99"} {
+		log := bytes.Clone(open.files["-wal"])
+		log[bytes.LastIndex(log, open.stored[name])+3] ^= 2 // older frames have it intact
+		open.check(t, map[string][]byte{"": open.files[""], "-wal": log}, "the version of "+name)
+	}
+}
+
 func TestFlippedBytesAreNeverSent(t *testing.T) {
 	t.Parallel()
 	flips := 300
