@@ -106,8 +106,14 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 				lines <- strings.TrimSuffix(line, "\n")
 			}
 		}()
-		// At a random moment: some while it opens the file, most while it works.
-		kill := time.NewTimer(time.Duration(10+rand.IntN(90)) * time.Millisecond)
+		// At a random moment: some while it opens the file, most while it works,
+		// however long the machine takes to come to that.
+		moment := time.Duration(rand.IntN(90)) * time.Millisecond
+		opening := rand.IntN(4) == 0
+		kill := time.NewTimer(moment)
+		if !opening {
+			kill.Reset(time.Minute)
+		}
 		for killed := false; ; {
 			select {
 			case <-kill.C:
@@ -118,6 +124,10 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 				if ok {
 					names, stored := strings.CutPrefix(line, "stored ")
 					require.True(t, stored, "%s", line)
+					if !opening {
+						opening = true
+						kill.Reset(moment)
+					}
 					for name := range strings.FieldsSeq(names) {
 						accepted[name] = true
 					}
