@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,14 +120,14 @@ func TestTheFileHoldsNoAPIKey(t *testing.T) {
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("parked")}))
 	deliver(t, box, next)
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("waiting")}))
-	all := ""
+	var all strings.Builder
 	for _, ending := range []string{"", "-wal"} {
 		data, err := os.ReadFile(path + ending)
 		require.NoError(t, err)
 		assert.False(t, bytes.Contains(data, []byte(key)))
-		all += string(data)
+		all.WriteString(string(data))
 	}
-	assert.Contains(t, all, "waiting")
+	assert.Contains(t, all.String(), "waiting")
 }
 
 func TestAnAliasGetsTheTimeOfItsAcceptance(t *testing.T) {
