@@ -72,7 +72,7 @@ func run(ctx context.Context, victims []string, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &demo{tracking: tracking, stdout: stdout, children: make(map[string]*child), accepted: make(map[string]bool)}
+	d := &demo{tracking: tracking, stdout: stdout, children: make(map[string]*child), accepted: make(map[string]bool), starts: make(map[string]int)}
 	defer d.stop()
 	for i, config := range configs {
 		d.start(fmt.Sprintf("n%d", i+1), "server "+config)
@@ -112,6 +112,7 @@ type demo struct {
 
 	mu       sync.Mutex
 	accepted map[string]bool // the persons of whom a producer's Send returned nil
+	starts   map[string]int  // how often each process was started
 }
 
 func (d *demo) sayf(format string, args ...any) {
@@ -123,6 +124,9 @@ func (d *demo) sayf(format string, args ...any) {
 func (d *demo) start(name, what string) {
 	d.children[name] = startChild(what, func(pid int) {
 		d.sayf("%-10s is process %d", name, pid)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.starts[name]++
 	}, func(line string) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -170,6 +174,12 @@ func (d *demo) wait(ctx context.Context, what string, is func() bool) error {
 
 func (d *demo) arrived() int { return len(d.tracking.Requests()) }
 
+func (d *demo) startsOf(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.starts[name]
+}
+
 func (d *demo) acceptances() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -191,13 +201,16 @@ func (d *demo) watch(ctx context.Context, sender *jetstream.Sender) {
 
 // kill kills a process, and waits until things go on, and all is whole again.
 func (d *demo) kill(ctx context.Context, name string, js natsjs.JetStream) error {
-	accepted, arrived := d.acceptances(), d.arrived()
+	accepted, arrived, starts := d.acceptances(), d.arrived(), d.startsOf(name)
 	d.sayf("killing %s", name)
 	d.children[name].kill()
 	err := d.wait(ctx, "things to go on without "+name, func() bool {
 		return d.acceptances() > accepted+10 && d.arrived() > arrived+10
 	})
 	if err != nil {
+		return err
+	}
+	if err := d.wait(ctx, name+" to be started again", func() bool { return d.startsOf(name) > starts }); err != nil {
 		return err
 	}
 	return d.wait(ctx, "all replicas to be current", func() bool {
