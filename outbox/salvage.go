@@ -26,11 +26,7 @@ func (o *Outbox) salvage(ctx context.Context, why error) error {
 	// With SQLite first, while its log is in its place; and then, for what SQLite
 	// cannot find any more, in every page of both.
 	var raw [][]byte
-	sources := []string{o.path, o.path + "-wal"}
-	if log := o.lastSpare("-wal"); log != "" {
-		sources = append(sources, log)
-	}
-	for _, source := range sources {
+	for _, source := range []string{o.path, o.path + "-wal"} {
 		data, err := os.ReadFile(source) //nolint:gosec // the caller's file
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -63,17 +59,6 @@ func (o *Outbox) exchange() error {
 		return err
 	}
 	return os.Rename(o.path+salvaged, o.path)
-}
-
-// lastSpare returns the path of the damaged file that was kept last.
-func (o *Outbox) lastSpare(ending string) (path string) {
-	for n := 1; ; n++ {
-		next := fmt.Sprintf("%s.damaged-%d%s", o.path, n, ending)
-		if _, err := os.Lstat(next); err != nil {
-			return path
-		}
-		path = next
-	}
 }
 
 func removeDatabase(path string) error {
