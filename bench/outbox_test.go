@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -115,16 +116,16 @@ func BenchmarkOutboxSend(b *testing.B) {
 }
 
 // BenchmarkOutboxRelay delivers the same from an outbox and from a queue, to one
-// server, in blocks that alternate.
+// server, in blocks that alternate; the ratio is the median of theirs.
 func BenchmarkOutboxRelay(b *testing.B) {
-	const records = 4000
+	const records = 2000
 	server := kissmetricstest.NewServer(b)
 	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	require.NoError(b, err)
 	defer sender.CloseIdleConnections()
 	box, err := outbox.Open(filepath.Join(b.TempDir(), "outbox.db"))
 	require.NoError(b, err)
-	var ours, theirs time.Duration
+	var ratios []float64
 	n := 0
 	for b.Loop() {
 		var filling sync.WaitGroup
@@ -145,7 +146,7 @@ func BenchmarkOutboxRelay(b *testing.B) {
 		var running sync.WaitGroup
 		running.Go(func() { _ = box.Run(ctx, sender) })
 		require.NoError(b, box.Flush(b.Context()))
-		ours += time.Since(start)
+		ours := time.Since(start)
 		cancel()
 		running.Wait()
 
@@ -157,9 +158,10 @@ func BenchmarkOutboxRelay(b *testing.B) {
 		}
 		n += records
 		require.NoError(b, queue.Close(b.Context()))
-		theirs += time.Since(start)
+		ratios = append(ratios, 100*time.Since(start).Seconds()/ours.Seconds())
 	}
-	b.ReportMetric(100*theirs.Seconds()/ours.Seconds(), "%of-queue")
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "%of-queue")
 	require.NoError(b, box.Close(context.Background()))
 }
 

@@ -43,9 +43,7 @@ func dsn(path string, pragmas ...string) string {
 // A file is the open database: one connection that writes, others that read.
 type file struct {
 	db     *sql.DB
-	writer *sql.Conn
-	insert *sql.Stmt
-	remove *sql.Stmt
+	writer *conn
 }
 
 // openFile opens the database and finds out whether it can be used.
@@ -61,21 +59,17 @@ func openFile(ctx context.Context, path string, shared bool) (_ *file, err error
 		}
 	}()
 	f.db.SetMaxIdleConns(4)
-	if f.writer, err = f.db.Conn(ctx); err != nil {
+	writer, err := f.db.Conn(ctx)
+	if err != nil {
 		return nil, err
 	}
+	f.writer = &conn{writer, make(map[string]*sql.Stmt)}
 	if !shared {
 		if err := f.migrate(ctx); err != nil {
 			return nil, err
 		}
 	}
 	if err := f.check(ctx, path, shared); err != nil {
-		return nil, err
-	}
-	if f.insert, err = f.writer.PrepareContext(ctx, "INSERT INTO kissmetrics_waiting (message) VALUES (?)"); err != nil {
-		return nil, err
-	}
-	if f.remove, err = f.writer.PrepareContext(ctx, "DELETE FROM kissmetrics_waiting WHERE id = ?"); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -176,11 +170,6 @@ func forReadingOnly(path string) bool {
 }
 
 func (f *file) close() error {
-	for _, statement := range []*sql.Stmt{f.insert, f.remove} {
-		if statement != nil {
-			_ = statement.Close()
-		}
-	}
 	if f.writer != nil {
 		_ = f.writer.Close()
 	}

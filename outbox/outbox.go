@@ -145,7 +145,7 @@ func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.R
 		err = ErrFull
 	}
 	if err == nil {
-		_, err = tx.ExecContext(ctx, "INSERT INTO kissmetrics_waiting (message) VALUES (?)", message)
+		_, err = tx.ExecContext(ctx, insertWaiting, message)
 	}
 	if err != nil {
 		change = totals{messages: -change.messages, records: -change.records, bytes: -change.bytes}

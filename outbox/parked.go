@@ -90,7 +90,7 @@ func (o *Outbox) Requeue(ctx context.Context, ids ...int64) error {
 		t.messages++
 		t.records += int64(s.records)
 		t.bytes += int64(len(message))
-		_, err := f.insert.ExecContext(ctx, marked(message, markWaiting))
+		_, err := f.writer.ExecContext(ctx, insertWaiting, marked(message, markWaiting))
 		return err
 	})
 	if errors.Is(err, errUnreadable) {
@@ -184,7 +184,7 @@ func (f *file) setAside(ctx context.Context, t *totals, m row, why error) error 
 
 // take removes a waiting message, if it is there.
 func (f *file) take(ctx context.Context, t *totals, m row, records, bytes int64) (bool, error) {
-	result, err := f.remove.ExecContext(ctx, m.id)
+	result, err := f.writer.ExecContext(ctx, "DELETE FROM kissmetrics_waiting WHERE id = ?", m.id)
 	if err != nil {
 		return false, err
 	}

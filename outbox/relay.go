@@ -18,6 +18,8 @@ const (
 	maxFlyingBytes = 8 << 20
 	// readAtOnce is how many messages a query returns.
 	readAtOnce = 128
+	// gatherTime is how long what has been delivered may wait to be removed.
+	gatherTime = 10 * time.Millisecond
 	// afterFailure is how long to wait after a failure of the storage.
 	afterFailure = time.Second
 )
@@ -336,6 +338,7 @@ func (r *relay) settle(ctx context.Context) error {
 		if len(landed) == 0 {
 			select {
 			case <-r.changed:
+				r.gather(ctx)
 			case <-ctx.Done():
 				r.mu.Lock()
 				more := len(r.landed)
@@ -369,6 +372,17 @@ func (r *relay) settle(ctx context.Context) error {
 			r.land(f.bytes)
 		}
 		r.o.settled.broadcast()
+	}
+}
+
+// gather waits a moment for more to land, if more is under way: a commit for many
+// takes little longer than one for a few.
+func (r *relay) gather(ctx context.Context) {
+	r.mu.Lock()
+	alone := r.flying == len(r.landed)
+	r.mu.Unlock()
+	if !alone {
+		_ = pause(ctx, gatherTime)
 	}
 }
 

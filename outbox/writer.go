@@ -133,10 +133,10 @@ func (o *Outbox) commitTo(ctx context.Context, f *file, batch []*operation) erro
 		lazy, stores = lazy && op.lazy, stores || op.message != nil
 	}
 	if lazy {
-		if _, err := f.writer.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+		if _, err := f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
 			return storageError(err)
 		}
-		defer func() { _, _ = f.writer.ExecContext(ctx, "PRAGMA synchronous = FULL") }()
+		defer func() { _, _ = f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = FULL") }()
 	}
 	err := f.transact(ctx, func() error {
 		var before, change totals
@@ -155,7 +155,7 @@ func (o *Outbox) commitTo(ctx context.Context, f *file, batch []*operation) erro
 				op.err = ErrFull
 				continue
 			}
-			if _, err := f.insert.ExecContext(ctx, op.message); err != nil {
+			if _, err := f.writer.ExecContext(ctx, insertWaiting, op.message); err != nil {
 				return err
 			}
 			change.messages++
