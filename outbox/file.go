@@ -116,13 +116,17 @@ func (f *file) check(ctx context.Context, path string, shared bool) error {
 		return err
 	}
 	if info.Size() > checkedBytes {
+		// SQLite finds the least and the greatest at once where it is asked for
+		// one of them alone.
 		for _, query := range []string{
-			"SELECT coalesce(min(id), 0) + coalesce(max(id), 0) FROM kissmetrics_waiting",
-			"SELECT coalesce(min(id), 0) + coalesce(max(id), 0) FROM kissmetrics_parked",
-			"SELECT coalesce(max(seq), 0) FROM sqlite_sequence",
+			"SELECT min(id) FROM kissmetrics_waiting",
+			"SELECT max(id) FROM kissmetrics_waiting",
+			"SELECT min(id) FROM kissmetrics_parked",
+			"SELECT max(id) FROM kissmetrics_parked",
+			"SELECT max(seq) FROM sqlite_sequence",
 		} {
-			var any int64
-			if err := f.writer.QueryRowContext(ctx, query).Scan(&any); err != nil {
+			var id sql.NullInt64
+			if err := f.writer.QueryRowContext(ctx, query).Scan(&id); err != nil {
 				return err
 			}
 		}
