@@ -2,6 +2,7 @@ package bench
 
 import (
 	"cmp"
+	"compress/gzip"
 	"encoding/json"
 	"io"
 	"maps"
@@ -15,8 +16,9 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/posthog/posthog-go"
+	rudder "github.com/rudderlabs/analytics-go/v4"
+	"github.com/segmentio/analytics-go/v3"
 	"github.com/stretchr/testify/require"
-	"gopkg.in/segmentio/analytics-go.v3"
 )
 
 // A subject is a client that takes events at once and delivers them later.
@@ -63,10 +65,28 @@ func segment(tb testing.TB, transport http.RoundTripper, events int) subject {
 	}
 }
 
+func rudderStack(tb testing.TB, transport http.RoundTripper, events int) subject {
+	delivered := &counter[rudder.Message]{}
+	client, err := rudder.NewWithConfig("test-api-key", rudder.Config{
+		DataPlaneUrl: "http://127.0.0.1", Transport: transport, Callback: delivered, Logger: quiet{},
+	})
+	require.NoError(tb, err)
+	return subject{
+		track: func() error {
+			return client.Enqueue(rudder.Track{UserId: user, Event: event, Properties: properties})
+		},
+		close: func() {
+			require.NoError(tb, client.Close())
+			require.EqualValues(tb, events, delivered.successes.Load())
+		},
+	}
+}
+
 // peers are the other clients.
 var peers = map[string]func(tb testing.TB, transport http.RoundTripper, events int) subject{
-	"PostHog": postHog,
-	"Segment": segment,
+	"PostHog":     postHog,
+	"RudderStack": rudderStack,
+	"Segment":     segment,
 }
 
 // counter is told of every event that was delivered.
@@ -136,7 +156,7 @@ func measure(b *testing.B, s subject, calls []time.Duration) round {
 }
 
 // BenchmarkPeers tracks one event again and again by this package's client with
-// a queue, by PostHog's and by Segment's, in turn, over transports that answer
+// a queue, by PostHog's, RudderStack's and Segment's, in turn, over transports that answer
 // at once, and reports the medians of the ratios, ours to theirs. All that was
 // accepted is delivered within the time, or the benchmark fails. Ours makes a
 // request for every event, for that is the tracking API; theirs one for 250.
@@ -209,11 +229,19 @@ func TestPeersSendTheSame(t *testing.T) {
 			Batch []struct {
 				Event      string         `json:"event"`
 				DistinctID string         `json:"distinct_id"` // PostHog
-				UserID     string         `json:"userId"`      // Segment
+				UserID     string         `json:"userId"`      // RudderStack, Segment
 				Properties map[string]any `json:"properties"`
 			} `json:"batch"`
 		}
-		if err := json.NewDecoder(request.Body).Decode(&body); err != nil {
+		reader := request.Body
+		if request.Header.Get("Content-Encoding") == "gzip" { // RudderStack
+			unzipped, err := gzip.NewReader(reader)
+			if err != nil {
+				return nil, err
+			}
+			reader = unzipped
+		}
+		if err := json.NewDecoder(reader).Decode(&body); err != nil {
 			return nil, err
 		}
 		for _, e := range body.Batch {

@@ -14,10 +14,11 @@ import (
 	"testing"
 	"time"
 
+	rudderstack "github.com/rudderlabs/analytics-go/v4"
+	segment "github.com/segmentio/analytics-go/v3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	segment "gopkg.in/segmentio/analytics-go.v3"
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/collect"
@@ -31,6 +32,8 @@ const (
 )
 
 var when = time.Date(2026, time.March, 2, 9, 40, 0, 358e6, time.UTC)
+
+var products = []map[string]any{{"sku": "MUG-1", "price": 6.25}, {"sku": "TEE-4", "price": 7.5}}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -168,10 +171,31 @@ func (s *service) check(t *testing.T) {
 }
 
 // delivery is told what became of each message.
-type delivery struct{ outcomes chan error }
+type delivery[M any] struct{ outcomes chan error }
 
-func (d delivery) Success(segment.Message)            { d.outcomes <- nil }
-func (d delivery) Failure(_ segment.Message, e error) { d.outcomes <- e }
+func (d delivery[M]) Success(M)            { d.outcomes <- nil }
+func (d delivery[M]) Failure(_ M, e error) { d.outcomes <- e }
+
+// enqueue hands messages to one of the SDKs for Go, and waits until it says that
+// all were delivered.
+func (d delivery[M]) enqueue(t *testing.T, client interface {
+	Enqueue(message M) error
+	Close() error
+}, messages ...M) {
+	t.Helper()
+	for _, message := range messages {
+		require.NoError(t, client.Enqueue(message))
+	}
+	for range messages {
+		select {
+		case err := <-d.outcomes:
+			require.NoError(t, err)
+		case <-time.After(30 * time.Second):
+			require.Fail(t, "the SDK does not say what became of its messages")
+		}
+	}
+	require.NoError(t, client.Close())
+}
 
 // quiet keeps the SDK from writing to the standard error that a try failed.
 type quiet struct{}
@@ -183,34 +207,47 @@ func TestSegmentForGo(t *testing.T) {
 	s := start(t)
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	outcomes := make(chan error, 6)
+	d := delivery[segment.Message]{make(chan error, 6)}
 	client, err := segment.NewWithConfig(writeKey, segment.Config{
-		Endpoint: s.URL, BatchSize: 4, Interval: 100 * time.Millisecond, Transport: transport, Callback: delivery{outcomes}, Logger: quiet{},
+		Endpoint: s.URL, BatchSize: 4, Interval: 100 * time.Millisecond, Transport: transport, Callback: d, Logger: quiet{},
 	})
 	require.NoError(t, err)
-	for _, message := range []segment.Message{
+	d.enqueue(t, client,
 		segment.Identify{UserId: userID, Timestamp: when, Traits: segment.NewTraits().SetEmail("ada@example.com").Set("address", map[string]string{"city": "London"})},
 		segment.Page{UserId: userID, Timestamp: when, Name: "Pricing", Properties: segment.NewProperties().Set("category", "Shop").SetPath("/pricing")},
 		segment.Screen{UserId: userID, Timestamp: when, Name: "Cart", Properties: segment.NewProperties().Set("items", 3)},
 		segment.Track{UserId: userID, Timestamp: when, Event: "Order Completed", Properties: segment.NewProperties().
-			Set("order_id", "o-17").SetRevenue(25.5).Set("gift", true).Set("products", []map[string]any{
-			{"sku": "MUG-1", "price": 6.25}, {"sku": "TEE-4", "price": 7.5},
-		})},
+			Set("order_id", "o-17").SetRevenue(25.5).Set("gift", true).Set("products", products)},
 		segment.Group{UserId: userID, Timestamp: when, GroupId: "g-1", Traits: segment.NewTraits().SetName("Engines")},
 		segment.Alias{UserId: userID, PreviousId: visitorID, Timestamp: when},
-	} {
-		require.NoError(t, client.Enqueue(message))
-	}
-	for range 6 {
-		select {
-		case err := <-outcomes:
-			require.NoError(t, err)
-		case <-time.After(30 * time.Second):
-			require.Fail(t, "the SDK does not say what became of its messages")
-		}
-	}
-	require.NoError(t, client.Close())
+	)
 	s.check(t)
+}
+
+func TestRudderStackForGo(t *testing.T) {
+	for _, encoding := range []string{"gzip", ""} {
+		t.Run("encoding "+encoding, func(t *testing.T) {
+			s := start(t)
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			d := delivery[rudderstack.Message]{make(chan error, 6)}
+			client, err := rudderstack.NewWithConfig(writeKey, rudderstack.Config{
+				DataPlaneUrl: s.URL, BatchSize: 4, Interval: 100 * time.Millisecond, Transport: transport, Callback: d, Logger: quiet{}, DisableGzip: encoding == "",
+			})
+			require.NoError(t, err)
+			d.enqueue(t, client,
+				rudderstack.Identify{UserId: userID, OriginalTimestamp: when, Traits: rudderstack.NewTraits().SetEmail("ada@example.com").Set("address", map[string]string{"city": "London"})},
+				rudderstack.Page{UserId: userID, OriginalTimestamp: when, Name: "Pricing", Properties: rudderstack.NewProperties().SetCategory("Shop").SetPath("/pricing")},
+				rudderstack.Screen{UserId: userID, OriginalTimestamp: when, Name: "Cart", Properties: rudderstack.NewProperties().Set("items", 3)},
+				rudderstack.Track{UserId: userID, OriginalTimestamp: when, Event: "Order Completed", Properties: rudderstack.NewProperties().
+					Set("order_id", "o-17").SetRevenue(25.5).Set("gift", true).Set("products", products)},
+				rudderstack.Group{UserId: userID, OriginalTimestamp: when, GroupId: "g-1", Traits: rudderstack.NewTraits().SetName("Engines")},
+				rudderstack.Alias{UserId: userID, PreviousId: visitorID, OriginalTimestamp: when},
+			)
+			s.check(t)
+			assert.Equal(t, map[string]bool{encoding: true}, s.encoding)
+		})
+	}
 }
 
 func TestSegmentForNode(t *testing.T) {
