@@ -19,6 +19,18 @@ func decodeMessage(data []byte, m *wireMessage) error {
 	return decodeJSON(data, m)
 }
 
+// decodeObject is decodeJSON for any object, in the same way.
+func decodeObject(data []byte, m *map[string]any) error {
+	d := decoder{data: data}
+	v, ok := d.value(false)
+	d.space()
+	if object, isObject := v.(map[string]any); ok && isObject && d.i == len(data) {
+		*m = object
+		return nil
+	}
+	return decodeJSON(data, m)
+}
+
 // A decoder reads JSON as encoding/json does with UseNumber, or gives up.
 type decoder struct {
 	data  []byte

@@ -1,6 +1,7 @@
 package kissmetrics
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -56,10 +57,14 @@ var messagesToDecode = map[string]struct {
 	"20,000 levels":               {`{"x":` + strings.Repeat(`[`, 20_000) + strings.Repeat(`]`, 20_000) + `}`, false},
 }
 
-// requireDecodedAlike checks decodeMessage against encoding/json, and reports
-// whether the latter was not needed.
+// requireDecodedAlike checks decodeMessage and decodeObject against encoding/json,
+// and reports whether the latter was not needed for the first.
 func requireDecodedAlike(t *testing.T, data string) (fast bool) {
 	t.Helper()
+	var wantObject, gotObject map[string]any
+	require.Equal(t, decodeJSON([]byte(data), &wantObject), decodeObject([]byte(data), &gotObject))
+	require.Equal(t, wantObject, gotObject)
+
 	var want, got wireMessage
 	wantErr := decodeJSON([]byte(data), &want)
 	gotErr := decodeMessage([]byte(data), &got)
@@ -86,4 +91,16 @@ func FuzzDecodeMessage(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data string) { requireDecodedAlike(t, data) })
+}
+
+func TestAppendTextIsThatOfPackageJSON(t *testing.T) {
+	texts := []string{"", "order-17", `a "b" \ c`, "<a&b>", "é😀", "\u2028", "\xff", "a\xffb", "日本"}
+	for c := range rune(0x250) {
+		texts = append(texts, string(c), "x"+string(c)+"y")
+	}
+	for _, text := range texts {
+		want, err := json.Marshal(text)
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(appendText(nil, text)))
+	}
 }

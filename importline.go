@@ -45,8 +45,22 @@ func (r *Record) appendLine(dst []byte) []byte {
 
 // appendText appends a text as JSON.
 func appendText(dst []byte, s string) []byte {
+	if isPlain(s) {
+		return append(append(append(dst, '"'), s...), '"')
+	}
 	quoted, _ := json.Marshal(s) // a string cannot fail
 	return append(dst, quoted...)
+}
+
+// isPlain reports whether a text stands for itself in what package json writes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c >= 0x7f, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
+	}
+	return true
 }
 
 // UnmarshalJSON reads a line as MarshalJSON writes it, or as Kissmetrics' own
@@ -55,7 +69,7 @@ func appendText(dst []byte, s string) []byte {
 // several joined [*ValidationError], and then the record is left as it was.
 func (r *Record) UnmarshalJSON(line []byte) error {
 	var members map[string]any
-	if err := decodeJSON(line, &members); err != nil {
+	if err := decodeObject(line, &members); err != nil {
 		return jsonProblem(err)
 	}
 	if members == nil {
