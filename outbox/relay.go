@@ -16,10 +16,11 @@ const (
 	// maxFlying and maxFlyingBytes bound what is read ahead and under way.
 	maxFlying      = 2048
 	maxFlyingBytes = 8 << 20
-	// readAtOnce is how many messages a query returns.
-	readAtOnce = 128
+	// readAtOnce and readBytes are how much a query returns, or little more.
+	readAtOnce = 512
+	readBytes  = 1 << 20
 	// gatherTime is how long what has been delivered may wait to be removed.
-	gatherTime = 10 * time.Millisecond
+	gatherTime = 25 * time.Millisecond
 	// afterFailure is how long to wait after a failure of the storage.
 	afterFailure = time.Second
 )
@@ -178,12 +179,13 @@ func (r *relay) more(ctx context.Context) (rows []row, err error) {
 			return err
 		}
 		defer func() { _ = found.Close() }()
-		for found.Next() {
+		for size := 0; size < readBytes && found.Next(); {
 			var m row
 			if err := found.Scan(&m.id, &m.message); err != nil {
 				return err
 			}
 			rows = append(rows, m)
+			size += len(m.message)
 		}
 		return found.Err()
 	})
