@@ -3,14 +3,12 @@ package kissmetrics_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,149 +74,6 @@ func requireDelivery(t testing.TB, err error) *kissmetrics.DeliveryError {
 	failed, ok := errors.AsType[*kissmetrics.DeliveryError](err)
 	require.True(t, ok, "%v is no DeliveryError", err)
 	return failed
-}
-
-func TestWhatIsTriedAgain(t *testing.T) {
-	again := map[int]bool{408: true, 425: true, 429: true}
-	for status := 200; status <= 600; status++ {
-		synctest.Test(t, func(t *testing.T) {
-			doer := &script{answers: []answer{{status: status}, {status: 200}}}
-			err := newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok)
-			switch {
-			case status <= 299:
-				require.NoError(t, err, "%d", status)
-				require.Len(t, doer.times, 1)
-			case again[status] || status >= 500 && status <= 599:
-				require.NoError(t, err, "%d", status)
-				require.Len(t, doer.times, 2)
-			default:
-				failed := requireDelivery(t, err)
-				require.Equal(t, kissmetrics.FailureRefused, failed.Kind, "%d", status)
-				require.Equal(t, status, failed.StatusCode)
-				require.False(t, failed.Temporary())
-				require.Len(t, doer.times, 1)
-			}
-		})
-	}
-}
-
-func TestRetrySchedule(t *testing.T) {
-	longest := make([]time.Duration, 3)
-	for range 300 {
-		synctest.Test(t, func(t *testing.T) {
-			doer := &script{answers: []answer{{err: io.ErrUnexpectedEOF}}}
-			err := newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok)
-			failed := requireDelivery(t, err)
-			assert.Equal(t, kissmetrics.FailureUnavailable, failed.Kind)
-			assert.True(t, failed.Temporary())
-			assert.Equal(t, 4, failed.Attempts)
-			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-			for i, wait := range doer.waits() {
-				assert.LessOrEqual(t, wait, 500*time.Millisecond<<i)
-				longest[i] = max(longest[i], wait)
-			}
-		})
-	}
-	for i, wait := range longest { // missed with a chance of 10⁻¹³
-		assert.Greater(t, wait, 500*time.Millisecond<<i*9/10)
-	}
-}
-
-func TestRetryOptions(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		doer := &script{answers: []answer{{status: 503}}}
-		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxAttempts(50), kissmetrics.WithBackoff(time.Second, 3*time.Second))
-		failed := requireDelivery(t, client.Track(t.Context(), ok))
-		assert.Equal(t, 50, failed.Attempts)
-		assert.Equal(t, 503, failed.StatusCode)
-		for _, wait := range doer.waits() {
-			assert.LessOrEqual(t, wait, 3*time.Second)
-		}
-	})
-}
-
-func TestRetryAfter(t *testing.T) {
-	tests := map[string]struct {
-		header http.Header
-		want   time.Duration
-	}{
-		"seconds":        {after("7"), 7 * time.Second},
-		"clamped":        {after("86400"), 5 * time.Minute},
-		"a date":         {nil, 90 * time.Second}, // made in the bubble, below
-		"not understood": {after("soon"), 0},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				if test.header == nil {
-					test.header = after(time.Now().UTC().Add(test.want).Format(http.TimeFormat))
-				}
-				doer := &script{answers: []answer{{status: 429, header: test.header}, {status: 200}}}
-				client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithBackoff(time.Millisecond, time.Millisecond))
-				require.NoError(t, client.Track(t.Context(), ok))
-				assert.InDelta(t, test.want, doer.waits()[0], float64(time.Millisecond))
-			})
-		})
-	}
-	synctest.Test(t, func(t *testing.T) {
-		doer := &script{answers: []answer{{status: 503, header: after("7")}}}
-		failed := requireDelivery(t, newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok))
-		assert.Equal(t, 7*time.Second, failed.RetryAfter)
-	})
-}
-
-func TestCancelWhileWaiting(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		doer := &script{answers: []answer{{status: 503, header: after("60")}}}
-		client := newClient(t, kissmetrics.WithDoer(doer))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		start := time.Now()
-		err := client.Track(ctx, order)
-		assert.Equal(t, 10*time.Second, time.Since(start))
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		failed := requireDelivery(t, err)
-		assert.Equal(t, kissmetrics.FailureCanceled, failed.Kind)
-		assert.True(t, failed.Temporary())
-		assert.Equal(t, 1, failed.Attempts)
-		assert.Len(t, failed.Undelivered, 3)
-	})
-}
-
-func TestCanceledBeforehandSendsNothing(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	doer := &script{answers: []answer{{status: 200}}}
-	err := newClient(t, kissmetrics.WithDoer(doer)).Track(ctx, order)
-	require.ErrorIs(t, err, context.Canceled)
-	assert.Zero(t, requireDelivery(t, err).Attempts)
-	assert.Empty(t, doer.times)
-}
-
-func TestEachAttemptHasATimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hangs := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		client := newClient(t, kissmetrics.WithDoer(hangs), kissmetrics.WithTimeout(time.Second), kissmetrics.WithMaxAttempts(3))
-		failed := requireDelivery(t, client.Track(t.Context(), ok))
-		assert.Equal(t, kissmetrics.FailureUnavailable, failed.Kind)
-		assert.Equal(t, 3, failed.Attempts)
-		assert.ErrorContains(t, failed, "timeout")
-	})
-}
-
-func TestDefaultTimeoutIsTenSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hangs := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		start := time.Now()
-		_ = requireDelivery(t, newClient(t, kissmetrics.WithDoer(hangs), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok))
-		assert.Equal(t, 10*time.Second, time.Since(start))
-	})
 }
 
 func TestCloseLetsGoOfIdleConnections(t *testing.T) {
@@ -406,122 +261,7 @@ func TestSequentialSendsShareAConnection(t *testing.T) {
 	}
 }
 
-func TestHugeBodyIsNotReadWhole(t *testing.T) {
-	var written atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		chunk := make([]byte, 1<<20)
-		for range 100 {
-			n, err := w.Write(chunk)
-			written.Add(int64(n))
-			if err != nil {
-				return
-			}
-		}
-	}))
-	require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL)).Track(t.Context(), ok))
-	server.Close() // waits for the handler
-	assert.Less(t, written.Load(), int64(50<<20))
-}
-
-func TestEndlessBodyDoesNotHang(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: http.StatusOK, Body: endless{r.Context()}}, nil
-		})
-		client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithTimeout(10*time.Second))
-		start := time.Now()
-		require.NoError(t, client.Track(t.Context(), ok), "the answer was yes")
-		assert.Equal(t, 10*time.Second, time.Since(start))
-	})
-}
-
-// endless is a body that never says anything, and never ends but with its
-// request.
-type endless struct{ ctx context.Context }
-
-func (e endless) Read([]byte) (int, error) {
-	<-e.ctx.Done()
-	return 0, e.ctx.Err()
-}
-
 func (endless) Close() error { return nil }
-
-// TestSwitchingProtocolsDoesNotHang asks a server that answers 101 and then
-// says nothing, on a connection that it leaves open.
-func TestSwitchingProtocolsDoesNotHang(t *testing.T) {
-	gone := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		defer close(gone)
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if !assert.NoError(t, err) {
-			return
-		}
-		defer func() { _ = conn.Close() }()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
-		_, _ = conn.Read(make([]byte, 1)) // until the client hangs up
-	}))
-	defer server.Close()
-	answered := make(chan error, 1)
-	client := newClient(t, kissmetrics.WithBaseURL(server.URL))
-	go func() { answered <- client.Track(t.Context(), ok) }()
-	select {
-	case err := <-answered:
-		failed := requireDelivery(t, err)
-		assert.Equal(t, kissmetrics.FailureRefused, failed.Kind)
-		assert.Equal(t, http.StatusSwitchingProtocols, failed.StatusCode)
-	case <-time.After(30 * time.Second):
-		server.CloseClientConnections() // or the client would wait for good
-		t.Fatal("the client hangs")
-	}
-	<-gone // the connection is closed, not kept
-}
-
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	elsewhere := kissmetricstest.NewServer(t)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		server := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/e", status))
-		for _, options := range [][]kissmetrics.Option{
-			{kissmetrics.WithBaseURL(server.URL)},
-			{kissmetrics.WithBaseURL(server.URL), kissmetrics.WithDoer(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})},
-		} {
-			failed := requireDelivery(t, newClient(t, options...).Track(t.Context(), ok))
-			assert.Equal(t, kissmetrics.FailureRefused, failed.Kind)
-			assert.Equal(t, status, failed.StatusCode)
-		}
-		server.Close()
-	}
-	assert.Empty(t, elsewhere.Requests())
-}
-
-func TestDoersThatMisbehave(t *testing.T) {
-	doers := map[string]kissmetrics.DoerFunc{
-		"panics":                 func(*http.Request) (*http.Response, error) { panic("s3cret") },
-		"returns nothing":        func(*http.Request) (*http.Response, error) { return nil, nil },
-		"a nil pointer as error": func(*http.Request) (*http.Response, error) { return nil, (*net.OpError)(nil) },
-		"a nil pointer within": func(*http.Request) (*http.Response, error) {
-			return nil, fmt.Errorf("wrapped: %w", (*net.DNSError)(nil))
-		},
-		"a nil *url.Error": func(*http.Request) (*http.Response, error) { return nil, (*url.Error)(nil) },
-		"panicking body": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(panickingReader{})}, nil
-		},
-	}
-	for name, doer := range doers {
-		t.Run(name, func(t *testing.T) {
-			err := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithBackoff(1, 1)).Track(t.Context(), ok)
-			assert.Equal(t, kissmetrics.FailureUnavailable, requireDelivery(t, err).Kind)
-			assert.ErrorContains(t, err, "the Doer")
-			assert.NotErrorIs(t, err, context.Canceled) // nor does it panic
-			assert.NotContains(t, err.Error(), "s3cret")
-		})
-	}
-	t.Run("no body", func(t *testing.T) {
-		doer := kissmetrics.DoerFunc(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: http.StatusOK}, nil })
-		assert.NoError(t, newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok))
-	})
-}
-
-type panickingReader struct{}
 
 func (panickingReader) Read([]byte) (int, error) { panic("s3cret") }
 
@@ -553,27 +293,7 @@ func TestNilContextIsTakenForNone(t *testing.T) {
 	assert.Equal(t, records, recorder.Records())
 }
 
-// TestResponseBesideAnError: the error counts, and the body is closed all the
-// same.
-func TestResponseBesideAnError(t *testing.T) {
-	closed := false
-	doer := kissmetrics.DoerFunc(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusOK, Body: closing{&closed}}, io.EOF
-	})
-	err := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok)
-	require.ErrorIs(t, err, io.EOF)
-	assert.True(t, closed)
-}
-
-// closing is an empty body that notes that it was closed.
-type closing struct{ closed *bool }
-
 func (closing) Read([]byte) (int, error) { return 0, io.EOF }
-
-func (c closing) Close() error {
-	*c.closed = true
-	return nil
-}
 
 func TestContextReachesTheDoer(t *testing.T) {
 	type key struct{}
