@@ -58,7 +58,9 @@ func (k StorageKind) String() string {
 }
 
 // A StorageError says that the file could not be read or written. Of a Send that
-// returns it, nothing was stored. Its text holds nothing of a record.
+// returns it, nothing was stored; but when the disk failed ([StorageFailed]) and
+// the process then ends, the message may be there all the same, all of it or
+// nothing. Sending it again is harmless. Its text holds nothing of a record.
 type StorageError struct {
 	Kind StorageKind
 	// Err is the cause: of the driver, or of the file system.

@@ -102,6 +102,19 @@ func (f *file) transact(ctx context.Context, do func() error) error {
 	return storageError(err)
 }
 
+// checkpoint copies all of the log to the file, and begins the log anew. After a
+// failure to sync, a kernel takes for written what was not, so that the next sync
+// of the log would succeed without what was before in it:
+// https://wiki.postgresql.org/wiki/Fsync_Errors
+func (f *file) checkpoint(ctx context.Context) error {
+	var busy, frames, copied int
+	err := f.writer.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &copied)
+	if err == nil && busy != 0 {
+		err = &StorageError{Kind: StorageBusy, Err: errors.New("the log cannot be begun anew, after the disk failed to write it")}
+	}
+	return storageError(err)
+}
+
 // check looks for damage: everywhere in a file that is small, and else where it
 // is cheap, since the checksum of every message is checked when it is read.
 func (f *file) check(ctx context.Context, path string, shared bool) error {

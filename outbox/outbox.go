@@ -29,6 +29,7 @@ type Outbox struct {
 	generation int64        // how often it was exchanged
 	tried      time.Time    // when it was last tried to repair it,
 	failure    error        // and why that failed
+	unsynced   bool         // the disk could not write the log, and may have lost what it had of it
 
 	settled settled // tells Flush that something has got its outcome
 

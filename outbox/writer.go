@@ -5,6 +5,9 @@ import (
 	"errors"
 	"sync"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
@@ -117,7 +120,16 @@ func (o *Outbox) commit(batch []*operation) error {
 			return err
 		}
 	}
+	if o.unsynced {
+		if err := o.file.checkpoint(ctx); err != nil {
+			return err
+		}
+		o.unsynced = false
+	}
 	err := o.commitTo(ctx, o.file, batch) // nobody else changes it
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok && failed.Code() == sqlite3.SQLITE_IOERR_FSYNC {
+		o.unsynced = true
+	}
 	if failed, ok := errors.AsType[*StorageError](err); ok && failed.Kind == StorageReadOnly && forReadingOnly(o.path) {
 		err = damaged("its header says that it is for reading only")
 	}
