@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
@@ -95,7 +96,8 @@ func childWorker(ctx context.Context, pool *pgxpool.Pool) error {
 // childSender sends messages, each again until it is accepted, and prints the
 // number of each that was.
 func childSender(ctx context.Context, pool *pgxpool.Pool) error {
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
+	// River's own logger writes to the standard output, which is for the numbers.
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
