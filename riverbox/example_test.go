@@ -207,3 +207,29 @@ func ExampleArgs_Records() {
 	// JobCancelError: kissmetrics: delivery refused (1 attempt; 0 of 1 records delivered)
 	// available <nil>
 }
+
+// A program that sends to two products of Kissmetrics has a queue for each.
+func ExampleWithQueueName() {
+	ctx := context.Background()
+	pool, riverClient, shop := exampleSender(ctx)
+	defer pool.Close()
+	blog, err := riverbox.New(riverClient, riverbox.WithQueueName("kissmetrics_blog"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, sender := range []*riverbox.Sender{shop, blog, blog} { // the third is a repeat
+		if err := sender.Send(ctx, events("user-1", 1)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	list, err := riverClient.JobList(ctx, river.NewJobListParams().OrderBy(river.JobListOrderByID, river.SortOrderAsc))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, job := range list.Jobs {
+		fmt.Println(job.Queue)
+	}
+	// Output:
+	// kissmetrics
+	// kissmetrics_blog
+}
