@@ -19,6 +19,8 @@ var ErrNotParked = errors.New("outbox: no such record is parked")
 var (
 	errNotShared = errors.New("outbox: SendTx needs an outbox that was opened with WithSharedFile")
 	errNilNext   = errors.New("outbox: the next sender is nil")
+	errNilTx     = errors.New("outbox: the transaction is nil")
+	errNilDB     = errors.New("outbox: the database is nil")
 )
 
 // A StorageKind says what kept an outbox from reading or writing its file.

@@ -97,9 +97,7 @@ func (o *Outbox) serve() {
 // records may have been stored all the same, all or none; sending them again is
 // harmless.
 func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
+	ctx = orBackground(ctx)
 	message, err := encode(records, time.Now())
 	switch {
 	case err != nil:
@@ -124,12 +122,15 @@ func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
 // SQLite lets an application go on with its transaction after it; nothing of the
 // message is in it.
 func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.Record) error {
+	ctx = orBackground(ctx)
 	message, err := encode(records, time.Now())
 	switch {
 	case err != nil:
 		return err
 	case !o.config.shared:
 		return errNotShared
+	case tx == nil:
+		return errNilTx
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case len(records) == 0:
@@ -173,6 +174,7 @@ type Stats struct {
 // Stats returns the counts as they are now. The error is that of ctx,
 // [kissmetrics.ErrClosed], or a [*StorageError].
 func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
+	ctx = orBackground(ctx)
 	var t totals
 	var oldest []byte
 	err := o.read(ctx, func(db *sql.DB) error {
@@ -217,6 +219,7 @@ func (o *Outbox) read(ctx context.Context, query func(db *sql.DB) error) error {
 // or parked. That takes a Run, here or in another process. The error is that of
 // ctx, [kissmetrics.ErrClosed], or a [*StorageError].
 func (o *Outbox) Flush(ctx context.Context) error {
+	ctx = orBackground(ctx)
 	last := int64(-1)
 	for {
 		changed := o.settled.wait()
@@ -262,6 +265,14 @@ func (s *settled) broadcast() {
 	s.c = make(chan struct{})
 }
 
+// orBackground spares a caller that has no context the panic.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
+}
+
 // Close makes every later Send return [kissmetrics.ErrClosed], ends every Run as
 // the end of its context would, and lets go of the file. What has not been
 // delivered stays in it, so there is nothing to wait for but what is under way.
@@ -269,6 +280,7 @@ func (s *settled) broadcast() {
 // The error is a [*StorageError], or that of ctx where it ends first; then
 // closing goes on. Close may be called several times.
 func (o *Outbox) Close(ctx context.Context) error {
+	ctx = orBackground(ctx)
 	o.mu.Lock()
 	first := !o.closed
 	o.closed = true

@@ -33,6 +33,7 @@ type Parked struct {
 //		…
 //	}
 func (o *Outbox) Parked(ctx context.Context) iter.Seq2[Parked, error] {
+	ctx = orBackground(ctx)
 	return func(yield func(Parked, error) bool) {
 		last := int64(-1 << 63)
 		for {
@@ -110,6 +111,7 @@ func (o *Outbox) Delete(ctx context.Context, ids ...int64) error {
 
 // unpark removes parked rows and does something with each.
 func (o *Outbox) unpark(ctx context.Context, ids []int64, with func(ctx context.Context, f *file, t *totals, message []byte) error) error {
+	ctx = orBackground(ctx)
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	if err := ctx.Err(); err != nil || len(ids) == 0 {
 		return err

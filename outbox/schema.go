@@ -42,6 +42,10 @@ const insertWaiting = "INSERT INTO kissmetrics_waiting (message) VALUES (?)"
 // It may be called at every start. An application with migrations of its own can
 // make the SQL of Schema one of them instead.
 func Migrate(ctx context.Context, db *sql.DB) error {
+	if db == nil {
+		return errNilDB
+	}
+	ctx = orBackground(ctx)
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return storageError(err)
