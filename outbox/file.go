@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -38,6 +40,57 @@ func dsn(path string, pragmas ...string) string {
 	}
 	name := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}
 	return name.String()
+}
+
+// resolve returns the path of the file itself, where the one given leads to it by
+// symbolic links: SQLite follows those, and what is beside the file must be the
+// same for everybody. The file need not be there.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	for range 40 { // as many links as Linux follows
+		var dir, target string
+		if err == nil {
+			dir, err = filepath.EvalSymlinks(filepath.Dir(path))
+		}
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, filepath.Base(path))
+		if target, err = os.Readlink(path); err != nil {
+			return path, nil //nolint:nilerr // it is no link, or not there
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(dir, target)
+		}
+		path = target
+	}
+	return "", &os.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+}
+
+// explain adds why a file cannot be opened, which SQLite does not say.
+func explain(path string, err error) error {
+	failed, ok := errors.AsType[*sqlite.Error](err)
+	if !ok || failed.Code()&0xff != sqlite3.SQLITE_CANTOPEN {
+		return err
+	}
+	why := &StorageError{Kind: StorageFailed, Err: err}
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		why.Err = fmt.Errorf("%w: %s is a directory", err, path)
+		return why
+	}
+	// To open the file itself would, when it is closed again, let go of the locks
+	// that SQLite may have on it in this process.
+	probe, probeErr := os.CreateTemp(filepath.Dir(path), ".outbox-")
+	if probeErr == nil {
+		_ = probe.Close()
+		_ = os.Remove(probe.Name())
+		return err
+	}
+	if errors.Is(probeErr, fs.ErrPermission) || errors.Is(probeErr, syscall.EROFS) {
+		why.Kind = StorageReadOnly
+	}
+	why.Err = fmt.Errorf("%w: %w", err, probeErr)
+	return why
 }
 
 // A file is the open database: one connection that writes, others that read.

@@ -102,7 +102,7 @@ func failingToSync(path, url string) error {
 		return err
 	}
 	d.fails.Store(true)
-	if _, err := outbox.Open(path + "-new"); !isFailed(err) {
+	if _, err := outbox.Open(path + "-new"); !isKind(err, outbox.StorageFailed) {
 		return fmt.Errorf("no file can be made: %w", err)
 	}
 	d.fails.Store(false)
@@ -127,7 +127,7 @@ func failingToSync(path, url string) error {
 		}
 		name, before := fmt.Sprintf("m%d", i), d.syncs.Load()
 		switch err := box.Send(ctx, []kissmetrics.Record{record(name + "-0"), record(name + "-1")}); {
-		case fails && !isFailed(err):
+		case fails && !isKind(err, outbox.StorageFailed):
 			return fmt.Errorf("%s, of which nothing is synced: %w", name, err)
 		case !fails && err != nil:
 			return fmt.Errorf("%s, with a disk that works again: %w", name, err)
@@ -144,7 +144,7 @@ func failingToSync(path, url string) error {
 		}
 	}
 	d.fails.Store(true)
-	if err := box.Send(ctx, []kissmetrics.Record{record("last-0"), record("last-1")}); !isFailed(err) {
+	if err := box.Send(ctx, []kissmetrics.Record{record("last-0"), record("last-1")}); !isKind(err, outbox.StorageFailed) {
 		return fmt.Errorf("the last: %w", err)
 	}
 	os.Exit(0)
@@ -162,11 +162,6 @@ func logHeader(path string) ([]byte, error) {
 	header := make([]byte, 32)
 	_, err = f.ReadAt(header, 0)
 	return header, err
-}
-
-func isFailed(err error) bool {
-	failed, ok := errors.AsType[*outbox.StorageError](err)
-	return ok && failed.Kind == outbox.StorageFailed
 }
 
 func TestADiskThatFailsToSyncIsSurvived(t *testing.T) {

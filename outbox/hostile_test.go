@@ -3,6 +3,9 @@ package outbox_test
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,4 +59,76 @@ func TestSendTxOfATransactionThatHasEnded(t *testing.T) {
 	stats, err := box.Stats(t.Context())
 	require.NoError(t, err)
 	assert.Zero(t, stats.Waiting)
+}
+
+func TestPaths(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	require.NoError(t, os.Mkdir("dir", 0o755))
+	for _, path := range []string{
+		"relative.db", "a?b.db", "a?mode=ro&x=.db", "a#b.db", "a%20b.db", "a b+c.db", "ü\n'\".db", "./dir/../x.db", ":memory:", "file:x.db", "\xff.db",
+	} {
+		box := open(t, path)
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}), "%q", path)
+		require.NoError(t, box.Close(t.Context()), "%q", path)
+		require.FileExists(t, path, "%q", path)
+		box = open(t, path)
+		stats, err := box.Stats(t.Context())
+		require.NoError(t, err, "%q", path)
+		assert.EqualValues(t, 1, stats.Waiting, "%q", path)
+	}
+	require.NoError(t, os.Symlink("around", "round"))
+	require.NoError(t, os.Symlink("round", "around"))
+	for path, reason := range map[string]string{
+		"dir":          "is a directory",
+		"missing/x.db": "no such file or directory",
+		"round":        "too many levels of symbolic links",
+	} {
+		_, err := outbox.Open(path)
+		require.ErrorContains(t, err, reason)
+		assert.True(t, isKind(err, outbox.StorageFailed), "%v", err)
+	}
+	for _, path := range []string{"", "a\x00b.db"} {
+		_, err := outbox.Open(path)
+		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	}
+}
+
+func isKind(err error, kind outbox.StorageKind) bool {
+	failed, ok := errors.AsType[*outbox.StorageError](err)
+	return ok && failed.Kind == kind
+}
+
+// A link and what it leads to are one outbox, with one lock.
+func TestALinkIsTheFileItLeadsTo(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "real", "links"), 0o755))
+	path := filepath.Join(dir, "real", "outbox.db")
+	require.NoError(t, os.Symlink("../outbox.db", filepath.Join(dir, "real", "links", "link"))) // to nothing, yet
+	require.NoError(t, os.Symlink(filepath.Join(dir, "real", "links"), filepath.Join(dir, "links")))
+	link := filepath.Join(dir, "links", "link")
+
+	box := open(t, link)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	require.FileExists(t, path)
+	other := open(t, path)
+	var one, two kissmetricstest.Recorder
+	start(t, other, &one)
+	require.NoError(t, box.Flush(t.Context()))
+	start(t, box, &two)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("b")}))
+	require.NoError(t, box.Flush(t.Context()))
+	assert.Len(t, one.Records(), 2)
+	assert.Empty(t, two.Records(), "only one delivers")
+
+	// What is damaged is exchanged where it is.
+	closeBox(t, box)
+	closeBox(t, other)
+	require.NoError(t, os.WriteFile(path, []byte("no database at all, in so many words as a header of SQLite's has: one hundred bytes, and some more."), 0o600))
+	box = open(t, link)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("c")}))
+	require.FileExists(t, path+".damaged-1")
+	info, err := os.Lstat(filepath.Join(dir, "real", "links", "link"))
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&os.ModeSymlink, "it is a link still")
 }

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,23 +49,23 @@ type Outbox struct {
 // Several outboxes, in one or in several processes of one machine, may have the
 // same file open. It must not be on a network file system.
 //
-// The error wraps [kissmetrics.ErrInvalidOption] or is a [*StorageError]. A file
+// The error wraps [kissmetrics.ErrInvalidOption] or a [*StorageError]. A file
 // that is damaged is none, unless it is shared; see the package documentation.
 func Open(path string, options ...Option) (*Outbox, error) {
 	c, err := configure(options)
-	if path == "" {
-		err = errors.Join(err, fmt.Errorf("%w: outbox: the path is empty", kissmetrics.ErrInvalidOption))
+	if path == "" || strings.ContainsRune(path, 0) { // where SQLite would end it
+		err = errors.Join(err, fmt.Errorf("%w: outbox: the path is empty, or holds a zero byte", kissmetrics.ErrInvalidOption))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if path, err = filepath.Abs(path); err != nil {
+	if path, err = resolve(path); err != nil {
 		return nil, storageError(err)
 	}
 	o := &Outbox{path: path, config: c, lock: openLock(path), stored: make(chan struct{}, 1), ended: make(chan struct{})}
 	o.settled.c = make(chan struct{})
 	if o.file, err = o.open(context.Background(), false); err != nil {
-		return nil, errors.Join(err, o.lock.close())
+		return nil, errors.Join(explain(path, err), o.lock.close())
 	}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.writer = &writer{o: o, wake: make(chan struct{}, 1)}
