@@ -105,6 +105,40 @@ func readingOnly(path, _ string) error {
 	return nil
 }
 
+// readingOnlyDirectory opens files in a directory that it may not write.
+func readingOnlyDirectory(path, _ string) error {
+	if err := syscall.Setuid(65534); err != nil && os.Getuid() == 0 {
+		return err
+	}
+	for _, path := range []string{path, path + "-new"} {
+		box, err := outbox.Open(path)
+		if err == nil {
+			err = box.Send(context.Background(), []kissmetrics.Record{record("b")})
+			_ = box.Close(context.Background())
+		}
+		if !isKind(err, outbox.StorageReadOnly) {
+			return fmt.Errorf("not the error that was to be expected: %w", err)
+		}
+	}
+	return nil
+}
+
+func TestAReadOnlyDirectoryIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "outbox.db")
+	box, err := outbox.Open(path)
+	require.NoError(t, err)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	closeBox(t, box)
+	for _, file := range []string{path, path + "-lock"} {
+		require.NoError(t, os.Chmod(file, 0o666))
+	}
+	require.NoError(t, os.Chmod(dir, 0o555))
+	defer func() { assert.NoError(t, os.Chmod(dir, 0o700)) }() // for it to be deleted
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	runChild(t, "read-only directory", path, "")
+}
+
 func TestAReadOnlyFileIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "outbox.db")

@@ -31,10 +31,11 @@ func TestMain(m *testing.M) {
 }
 
 var roles = map[string]func(path, url string) error{
-	"crash":     crashing,
-	"relay":     relaying,
-	"full disk": fillingTheDisk,
-	"read-only": readingOnly,
+	"crash":               crashing,
+	"relay":               relaying,
+	"full disk":           fillingTheDisk,
+	"read-only":           readingOnly,
+	"read-only directory": readingOnlyDirectory,
 }
 
 // child returns this program as another process, which is killed when the test
