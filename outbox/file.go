@@ -73,9 +73,9 @@ func explain(path string, err error) error {
 	if !ok || failed.Code()&0xff != sqlite3.SQLITE_CANTOPEN {
 		return err
 	}
-	why := &StorageError{Kind: StorageFailed, Err: err}
+	why := &StorageError{Kind: StorageFailed}
 	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
-		why.Err = fmt.Errorf("%w: %s is a directory", err, path)
+		why.Err = fmt.Errorf("%w: %s is a directory", failed, path)
 		return why
 	}
 	// To open the file itself would, when it is closed again, let go of the locks
@@ -89,7 +89,7 @@ func explain(path string, err error) error {
 	if errors.Is(probeErr, fs.ErrPermission) || errors.Is(probeErr, syscall.EROFS) {
 		why.Kind = StorageReadOnly
 	}
-	why.Err = fmt.Errorf("%w: %w", err, probeErr)
+	why.Err = fmt.Errorf("%w: %w", failed, probeErr)
 	return why
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -86,6 +88,7 @@ func TestPaths(t *testing.T) {
 	} {
 		_, err := outbox.Open(path)
 		require.ErrorContains(t, err, reason)
+		assert.Equal(t, 1, strings.Count(err.Error(), "storage failed"), "%v", err)
 		assert.True(t, isKind(err, outbox.StorageFailed), "%v", err)
 	}
 	for _, path := range []string{"", "a\x00b.db"} {
@@ -131,4 +134,89 @@ func TestALinkIsTheFileItLeadsTo(t *testing.T) {
 	info, err := os.Lstat(filepath.Join(dir, "real", "links", "link"))
 	require.NoError(t, err)
 	assert.NotZero(t, info.Mode()&os.ModeSymlink, "it is a link still")
+}
+
+// senderFunc is a function as a Sender.
+type senderFunc func(ctx context.Context, records []kissmetrics.Record) error
+
+func (f senderFunc) Send(ctx context.Context, records []kissmetrics.Record) error {
+	return f(ctx, records)
+}
+
+// What a next sender says of records may be anything. Nothing is lost by it, and
+// it holds up nothing.
+func TestANextSenderThatIsWrong(t *testing.T) {
+	t.Parallel()
+	refused := func(wrong ...kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1, StatusCode: 400, Refused: wrong}
+	}
+	message := []kissmetrics.Record{record("a"), record("b")}
+	for name, test := range map[string]struct {
+		answer func(records []kissmetrics.Record) error
+		parked []kissmetrics.Record // the rest is delivered in the end
+	}{
+		"it refuses what is no record":      {func([]kissmetrics.Record) error { return refused(kissmetrics.Record{}, kissmetrics.Record{}) }, message},
+		"it refuses a part that is none":    {func(r []kissmetrics.Record) error { return refused(r[0], kissmetrics.Record{}) }, message},
+		"it refuses more than there is":     {func(r []kissmetrics.Record) error { return refused(r[0], r[1], r[0]) }, message},
+		"it refuses, and does not say what": {func([]kissmetrics.Record) error { return refused() }, message},
+		"it refuses less than there is":     {func(r []kissmetrics.Record) error { return refused(r[0]) }, message},
+		"it refuses others":                 {func([]kissmetrics.Record) error { return refused(record("x"), record("y")) }, []kissmetrics.Record{record("x"), record("y")}},
+		"it refuses a part": {func(r []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Delivered: r[:1], Refused: r[1:]}
+		}, message[1:]},
+		"it refuses a part, and the rest may pass": {func(r []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Refused: r[:1], Undelivered: r[1:]}
+		}, message[:1]},
+		"it was canceled by itself": {func(r []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureCanceled, Undelivered: r}
+		}, nil},
+		"its error has no kind": {func([]kissmetrics.Record) error { return &kissmetrics.DeliveryError{} }, nil},
+		"it is closed":          {func([]kissmetrics.Record) error { return kissmetrics.ErrClosed }, nil},
+		"it is full":            {func([]kissmetrics.Record) error { return outbox.ErrFull }, nil},
+		"it changes the records": {func(r []kissmetrics.Record) error {
+			clear(r)
+			return errors.New("and fails")
+		}, nil},
+		"it panics": {func([]kissmetrics.Record) error { panic("s3cret") }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := open(t, filepath.Join(t.TempDir(), "outbox.db"))
+			require.NoError(t, box.Send(t.Context(), message))
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("other")}))
+			var recorder kissmetricstest.Recorder
+			first := true
+			deliver(t, box, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+				if records[0].Name == "a" && first {
+					first = false
+					return test.answer(records)
+				}
+				return recorder.Send(ctx, records)
+			}))
+			var parked []kissmetrics.Record
+			for p, err := range box.Parked(t.Context()) {
+				require.NoError(t, err)
+				assert.NotEmpty(t, p.Reason)
+				parked = append(parked, p.Records...)
+			}
+			assert.Equal(t, test.parked, parked)
+			want := []string{"other"}
+			if test.parked == nil {
+				want = []string{"a", "b", "other"}
+			}
+			var delivered []string
+			for _, r := range recorder.Records() {
+				delivered = append(delivered, r.Name)
+			}
+			slices.Sort(delivered)
+			if strings.Contains(name, "rest may pass") {
+				want = []string{"b", "other"}
+			}
+			assert.Equal(t, want, delivered)
+			stats, err := box.Stats(t.Context())
+			require.NoError(t, err)
+			assert.Zero(t, stats.Waiting)
+			assert.Zero(t, stats.WaitingBytes)
+		})
+	}
 }

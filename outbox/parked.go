@@ -159,17 +159,27 @@ func (f *file) savepoint(ctx context.Context, do func() error) error {
 
 // settle removes a message that was delivered, and parks what of it was refused.
 func (f *file) settle(ctx context.Context, t *totals, done *flight) error {
+	var message []byte
+	if len(done.refused) > 0 {
+		var err error
+		if message, err = encode(done.refused, time.Now()); err != nil {
+			// They are not those of the message: the next sender is wrong.
+			err = f.writer.QueryRowContext(ctx, "SELECT message FROM kissmetrics_waiting WHERE id = ?", done.id).Scan(&message)
+			if errors.Is(err, sql.ErrNoRows) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
 	removed, err := f.take(ctx, t, row{id: done.id, message: nil}, int64(done.records), int64(done.bytes))
 	if err != nil || !removed {
 		return err
 	}
 	t.delivered += int64(done.delivered)
-	if len(done.refused) == 0 {
+	if message == nil {
 		return nil
-	}
-	message, err := encode(done.refused, time.Now())
-	if err != nil {
-		return err
 	}
 	return f.park(ctx, t, marked(message, markParked), done.reason)
 }
