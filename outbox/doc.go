@@ -54,6 +54,10 @@
 // was committed since the last checkpoint, a few megabytes at most), and nothing
 // of it that is damaged is ever sent.
 //
+// When the file is deleted or replaced while it is open, the next Send fails, and
+// the outbox goes on with what is at the path then. What was only in the other
+// file is not delivered from here any more.
+//
 // A file that is shared with the application ([WithSharedFile]) is never repaired
 // nor set aside: that is for the application to do.
 package outbox

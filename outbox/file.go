@@ -97,6 +97,7 @@ func explain(path string, err error) error {
 type file struct {
 	db     *sql.DB
 	writer *conn
+	at     map[string]os.FileInfo // what is at the paths of the file and its log
 }
 
 // openFile opens the database and finds out whether it can be used.
@@ -125,7 +126,24 @@ func openFile(ctx context.Context, path string, shared bool) (_ *file, err error
 	if err := f.check(ctx, path, shared); err != nil {
 		return nil, err
 	}
+	f.at = make(map[string]os.FileInfo, 2)
+	for _, part := range []string{path, path + "-wal"} {
+		if f.at[part], err = os.Stat(part); err != nil {
+			return nil, err
+		}
+	}
 	return f, nil
+}
+
+// isAway reports whether the file, or its log, is not what is at its path any
+// more. SQLite goes on with what it has open, which is nowhere.
+func (f *file) isAway() bool {
+	for part, known := range f.at {
+		if now, err := os.Stat(part); err != nil || !os.SameFile(known, now) {
+			return true
+		}
+	}
+	return false
 }
 
 // migrate makes the tables where they are missing.

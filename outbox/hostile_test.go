@@ -220,3 +220,51 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// What is committed to a file that is not there any more is not stored.
+func TestAFileThatIsTakenAway(t *testing.T) {
+	t.Parallel()
+	for name, away := range map[string]func(path string) error{
+		"deleted": func(path string) error {
+			return errors.Join(os.Remove(path), os.Remove(path+"-wal"), os.Remove(path+"-shm"))
+		},
+		"log deleted": func(path string) error { return os.Remove(path + "-wal") },
+		"renamed":     func(path string) error { return os.Rename(path, path+"-old") },
+		"replaced": func(path string) error {
+			other, err := outbox.Open(path + "-new")
+			if err != nil {
+				return err
+			}
+			err = other.Send(context.Background(), []kissmetrics.Record{record("new")})
+			return errors.Join(err, other.Close(context.Background()), os.Rename(path+"-new", path), os.Remove(path+"-wal"), os.Remove(path+"-shm"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "outbox.db")
+			box := open(t, path)
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("before")}))
+			require.NoError(t, away(path))
+			err := box.Send(t.Context(), []kissmetrics.Record{record("lost")})
+			assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+
+			// It works as if nothing had been, and what is accepted is in the file.
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("after")}))
+			closeBox(t, box)
+			box = open(t, path)
+			var recorder kissmetricstest.Recorder
+			deliver(t, box, &recorder)
+			var names []string
+			for _, r := range recorder.Records() {
+				names = append(names, r.Name)
+			}
+			assert.Contains(t, names, "after")
+			if name == "replaced" {
+				assert.Contains(t, names, "new")
+			}
+			if name == "log deleted" {
+				assert.Contains(t, names, "before")
+			}
+		})
+	}
+}

@@ -24,12 +24,14 @@ func (o *Outbox) repair(ctx context.Context) error {
 	}
 	o.fileMu.Lock()
 	defer o.fileMu.Unlock()
+	force := !o.config.shared
 	if o.file != nil {
-		_ = o.file.close() // it may be damaged too much for an orderly end
+		force = force && !o.file.isAway() // for what is there now may be in order
+		_ = o.file.close()                // it may be damaged too much for an orderly end
 		o.file = nil
 	}
 	o.lock.unshare()
-	f, err := o.open(ctx, !o.config.shared)
+	f, err := o.open(ctx, force)
 	o.tried, o.failure = time.Now(), err
 	if err != nil {
 		return err

@@ -133,6 +133,9 @@ func (o *Outbox) commit(batch []*operation) error {
 	if failed, ok := errors.AsType[*StorageError](err); ok && failed.Kind == StorageReadOnly && forReadingOnly(o.path) {
 		err = damaged("its header says that it is for reading only")
 	}
+	if err == nil && o.file.isAway() {
+		err = damaged("the file was deleted, or replaced by another")
+	}
 	if isDamaged(err) {
 		o.breaks()
 	}
