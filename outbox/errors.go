@@ -9,7 +9,8 @@ import (
 )
 
 // ErrFull is returned by Send and SendTx when a message would exceed
-// [WithMaxRecords] or [WithMaxBytes]. Nothing of it was stored.
+// [WithMaxRecords] or [WithMaxBytes], or has more than 512 MiB. Nothing of it was
+// stored.
 var ErrFull = errors.New("outbox: full")
 
 // ErrNotParked is returned by Requeue and Delete for an id that is not parked.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -267,4 +270,54 @@ func TestAFileThatIsTakenAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One that SQLite could not store would fail all that are committed with it.
+func TestAMessageThatIsTooLargeIsRefusedAlone(t *testing.T) {
+	line, err := record("a").MarshalJSON()
+	require.NoError(t, err)
+	db, box := shared(t, outbox.WithMaxMessage(len(line)+1+24))
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	require.ErrorIs(t, box.Send(t.Context(), []kissmetrics.Record{record("bc")}), outbox.ErrFull)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	require.ErrorIs(t, box.SendTx(t.Context(), tx, []kissmetrics.Record{record("bc")}), outbox.ErrFull)
+	require.NoError(t, box.SendTx(t.Context(), tx, []kissmetrics.Record{record("b")}))
+	require.NoError(t, tx.Commit())
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, stats.Waiting)
+}
+
+// What is read ahead is bounded in bytes as well, however large the messages are.
+func TestLargeMessagesAreNotReadAllAtOnce(t *testing.T) {
+	const messages, size = 100, 512 << 10
+	box := open(t, filepath.Join(t.TempDir(), "outbox.db"))
+	large := record("large")
+	large.Properties = nil
+	for i := range size / 8000 {
+		large.Properties = append(large.Properties, kissmetrics.Property{Name: fmt.Sprintf("P%04d", i), Value: strings.Repeat("z", 8000)})
+	}
+	var senders sync.WaitGroup
+	for range messages {
+		senders.Go(func() { assert.NoError(t, box.Send(t.Context(), []kissmetrics.Record{large})) })
+	}
+	senders.Wait()
+	arrived, leave := make(chan struct{}), make(chan struct{})
+	runtime.GC()
+	var before, during runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start(t, box, senderFunc(func(context.Context, []kissmetrics.Record) error {
+		select {
+		case arrived <- struct{}{}:
+		case <-leave:
+		}
+		return nil
+	}))
+	<-arrived
+	runtime.ReadMemStats(&during)
+	close(leave)
+	// 8 MiB are read ahead, in several forms.
+	assert.Less(t, during.TotalAlloc-before.TotalAlloc, uint64(messages*size))
+	require.NoError(t, box.Flush(t.Context()))
 }

@@ -16,6 +16,7 @@ type Option func(*config)
 type config struct {
 	maxRecords     int64
 	maxBytes       int64
+	maxMessage     int // bytes
 	workers        int
 	initialBackoff time.Duration
 	maxBackoff     time.Duration
@@ -27,6 +28,7 @@ func defaults() config {
 	return config{
 		maxRecords:     math.MaxInt64,
 		maxBytes:       math.MaxInt64,
+		maxMessage:     512 << 20, // SQLite can store a little less than twice as much
 		workers:        8,
 		initialBackoff: 500 * time.Millisecond,
 		maxBackoff:     30 * time.Second,

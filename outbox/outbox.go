@@ -106,6 +106,8 @@ func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
 		return ctx.Err()
 	case len(records) == 0:
 		return nil
+	case len(message) > o.config.maxMessage: // it would fail all that are committed with it
+		return ErrFull
 	}
 	return o.writer.submit(ctx, &operation{message: message, records: int64(len(records))})
 }
@@ -135,6 +137,8 @@ func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.R
 		return ctx.Err()
 	case len(records) == 0:
 		return nil
+	case len(message) > o.config.maxMessage:
+		return ErrFull
 	}
 	var now totals
 	// The change comes first, so that the transaction has the file to itself.
