@@ -104,6 +104,8 @@ func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
 		return err
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case o.ctx.Err() != nil: // what is under way may still be settled
+		return kissmetrics.ErrClosed
 	case len(records) == 0:
 		return nil
 	case len(message) > o.config.maxMessage: // it would fail all that are committed with it

@@ -113,8 +113,13 @@ func (o *Outbox) Delete(ctx context.Context, ids ...int64) error {
 func (o *Outbox) unpark(ctx context.Context, ids []int64, with func(ctx context.Context, f *file, t *totals, message []byte) error) error {
 	ctx = orBackground(ctx)
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	if err := ctx.Err(); err != nil || len(ids) == 0 {
-		return err
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case o.ctx.Err() != nil:
+		return kissmetrics.ErrClosed
+	case len(ids) == 0:
+		return nil
 	}
 	return o.writer.submit(ctx, &operation{do: func(ctx context.Context, f *file, t *totals) error {
 		change := *t
