@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -105,7 +106,7 @@ func (s *Sender) SendTx(ctx context.Context, tx pgx.Tx, records []kissmetrics.Re
 	if err != nil || len(records) == 0 {
 		return err
 	}
-	if tx == nil {
+	if isNil(tx) {
 		return notStored(errors.New("the transaction is nil"))
 	}
 	if ctx == nil {
@@ -115,6 +116,12 @@ func (s *Sender) SendTx(ctx context.Context, tx pgx.Tx, records []kissmetrics.Re
 		return notStored(err)
 	}
 	return nil
+}
+
+// isNil reports whether an interface holds nothing, or a pointer to nothing.
+func isNil(v any) bool {
+	value := reflect.ValueOf(v)
+	return !value.IsValid() || value.Kind() == reflect.Pointer && value.IsNil()
 }
 
 // notStored says that a message was not stored, and why. The texts of PostgreSQL's

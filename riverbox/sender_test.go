@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -66,6 +67,8 @@ func TestSendTx(t *testing.T) {
 	assert.Len(t, b.jobs(), 3, "what was rolled back is no repeat")
 
 	require.ErrorIs(t, b.SendTx(t.Context(), nil, events("o-4", 1)), riverbox.ErrNotStored)
+	var none *pgxpool.Tx
+	require.ErrorIs(t, b.SendTx(t.Context(), none, events("o-4", 1)), riverbox.ErrNotStored)
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, tx.Rollback(t.Context()))

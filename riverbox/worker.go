@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -23,7 +23,10 @@ const (
 	spread = time.Second
 )
 
-var errSenderPanicked = errors.New("riverbox: the next sender panicked")
+var (
+	errSenderPanicked = errors.New("riverbox: the next sender panicked")
+	errNilNext        = errors.New("riverbox: the next sender is nil")
+)
 
 // Worker returns a worker, for [river.AddWorker], that delivers what is stored to
 // another sender, such as a [kissmetrics.HTTPSender] with WithMaxAttempts(1): the
@@ -32,7 +35,7 @@ var errSenderPanicked = errors.New("riverbox: the next sender panicked")
 // An attempt may take as long as the River client's JobTimeout, one minute by
 // default. A message that needs longer continues where it was cut off.
 //
-// Panics of the next sender are failures like others.
+// Panics of the next sender are failures like others, and so is that it is nil.
 func Worker(next kissmetrics.Sender) river.Worker[Args] {
 	return &worker{next: next, firstWait: firstWait}
 }
@@ -42,8 +45,26 @@ type worker struct {
 
 	next      kissmetrics.Sender
 	firstWait time.Duration
-	// heldUntil is when the server wants to be asked again, in Unix nanoseconds.
-	heldUntil atomic.Int64
+
+	mu        sync.Mutex
+	heldUntil time.Time // when the server wants to be asked again
+}
+
+// held says how much longer no job is to be tried.
+func (w *worker) held() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Until(w.heldUntil) // whatever becomes of the machine's clock
+}
+
+// hold has no job tried for so long, or longer where that was asked for.
+func (w *worker) hold(wait time.Duration) {
+	until := time.Now().Add(wait)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if until.After(w.heldUntil) {
+		w.heldUntil = until
+	}
 }
 
 // metadataKey is where a job's progress is kept.
@@ -74,7 +95,7 @@ func progressOf(metadata []byte, records int) progress {
 
 // Work implements [river.Worker].
 func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
-	if wait := time.Until(time.Unix(0, w.heldUntil.Load())); wait > 0 {
+	if wait := w.held(); wait > 0 {
 		return river.JobSnooze(wait + jitter(spread))
 	}
 	records, err := job.Args.Records()
@@ -129,7 +150,7 @@ func (w *worker) waitAfter(err error, failures int) time.Duration {
 	wait := backoff(w.firstWait, failures)
 	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok && failed.RetryAfter > 0 {
 		held := min(failed.RetryAfter, maxWait)
-		w.heldUntil.Store(time.Now().Add(held).UnixNano())
+		w.hold(held)
 		wait = max(wait, held+jitter(spread))
 	}
 	return wait
@@ -143,6 +164,9 @@ func (w *worker) NextRetry(job *river.Job[Args]) time.Time {
 
 // send hands records to the next sender. A panic is an error.
 func (w *worker) send(ctx context.Context, records []kissmetrics.Record) (err error) {
+	if isNil(w.next) {
+		return errNilNext
+	}
 	defer func() {
 		if recover() != nil { // what it panics with may hold anything
 			err = errSenderPanicked
@@ -201,7 +225,7 @@ func safeText(err error) string {
 	if invalid, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
 		return invalid.Error()
 	}
-	for _, known := range []error{errSenderPanicked, kissmetrics.ErrQueueFull, kissmetrics.ErrClosed} {
+	for _, known := range []error{errSenderPanicked, errNilNext, kissmetrics.ErrQueueFull, kissmetrics.ErrClosed} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

@@ -3,12 +3,14 @@ package riverbox_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -113,6 +115,52 @@ func TestRetryAfterHoldsBackAllJobs(t *testing.T) {
 	b.work(c)
 	b.await(5, rivertype.JobStateCompleted)
 	assert.Len(t, server.Requests(), 6, "no job but the first was told to wait")
+}
+
+// A shorter wish of the same moment does not shorten a longer one.
+func TestTheLongestRetryAfterCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		longer := make(chan struct{})
+		worker := riverbox.Worker(senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			failed := &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: time.Minute}
+			switch records[0].Name {
+			case "first":
+				<-longer
+				failed.RetryAfter = time.Second
+			case "third":
+				assert.Fail(t, "it is sent although the server wants to be left alone")
+			}
+			return failed
+		}))
+		work := func(name string) error {
+			line, err := event("ada", name).MarshalJSON()
+			require.NoError(t, err)
+			return worker.Work(t.Context(), &river.Job[riverbox.Args]{
+				JobRow: &rivertype.JobRow{}, Args: riverbox.Args{Version: 1, Lines: []string{string(line)}},
+			})
+		}
+		var first sync.WaitGroup
+		first.Go(func() { assert.Error(t, work("first")) })
+		synctest.Wait()
+		require.Error(t, work("second"))
+		close(longer)
+		first.Wait()
+		snoozed, ok := errors.AsType[*rivertype.JobSnoozeError](work("third"))
+		require.True(t, ok)
+		assert.GreaterOrEqual(t, snoozed.Duration, time.Minute)
+	})
+}
+
+func TestANilNextSenderIsAFailureThatIsTold(t *testing.T) {
+	t.Parallel()
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada", 1)))
+	var none *kissmetrics.HTTPSender
+	b.deliver(none)
+	require.Eventually(t, func() bool {
+		return bytes.Contains(b.jobs()[0].Metadata, []byte("the next sender is nil"))
+	}, patience, 5*time.Millisecond)
 }
 
 func TestWhatIsRefusedIsParked(t *testing.T) {
