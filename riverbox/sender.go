@@ -44,6 +44,9 @@ type Option func(*Sender)
 // several products of Kissmetrics: each needs a queue, a River client that works
 // that queue alone, and in it a [Worker] with the product's API key. Records in
 // different queues are no repeats of each other.
+//
+// A name has at most 64 characters, by River's rule: small letters and digits, and
+// between those single underscores or hyphens.
 func WithQueueName(name string) Option {
 	return func(s *Sender) { s.opts.Queue = name }
 }
@@ -67,13 +70,30 @@ func New(client *river.Client[pgx.Tx], options ...Option) (*Sender, error) {
 		}
 		o(s)
 	}
-	if s.opts.Queue == "" {
-		wrong = append(wrong, fmt.Errorf("%w: WithQueueName: the name is empty", ErrInvalidOption))
+	if !isQueueName(s.opts.Queue) {
+		wrong = append(wrong, fmt.Errorf("%w: WithQueueName: %.70q is not the name of a queue", ErrInvalidOption, s.opts.Queue))
 	}
 	if len(wrong) > 0 {
 		return nil, errors.Join(wrong...)
 	}
 	return s, nil
+}
+
+// isQueueName reports whether River takes the name, which it says only when a job
+// is inserted.
+func isQueueName(name string) bool {
+	separated := true
+	for _, c := range name {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			separated = false
+		case (c == '_' || c == '-') && !separated:
+			separated = true
+		default:
+			return false
+		}
+	}
+	return !separated && len(name) <= 64
 }
 
 // Send stores the records as one job and returns nil when that is committed. The

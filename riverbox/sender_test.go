@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -137,8 +138,28 @@ func TestARepeatIsWhatKissmetricsIgnores(t *testing.T) {
 func TestOptions(t *testing.T) {
 	_, err := riverbox.New(nil, nil, riverbox.WithQueueName(""))
 	require.ErrorIs(t, err, riverbox.ErrInvalidOption)
-	for _, want := range []string{"the client is nil", "an option is nil", "the name is empty"} {
+	for _, want := range []string{"the client is nil", "an option is nil", "is not the name of a queue"} {
 		assert.ErrorContains(t, err, want)
+	}
+}
+
+// What New says of a name is what River says when a job is inserted.
+func TestQueueNames(t *testing.T) {
+	b := open(t, newDatabase(t))
+	for _, name := range []string{
+		"kissmetrics", "a", "0", "a-b_c", "a--b", "a_-b", "-a", "a-", "_", "", "A", "ü", "a b", "a.b",
+		strings.Repeat("a", 64), strings.Repeat("a", 65),
+	} {
+		_, err := riverbox.New(b.client, riverbox.WithQueueName(name))
+		if err != nil {
+			require.ErrorIs(t, err, riverbox.ErrInvalidOption, "%q", name)
+		}
+		if name == "" {
+			assert.Error(t, err) // River would take it for its own default
+			continue
+		}
+		_, refused := b.client.Insert(t.Context(), riverbox.Args{Key: name}, &river.InsertOpts{Queue: name})
+		assert.Equal(t, refused != nil, err != nil, "%q: %v, but River: %v", name, err, refused)
 	}
 }
 
