@@ -23,13 +23,20 @@ import (
 func shared(t *testing.T, options ...outbox.Option) (*sql.DB, *outbox.Outbox) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "shop.db")
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, db.Close()) })
-	_, err = db.ExecContext(t.Context(), "CREATE TABLE orders (id TEXT PRIMARY KEY)")
+	db := application(t, path)
+	_, err := db.ExecContext(t.Context(), "CREATE TABLE orders (id TEXT PRIMARY KEY)")
 	require.NoError(t, err)
 	require.NoError(t, outbox.Migrate(t.Context(), db))
 	return db, open(t, path, append([]outbox.Option{outbox.WithSharedFile()}, options...)...)
+}
+
+// application opens a file as an application does, until the test ends.
+func application(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, db.Close()) })
+	return db
 }
 
 func TestSendTxIsPartOfTheTransaction(t *testing.T) {

@@ -1,0 +1,130 @@
+package outbox_test
+
+import (
+	"context"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/outbox"
+)
+
+func TestEveryWrongOptionIsReported(t *testing.T) {
+	_, err := outbox.Open("", nil, outbox.WithMaxRecords(0), outbox.WithMaxBytes(-1), outbox.WithWorkers(257),
+		outbox.WithBackoff(2, 1), outbox.WithLogger(nil))
+	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	for _, option := range []string{"the path", "an option is nil", "WithMaxRecords", "WithMaxBytes", "WithWorkers", "WithBackoff", "WithLogger"} {
+		assert.ErrorContains(t, err, option)
+	}
+	for _, option := range []outbox.Option{outbox.WithWorkers(0), outbox.WithBackoff(0, 0)} {
+		_, err := outbox.Open(filepath.Join(t.TempDir(), "outbox.db"), option)
+		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	}
+}
+
+// What SendTx refuses leaves the counts as they were, by which damage is found.
+func TestSendTxThatIsRefusedIsNotCounted(t *testing.T) {
+	line, err := record("a").MarshalJSON()
+	require.NoError(t, err)
+	one := int64(len(line) + 1 + 24)
+	path := filepath.Join(t.TempDir(), "shop.db")
+	db := application(t, path)
+	require.NoError(t, outbox.Migrate(t.Context(), db))
+	box := open(t, path, outbox.WithSharedFile(), outbox.WithMaxBytes(2*one))
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	require.NoError(t, box.SendTx(t.Context(), tx, []kissmetrics.Record{record("a")}))
+	require.ErrorIs(t, box.SendTx(t.Context(), tx, []kissmetrics.Record{record("b"), record("c")}), outbox.ErrFull)
+	require.NoError(t, tx.Commit())
+	again := open(t, path, outbox.WithSharedFile())
+	stats, err := again.Stats(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, stats.Waiting)
+	assert.Equal(t, one, stats.WaitingBytes)
+}
+
+func TestOldestIsTheFirstThatWaits(t *testing.T) {
+	db, box := shared(t)
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.True(t, stats.Oldest.IsZero(), "nothing waits")
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	// The second is in the header of the message; its checksum does not matter here.
+	_, err = db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = CAST(substr(message, 1, 4) || x'0000000065000000' || substr(message, 13) AS BLOB)")
+	require.NoError(t, err)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("b")}))
+	stats, err = box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, time.Unix(0x65000000, 0).UTC(), stats.Oldest)
+}
+
+// What comes after Flush has begun is not waited for.
+func TestFlushEndsWhileOthersSend(t *testing.T) {
+	t.Parallel()
+	box := open(t, filepath.Join(t.TempDir(), "outbox.db"))
+	var enough atomic.Bool
+	sent := 0
+	next := senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error {
+		if enough.Load() {
+			return nil
+		}
+		sent++ // so that there is always one that waits
+		return box.Send(context.WithoutCancel(ctx), []kissmetrics.Record{record(strconv.Itoa(sent))})
+	})
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("first")}))
+	start(t, box, next)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, box.Flush(ctx))
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.Positive(t, stats.Waiting)
+	enough.Store(true)
+}
+
+// A file that is damaged is not exchanged under another that has it open.
+func TestARepairWaitsForOthersToClose(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	box, other := open(t, path), open(t, path)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("readable")}))
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("damaged")}))
+	db := application(t, path)
+	_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = CAST(replace(message, 'damaged', 'DAMAGED') AS BLOB) WHERE id = 2")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+
+	var recorder kissmetricstest.Recorder
+	start(t, box, &recorder)
+	require.Eventually(t, func() bool {
+		_, err := box.Stats(t.Context())
+		return isKind(err, outbox.StorageDamaged)
+	}, time.Minute, time.Millisecond, "the damage is noticed")
+	err = box.Send(t.Context(), []kissmetrics.Record{record("refused")})
+	require.ErrorContains(t, err, "while another has it open")
+	assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+	assert.NoFileExists(t, path+".damaged-1")
+	require.NoError(t, other.Send(t.Context(), []kissmetrics.Record{record("of the other")}), "who has not noticed goes on")
+
+	closeBox(t, other)
+	require.Eventually(t, func() bool {
+		return box.Send(t.Context(), []kissmetrics.Record{record("after")}) == nil
+	}, time.Minute, time.Millisecond)
+	require.FileExists(t, path+".damaged-1")
+	require.NoError(t, box.Flush(t.Context()))
+	var names []string
+	for _, r := range recorder.Records() {
+		names = append(names, r.Name)
+	}
+	assert.Subset(t, names, []string{"readable", "of the other", "after"})
+	assert.NotContains(t, strings.ToLower(strings.Join(names, " ")), "damaged")
+	assert.NotContains(t, names, "refused")
+}
