@@ -273,7 +273,7 @@ func TestALogThatIsCutKeepsWhatIsReadable(t *testing.T) {
 }
 
 // What SQLite, or the outbox, takes for something else than damage: a later
-// version of the stored form, and a file that is for reading only.
+// version of the stored form, a file that is for reading only, and other tables.
 func TestDamageThatLooksLikeSomethingElseIsFound(t *testing.T) {
 	t.Parallel()
 	closed := prepare(t, 100, true)
@@ -281,6 +281,17 @@ func TestDamageThatLooksLikeSomethingElseIsFound(t *testing.T) {
 		files := map[string][]byte{"": bytes.Clone(closed.files[""])}
 		files[""][18] ^= flip
 		closed.check(t, files, "the version for writing")
+	}
+	for _, column := range []string{"id ", "message ", "parked_at ", "reason ", "messages ", "delivered ", "parked "} {
+		for at := range bytes.Count(closed.files[""][:4096], []byte(column)) {
+			files := map[string][]byte{"": bytes.Clone(closed.files[""])}
+			rest := files[""][:4096]
+			for range at + 1 {
+				rest = rest[bytes.Index(rest, []byte(column))+len(column):]
+			}
+			files[""][4096-len(rest)-1] = 'x'
+			closed.check(t, files, "the name of a column: "+column)
+		}
 	}
 	open := prepare(t, 100, false)
 	for _, name := range []string{"event 0", "event 8", "event 99"} {

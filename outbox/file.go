@@ -126,6 +126,12 @@ func openFile(ctx context.Context, path string, shared bool) (_ *file, err error
 	if err := f.check(ctx, path, shared); err != nil {
 		return nil, err
 	}
+	// That these can be prepared says that the tables have the columns they should.
+	for _, query := range []string{insertWaiting, removeWaiting, insertParked} {
+		if _, err = f.writer.prepare(ctx, query); err != nil {
+			return nil, err
+		}
+	}
 	f.at = make(map[string]os.FileInfo, 2)
 	for _, part := range []string{path, path + "-wal"} {
 		if f.at[part], err = os.Stat(part); err != nil {

@@ -201,7 +201,7 @@ func (f *file) setAside(ctx context.Context, t *totals, m row, why error) error 
 
 // take removes a waiting message, if it is there.
 func (f *file) take(ctx context.Context, t *totals, m row, records, bytes int64) (bool, error) {
-	result, err := f.writer.ExecContext(ctx, "DELETE FROM kissmetrics_waiting WHERE id = ?", m.id)
+	result, err := f.writer.ExecContext(ctx, removeWaiting, m.id)
 	if err != nil {
 		return false, err
 	}
@@ -216,6 +216,6 @@ func (f *file) take(ctx context.Context, t *totals, m row, records, bytes int64)
 
 func (f *file) park(ctx context.Context, t *totals, message []byte, reason string) error {
 	t.parked++
-	_, err := f.writer.ExecContext(ctx, "INSERT INTO kissmetrics_parked (message, parked_at, reason) VALUES (?, ?, ?)", message, time.Now().Unix(), reason)
+	_, err := f.writer.ExecContext(ctx, insertParked, message, time.Now().Unix(), reason)
 	return err
 }

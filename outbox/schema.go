@@ -36,7 +36,11 @@ CREATE TABLE IF NOT EXISTS kissmetrics_totals (
 INSERT OR IGNORE INTO kissmetrics_totals VALUES (1, 0, 0, 0, 0, 0);
 `
 
-const insertWaiting = "INSERT INTO kissmetrics_waiting (message) VALUES (?)"
+const (
+	insertWaiting = "INSERT INTO kissmetrics_waiting (message) VALUES (?)"
+	removeWaiting = "DELETE FROM kissmetrics_waiting WHERE id = ?"
+	insertParked  = "INSERT INTO kissmetrics_parked (message, parked_at, reason) VALUES (?, ?, ?)"
+)
 
 // Migrate runs [Schema], all or nothing, in a database of the application's own.
 // It may be called at every start. An application with migrations of its own can
