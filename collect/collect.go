@@ -82,9 +82,10 @@ import (
 //
 // What it does not remember, after a restart or at another instance, it sends
 // again, with the same second, by which Kissmetrics recognises a repeat (see
-// [kissmetrics.Record]). A message that has neither a messageId nor a time could
-// not be recognised: all such messages of a batch are handed to the sender last
-// and in one call, which takes all of them or none.
+// [kissmetrics.Record]). A message without a time would be another second then:
+// all such messages of a batch are handed to the sender last and in one call,
+// which takes all of them or none, so that none is accepted where a repeat is to
+// come.
 //
 // # Time
 //
@@ -102,6 +103,8 @@ import (
 // within ten minutes are believed, others corrected to within ten minutes. Not
 // corrected are a timestamp beside an originalTimestamp, which is one that the
 // caller has set (RudderStack), a message without a messageId, and /v1/import.
+// Go's zero time is as good as no time, and a sentAt that is more than a century
+// off says nothing.
 //
 // See https://www.rudderstack.com/docs/api/http-api/,
 // https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/
@@ -110,10 +113,11 @@ import (
 // # Limits
 //
 // The body is bounded before and after decompression, and so is the number of
-// messages (see [WithLimits]). It must arrive within 30 seconds (see
-// [WithReadTimeout]), which holds for every [http.ResponseWriter] that supports
-// SetReadDeadline, as those of net/http do; a shorter ReadTimeout of the
-// [http.Server] is left as it is. The handler cannot bound what comes before it:
+// messages (see [WithLimits]). The context of a batch counts once for every
+// message that takes its traits; those beyond the bound are refused. The body
+// must arrive within 30 seconds (see [WithReadTimeout]), which holds for every
+// [http.ResponseWriter] that supports SetReadDeadline, as those of net/http do; a
+// shorter ReadTimeout of the [http.Server] is left as it is. The handler cannot bound what comes before it:
 // set the server's ReadHeaderTimeout and IdleTimeout. A WriteTimeout must leave
 // room for the sender, so put a [kissmetrics.Queue] or a durable sender behind
 // the handler, not a bare [kissmetrics.HTTPSender].

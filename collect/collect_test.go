@@ -317,6 +317,9 @@ func TestClocks(t *testing.T) {
 		"the message's sentAt wins":     {sentAt: "message", off: -time.Hour, want: time.Hour},
 		"nobody says when it was sent":  {sentAt: "none", off: -time.Hour, want: 0},
 		"a sentAt that is none":         {sentAt: "wrong", off: -time.Hour, want: 0},
+		"a sentAt that Go has not set":  {sentAt: "zero", off: -time.Hour, want: 0},
+		"a timestamp that Go has not":   {times: "zero", off: -time.Hour, want: time.Hour},
+		"a clock of another century":    {off: 101 * 365 * 24 * time.Hour, want: 0},
 		"a message without a messageId": {sentAt: "no id", off: -time.Hour, want: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -332,6 +335,8 @@ func TestClocks(t *testing.T) {
 					message, envelope = message+sent+",", `"sentAt":`+format(now)+","
 				case "none":
 					envelope = ""
+				case "zero":
+					envelope = `"sentAt":"0001-01-01T00:00:00Z",`
 				case "wrong":
 					envelope = `"sentAt":"yesterday",`
 				case "no id":
@@ -340,6 +345,8 @@ func TestClocks(t *testing.T) {
 				switch test.times {
 				case "":
 					message += `"timestamp":` + format(happened)
+				case "zero":
+					message += `"timestamp":"0001-01-01T00:00:00Z","originalTimestamp":` + format(happened)
 				case "both":
 					message += `"originalTimestamp":` + format(now) + `,"timestamp":` + format(happened)
 				default:

@@ -68,6 +68,36 @@ func TestHugeBatch(t *testing.T) {
 	assert.Empty(t, r.outcomes())
 }
 
+// What a batch says once, for all of its messages, must not cost once for each.
+func TestWhatABatchLendsIsBounded(t *testing.T) {
+	var members []string
+	for i := range 2000 {
+		members = append(members, fmt.Sprintf(`"%d":"x"`, i))
+	}
+	const messages = 2000
+	allocated := func(r *receiver, body string) (answer, uint64) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		a := r.do(t, "/v1/batch", body)
+		runtime.ReadMemStats(&after)
+		return a, after.TotalAlloc - before.TotalAlloc
+	}
+	t.Run("integrations", func(t *testing.T) {
+		a, took := allocated(newReceiver(t), `{"integrations":{`+strings.Join(members, ",")+`,"x":false},"batch":[`+track+strings.Repeat(`,{}`, messages)+`]}`)
+		assert.Equal(t, http.StatusOK, a.status)
+		assert.Less(t, took, uint64(32<<20))
+	})
+	t.Run("traits", func(t *testing.T) {
+		context := `{"traits":{` + strings.Join(members, ",") + `}}`
+		r := newReceiver(t, collect.WithLimits(20*len(context), messages))
+		a, took := allocated(r, `{"context":`+context+`,"batch":[`+strings.Repeat(`{"type":"identify","userId":"u"},`, messages-1)+track+`]}`)
+		assert.Equal(t, http.StatusOK, a.status)
+		assert.Equal(t, 20+1, a.body.Accepted, "those that have no need of the context as well")
+		assert.Contains(t, a.body.Errors[0].Error, "too large for so many messages")
+		assert.Less(t, took, uint64(64<<20))
+	})
+}
+
 // TestSlowBody sends half of a body, and waits.
 func TestSlowBody(t *testing.T) {
 	for name, configure := range map[string]func(*http.Server) []collect.Option{

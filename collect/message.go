@@ -23,9 +23,11 @@ type batch struct {
 	integrations []byte
 	context      []byte
 	received     time.Time
+	excluded     bool // whether the integrations say that it is not for Kissmetrics
 
 	traits     kissmetrics.Properties // of the context,
 	traitsRead bool                   // once they were asked for
+	lent       int                    // what they took, once for every message that they were given to
 }
 
 // parse takes a body apart. The problem is the answer to one that is not what it
@@ -64,6 +66,7 @@ func (h *handler) parse(data []byte, e endpoint) (*batch, *answer) {
 	if len(b.messages) > h.config.maxMessages {
 		return problem(http.StatusRequestEntityTooLarge, "the batch has too many messages")
 	}
+	b.excluded = excluded(b.integrations)
 	return b, nil
 }
 
@@ -77,12 +80,16 @@ type message struct {
 	records  []kissmetrics.Record
 }
 
-var errNoObject = &kissmetrics.ValidationError{Field: "message", Reason: "is not a JSON object"}
+var (
+	errNoObject    = &kissmetrics.ValidationError{Field: "message", Reason: "is not a JSON object"}
+	errLentTooMuch = &kissmetrics.ValidationError{Field: "property", Reason: "the traits of the batch's context are too large for so many messages"}
+)
 
 // message reads one message of the batch, and turns it into records.
 func (h *handler) message(b *batch, data []byte) (m message, err error) {
 	var timestamp, original []byte
-	sentAt, integrations := b.sentAt, b.integrations
+	var integrations []byte
+	sentAt := b.sentAt
 	hash := hasher{}
 	if !members(data, func(name string, value []byte) {
 		switch name {
@@ -113,8 +120,11 @@ func (h *handler) message(b *batch, data []byte) (m message, err error) {
 		data = withType(data, b.kind)
 	}
 	m.identity = hash.sum(m.kind)
-	m.timed = given(timestamp) || given(original)
-	if m.ignored = excluded(integrations); m.ignored {
+	m.timed = givenTime(timestamp) || givenTime(original)
+	if m.ignored = b.excluded; integrations != nil {
+		m.ignored = excluded(integrations)
+	}
+	if m.ignored {
 		return m, nil
 	}
 	parsed, err := kissmetrics.ParseMessage(data)
@@ -122,10 +132,14 @@ func (h *handler) message(b *batch, data []byte) (m message, err error) {
 		return m, err
 	}
 	if identify, ok := parsed.(kissmetrics.Identify); ok && len(identify.Traits) == 0 {
-		identify.Traits = b.contextTraits()
+		if identify.Traits = b.contextTraits(); len(identify.Traits) > 0 {
+			if b.lent += len(b.context); b.lent > h.config.maxBytes {
+				return m, errLentTooMuch
+			}
+		}
 		parsed = identify
 	}
-	if m.id != "" && !b.history && (!given(original) || !given(timestamp)) {
+	if m.id != "" && !b.history && (!givenTime(original) || !givenTime(timestamp)) {
 		parsed = h.corrected(parsed, sentAt, b.received)
 	}
 	options := h.config.transform
@@ -190,12 +204,16 @@ func excluded(integrations []byte) bool {
 // corrected returns a message with its time corrected by the difference between
 // the sender's clock and ours, in whole steps.
 func (h *handler) corrected(parsed kissmetrics.Message, sentAt []byte, received time.Time) kissmetrics.Message {
+	const century = 100 * 365 * 24 * time.Hour
 	sent, err := time.Parse(time.RFC3339, text(sentAt))
 	if err != nil || h.config.clockStep == 0 {
 		return parsed
 	}
-	behind := received.Sub(sent).Truncate(h.config.clockStep)
-	if behind == 0 {
+	behind := received.Sub(sent)
+	if behind.Abs() > century { // is no clock's, but Go's zero time for one
+		return parsed
+	}
+	if behind = behind.Truncate(h.config.clockStep); behind == 0 {
 		return parsed
 	}
 	correct := func(t *time.Time) {

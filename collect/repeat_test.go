@@ -152,6 +152,43 @@ func TestMessagesOfWhichARepeatCannotBeKnownAreTakenTogether(t *testing.T) {
 	assert.Len(t, r.names(), 4, "the same happened again, for all that is known")
 }
 
+// A message with a messageId and without a time is known again here, but not at
+// another instance: there it would happen another time.
+func TestMessagesWithoutATimeAreTakenTogetherToo(t *testing.T) {
+	const untimed = `{"type":"track","messageId":"1","userId":"u","event":"A"}`
+	const zero = `{"type":"track","messageId":"2","userId":"u","event":"B","timestamp":"0001-01-01T00:00:00Z"}`
+	body := batch(untimed, event("C"), zero, untimed, bare("D"))
+	r, s := failing(t)
+	s.fail = failOn(kissmetrics.ErrQueueFull, "C")
+	assert.Equal(t, http.StatusTooManyRequests, r.do(t, "/v1/batch", body).status)
+	assert.Empty(t, r.names(), "a repeat is to come, maybe to another instance")
+	s.fail = failOn(kissmetrics.ErrClosed, "D")
+	assert.Equal(t, http.StatusServiceUnavailable, r.do(t, "/v1/batch", body).status)
+	assert.Equal(t, []string{"C"}, r.names())
+	s.fail = nil
+	a := r.do(t, "/v1/batch", body)
+	assert.Equal(t, `{"success":true}`, a.text)
+	assert.Equal(t, []string{"C", "A", "B", "D"}, r.names())
+	assert.Equal(t, `{"success":true}`, r.do(t, "/v1/batch", batch(untimed, zero)).text)
+	assert.Len(t, r.names(), 4, "it is remembered")
+
+	t.Run("while the first is under way", func(t *testing.T) {
+		r, s := failing(t)
+		arrived, goOn := make(chan struct{}), make(chan struct{})
+		s.fail = func([]kissmetrics.Record) error { close(arrived); <-goOn; return nil }
+		first := make(chan answer)
+		go func() { first <- r.do(t, "/v1/batch", batch(untimed)) }()
+		<-arrived
+		s.fail = nil
+		assert.Equal(t, http.StatusServiceUnavailable, r.do(t, "/v1/batch", batch(zero, untimed)).status)
+		assert.Empty(t, r.names())
+		close(goOn)
+		assert.Equal(t, http.StatusOK, (<-first).status)
+		assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", batch(zero, untimed)).status)
+		assert.Equal(t, []string{"A", "B"}, r.names())
+	})
+}
+
 func TestWhatIsTakenForARepeat(t *testing.T) {
 	first := `{"type":"track","messageId":"m","userId":"u","event":"E","sentAt":"2026-03-02T09:40:01Z",` + at + `}`
 	for name, test := range map[string]struct {

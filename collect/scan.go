@@ -223,3 +223,8 @@ func text(value []byte) string {
 func given(value []byte) bool {
 	return len(value) > 0 && string(value) != "null" && string(value) != `""`
 }
+
+// givenTime is given for a time; Go's zero time says nothing either.
+func givenTime(value []byte) bool {
+	return given(value) && !bytes.HasPrefix(value, []byte(`"0001-01-01T00:00:00`))
+}

@@ -74,8 +74,7 @@ type taken struct {
 // take hands the messages of a batch to the sender.
 func (h *handler) take(ctx context.Context, b *batch) taken {
 	var t taken
-	var loose []Result // of messages of which a repeat could not be known
-	var looseRecords []kissmetrics.Record
+	var loose []loose
 	for i, data := range b.messages {
 		if t.why != nil && !errors.Is(t.why, kissmetrics.ErrQueueFull) {
 			// Those behind would only meet the same, and slowly. A queue says no at
@@ -90,25 +89,15 @@ func (h *handler) take(ctx context.Context, b *batch) taken {
 			h.settle(ctx, &t, result, Refused, err)
 		case m.ignored:
 			h.settle(ctx, &t, result, Ignored, nil)
-		case m.id == "" && !m.timed:
-			loose = append(loose, result)
-			looseRecords = append(looseRecords, m.records...)
+		case !m.timed:
+			loose = append(loose, newLoose(result, m))
 		case m.id == "":
 			h.settle(ctx, &t, result, 0, h.send(ctx, m.records))
 		default:
 			h.once(ctx, &t, result, m)
 		}
 	}
-	if len(loose) == 0 {
-		return t
-	}
-	err := t.why // nothing of them may be accepted if a repeat is to come
-	if err == nil {
-		err = h.send(ctx, looseRecords)
-	}
-	for _, result := range loose {
-		h.settle(ctx, &t, result, 0, err)
-	}
+	h.takeLoose(ctx, &t, loose)
 	return t
 }
 
@@ -124,6 +113,54 @@ func (h *handler) once(ctx context.Context, t *taken, result Result, m message) 
 		defer func() { h.memory.end(m.identity, err == nil) }() // also where the sender ends the goroutine
 		err = h.send(ctx, m.records)
 		h.settle(ctx, t, result, 0, err)
+	}
+}
+
+// A loose message says not when it happened: a repeat of it that is not
+// remembered would be another event.
+type loose struct {
+	result   Result
+	identity identity // zero where there is no messageId either
+	records  []kissmetrics.Record
+}
+
+func newLoose(result Result, m message) loose { return loose{result, m.identity, m.records} }
+
+// takeLoose hands all loose messages of a batch to the sender in one call, for
+// nothing of them may be accepted where a repeat is to come.
+func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
+	var left []loose // without an outcome
+	var records []kissmetrics.Record
+	begun := map[identity]bool{}
+	err := t.why
+	defer func() {
+		for id := range begun {
+			h.memory.end(id, err == nil)
+		}
+	}()
+	for _, l := range all {
+		if begun[l.identity] { // goes with the first
+			l.records, l.result.Records = nil, 0
+		} else if err == nil && l.identity != (identity{}) {
+			switch h.memory.begin(l.identity) {
+			case accepted:
+				h.settle(ctx, t, l.result, Repeated, nil)
+				continue
+			case underWay:
+				err = errUnderWay
+			default:
+				begun[l.identity] = true
+			}
+		}
+		left = append(left, l)
+		records = append(records, l.records...)
+	}
+	if err == nil && len(left) > 0 {
+		err = errPanicked
+		err = h.send(ctx, records)
+	}
+	for _, l := range left {
+		h.settle(ctx, t, l.result, 0, err)
 	}
 }
 
