@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/creack/pty v1.1.24
+	github.com/gofrs/flock v0.13.2
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/kissmetrics-go/kissmetrics v0.0.0
 	github.com/kissmetrics-go/kissmetrics/jetstream v0.0.0

@@ -20,12 +20,14 @@ type checkpoint struct {
 	state    state
 	File     fileMark `json:"file"` // where the import files stand
 	Done     bool     `json:"done"` // whether there is nothing left
+	found    bool     // it is that of a run before this
 }
 
 // settings are what must be the same when a run goes on.
 type settings struct {
 	Input  string    `json:"input"`
 	Import string    `json:"import,omitempty"`
+	Server string    `json:"server,omitempty"`
 	Prefix string    `json:"prefix"`
 	Now    time.Time `json:"now,omitzero"`
 }
@@ -38,6 +40,12 @@ type stored struct {
 
 func (f *flags) settings() (settings, error) {
 	s := settings{Input: f.file, Import: f.importDir, Prefix: f.prefix, Now: f.now}
+	switch {
+	case f.demo():
+		s.Server = "demonstration"
+	case f.live:
+		s.Server = f.baseURL
+	}
 	for _, path := range []*string{&s.Input, &s.Import} {
 		if *path == "" || *path == "-" {
 			continue
@@ -74,9 +82,9 @@ func (f *flags) load() (*checkpoint, error) {
 		return nil, fmt.Errorf("reading the checkpoint %s: %w", f.checkpoint, err)
 	}
 	if saved.Settings != settings && !saved.Settings.same(settings) {
-		return nil, usageError{fmt.Errorf("the checkpoint %s is of a run with another file, -import, -prefix or -now", f.checkpoint)}
+		return nil, usageError{fmt.Errorf("the checkpoint %s is of a run with another file, -import, -base-url, -prefix or -now", f.checkpoint)}
 	}
-	saved.state = saved.State
+	saved.state, saved.found = saved.State, true
 	return &saved.checkpoint, nil
 }
 
@@ -104,11 +112,14 @@ func replaceFile(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
 	}
-	return rename(f.Name(), path)
+	if err = errors.Join(err, f.Close()); err == nil {
+		return rename(f.Name(), path)
+	}
+	_ = os.Remove(f.Name()) // gives back the room that it takes
+	return err
 }
 
 // rename renames a file for good.
@@ -116,7 +127,12 @@ func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(to))
+	return syncDir(filepath.Dir(to))
+}
+
+// syncDir makes durable which files a directory has.
+func syncDir(path string) error {
+	dir, err := os.Open(path) //nolint:gosec // the user names it
 	if err != nil {
 		return err
 	}
@@ -131,27 +147,24 @@ type rejects struct {
 }
 
 // openRejects opens the file, and cuts off what is behind the checkpoint.
-func openRejects(path string, resume bool, size int64) (*rejects, error) {
+func openRejects(path string, saved *checkpoint) (*rejects, error) {
 	if path == "" {
 		return &rejects{w: bufio.NewWriter(io.Discard)}, nil
 	}
-	mode := os.O_RDWR | os.O_CREATE
-	if !resume {
-		mode |= os.O_EXCL
-	}
-	f, err := os.OpenFile(path, mode, 0o600) //nolint:gosec // the user names it; it holds what people did
-	if errors.Is(err, fs.ErrExist) {
-		return nil, usageError{fmt.Errorf("%s is there already, with the refused lines of another run: move it away", path)}
-	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the user names it; it holds what people did
 	if err != nil {
 		return nil, err
 	}
+	size := saved.state.RefusedBytes
 	info, err := f.Stat()
-	if err == nil && info.Size() < size {
+	switch {
+	case err != nil:
+	case !saved.found && info.Size() > 0:
+		err = usageError{fmt.Errorf("%s is there already, with the refused lines of another run: move it away", path)}
+	case info.Size() < size:
 		err = fmt.Errorf("%s has less than the checkpoint says", path)
-	}
-	if err == nil {
-		err = f.Truncate(size)
+	default:
+		err = errors.Join(f.Truncate(size), syncDir(filepath.Dir(path)))
 	}
 	if err == nil {
 		_, err = f.Seek(size, io.SeekStart)

@@ -32,19 +32,21 @@ type files struct {
 	lines *kissmetrics.ImportWriter
 	taken func(e *entry, records int)
 	full  func() error // stores a checkpoint
+	err   error        // why nothing more is written
 }
 
 // openFiles goes on where a mark stands, and cuts off what is behind it.
-func openFiles(dir string, limit int64, mark fileMark, resumed bool) (*files, error) {
+func openFiles(dir string, limit int64, saved *checkpoint) (*files, error) {
+	mark := saved.File
 	f := &files{dir: dir, limit: limit, mark: mark}
 	f.lines = kissmetrics.NewImportWriter(f)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, usageError{err}
 	}
-	if mark.Number == 0 { // it did not come as far as the first checkpoint
+	if mark.Number == 0 { // no checkpoint knows of a file
 		f.mark = fileMark{Full: true}
 		there, err := filepath.Glob(filepath.Join(dir, "import-*.json"))
-		if partial := f.path(1) + partial; err == nil && resumed {
+		if partial := f.path(1) + partial; err == nil && saved.found { // and so it is this run's
 			if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
@@ -99,50 +101,78 @@ func (f *files) publish() error {
 }
 
 func (f *files) send(ctx context.Context, e *entry, records []kissmetrics.Record) error {
-	if err := f.lines.Send(ctx, records); err != nil {
-		return err
+	err := f.lines.Send(ctx, records)
+	switch {
+	case f.err != nil:
+		return f.err
+	case err == nil:
+		f.taken(e, len(records))
 	}
-	f.taken(e, len(records))
-	return nil
+	return err
+}
+
+// fail notes an error after which nothing more is written, for nothing is known
+// of what is there.
+func (f *files) fail(err error) error {
+	if err != nil && f.err == nil {
+		f.err = fmt.Errorf("writing the import file: %w", err)
+	}
+	return f.err
 }
 
 // Write writes the lines of one message, to a new file where they would make
 // this one too large.
 func (f *files) Write(lines []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
 	if f.file != nil && f.mark.Bytes > 0 && f.mark.Bytes+int64(len(lines)) > f.limit {
 		if err := f.end(); err != nil {
 			return 0, err
 		}
 	}
 	if f.file == nil {
-		file, err := os.OpenFile(f.path(f.mark.Number+1)+partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return 0, err
+		if err := f.begin(); err != nil {
+			return 0, f.fail(err)
 		}
-		f.file, f.w, f.mark = file, bufio.NewWriterSize(file, 256<<10), fileMark{Number: f.mark.Number + 1}
 	}
 	n, err := f.w.Write(lines)
 	f.mark.Bytes += int64(n)
-	return n, err
+	return n, f.fail(err)
+}
+
+// begin begins a file.
+func (f *files) begin() error {
+	file, err := os.OpenFile(f.path(f.mark.Number+1)+partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.file, f.w, f.mark = file, bufio.NewWriterSize(file, 256<<10), fileMark{Number: f.mark.Number + 1}
+	return syncDir(f.dir)
 }
 
 // end ends a file: once the checkpoint knows it, it gets its name.
 func (f *files) end() error {
 	f.mark.Full = true
 	if err := f.full(); err != nil {
+		f.err = err
 		return err
 	}
 	err := f.file.Close()
 	f.file, f.w = nil, nil
-	return errors.Join(err, f.publish())
+	return f.fail(errors.Join(err, f.publish()))
 }
 
 // sync makes durable what has been written.
 func (f *files) sync() (fileMark, error) {
-	if f.file == nil {
-		return f.mark, nil
+	if f.err != nil || f.file == nil {
+		return f.mark, f.err
 	}
-	return f.mark, errors.Join(f.w.Flush(), f.file.Sync())
+	err := f.w.Flush()
+	if err == nil {
+		err = f.file.Sync()
+	}
+	return f.mark, f.fail(err)
 }
 
 // drain has nothing to wait for.

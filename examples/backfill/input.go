@@ -24,16 +24,17 @@ var sample []byte
 
 // input is where the lines come from.
 type input struct {
-	name   string // as the checkpoint has it
-	file   *os.File
-	stdin  io.ReadCloser
-	size   int64        // as it is stored, or -1 where that is not known
-	raw    atomic.Int64 // what was read of that
-	plain  bool         // whether offsets are those of the file
-	r      *bufio.Reader
-	line   int64 // the number of lines read
-	offset int64 // what they take, uncompressed
-	head   fingerprint
+	name    string // as the checkpoint has it
+	file    *os.File
+	stdin   io.ReadCloser
+	size    int64        // as it is stored, or -1 where that is not known
+	raw     atomic.Int64 // what was read of that
+	regular bool         // whether a read does not wait for anybody
+	plain   bool         // whether offsets are those of the file
+	r       *bufio.Reader
+	line    int64 // the number of lines read
+	offset  int64 // what they take, uncompressed
+	head    fingerprint
 }
 
 // fingerprint tells the beginning of an input from that of another.
@@ -65,6 +66,7 @@ func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 	switch f.file {
 	case "":
 		in.name, in.stdin, in.size = "the sample", io.NopCloser(bytes.NewReader(sample)), int64(len(sample))
+		in.regular = true
 	case "-":
 		in.name, in.stdin = "standard input", stdin
 	default:
@@ -81,7 +83,7 @@ func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 			return nil, usageError{errors.Join(err, fmt.Errorf("%s is not a file that can be read", f.file))}
 		}
 		if info.Mode().IsRegular() {
-			in.size, in.plain = info.Size(), true
+			in.size, in.plain, in.regular = info.Size(), true, true
 		}
 	}
 	in.r = bufio.NewReaderSize(in, 64<<10)
@@ -136,6 +138,12 @@ func (in *input) resume(saved *checkpoint) error {
 	}
 	in.line, in.offset = saved.state.Line, offset
 	return nil
+}
+
+// ended reports whether nothing is left of the input.
+func (in *input) ended() bool {
+	_, err := in.r.Peek(1)
+	return errors.Is(err, io.EOF)
 }
 
 // A line is one line of the input.

@@ -14,9 +14,6 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
-// checkpointEvery is how often it is noted how far all is done.
-const checkpointEvery = time.Second
-
 // A destination takes the records of lines.
 type destination interface {
 	// send takes the records of a line, or fails. What becomes of each it tells
@@ -26,7 +23,8 @@ type destination interface {
 	sync() (fileMark, error)
 	// drain waits for the outcome of what was taken.
 	drain(ctx context.Context) error
-	// finish ends the files, once all lines have their outcome.
+	// finish ends the files, once all lines have their outcome; for good with the
+	// checkpoint that says so.
 	finish() error
 	// outage says that nothing can be delivered for now.
 	outage() bool
@@ -43,13 +41,15 @@ type job struct {
 	tracker    *tracker
 	out        destination
 	server     *kissmetricstest.Server // of a demonstration
+	complete   bool                    // whether all lines have their outcome, and there are no more
+	failed     error                   // why no checkpoint is stored any more
 	elapsed    time.Duration
 }
 
 // open opens the destination.
 func (j *job) open() error {
 	if j.flags.importDir != "" {
-		f, err := openFiles(j.flags.importDir, j.flags.fileSize, j.checkpoint.File, j.flags.resume)
+		f, err := openFiles(j.flags.importDir, j.flags.fileSize, j.checkpoint)
 		if err != nil {
 			return err
 		}
@@ -97,14 +97,17 @@ func (j *job) run(stop, hurry context.Context) (err error) {
 		} else {
 			err = fmt.Errorf("reading line %d: %w", j.in.line+1, err)
 		}
-	case j.flags.file != "-":
+	case j.in.regular:
 		<-ended //nolint:errcheck // it was told to end
-	default: // a read from standard input may never end; the process does
+	default: // a read from a pipe or a terminal may never end; the process does
 	}
 	drained := j.drain(stop, hurry, all)
+	if err == nil || drained != nil && !errors.Is(err, drained) {
+		err = errors.Join(err, drained)
+	}
 	switch {
-	case err != nil || drained != nil:
-		return errors.Join(err, drained)
+	case err != nil:
+		return fmt.Errorf("%w; %s", err, j.howToGoOn())
 	case j.checkpoint.Done:
 		return nil
 	}
@@ -133,7 +136,7 @@ func (j *job) takeAll(ctx context.Context, lines <-chan line) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if now := time.Now(); now.Sub(saved) >= checkpointEvery {
+		if now := time.Now(); now.Sub(saved) >= j.program.saveEvery {
 			if err := j.save(); err != nil {
 				return err
 			}
@@ -224,7 +227,7 @@ func (j *job) drain(stop, hurry context.Context, all bool) error {
 	})()
 	done := make(chan error, 1)
 	go func() { done <- j.out.drain(ctx) }()
-	ticker := time.NewTicker(checkpointEvery)
+	ticker := time.NewTicker(j.program.saveEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -232,11 +235,12 @@ func (j *job) drain(stop, hurry context.Context, all bool) error {
 			if err != nil {
 				return err
 			}
-			j.checkpoint.Done = all && j.tracker.idle()
-			if err := j.save(); err != nil || !j.checkpoint.Done {
-				return err
+			if j.complete = all && j.tracker.idle(); j.complete {
+				if err := j.out.finish(); err != nil {
+					return err
+				}
 			}
-			return j.out.finish()
+			return j.save()
 		case <-ticker.C:
 			if err := j.save(); err != nil {
 				return errors.Join(err, <-done)
@@ -248,29 +252,40 @@ func (j *job) drain(stop, hurry context.Context, all bool) error {
 // keepRefused writes the refused lines that are to be kept, so that they take no
 // memory.
 func (j *job) keepRefused() error {
-	if err := j.rejects.write(j.tracker.takeRefused()); err != nil {
-		return fmt.Errorf("writing the refused lines: %w", err)
+	return j.fail("writing the refused lines", j.rejects.write(j.tracker.takeRefused()))
+}
+
+// fail notes an error after which no checkpoint is stored, for it may stand for
+// what was not written.
+func (j *job) fail(doing string, err error) error {
+	if err != nil && j.failed == nil {
+		j.failed = fmt.Errorf("%s: %w", doing, err)
 	}
-	return nil
+	return j.failed
 }
 
 // save stores how far all is done: what the checkpoint says is durable before it.
 func (j *job) save() error {
+	if j.failed != nil {
+		return j.failed
+	}
+	next := *j.checkpoint
 	refused, s := j.tracker.take()
-	if err := j.rejects.write(refused); err != nil {
-		return fmt.Errorf("writing the refused lines: %w", err)
+	err := j.rejects.write(refused)
+	if err == nil {
+		err = j.rejects.sync()
 	}
-	j.checkpoint.state = s
-	if err := j.rejects.sync(); err != nil {
-		return fmt.Errorf("writing the refused lines: %w", err)
-	}
-	mark, err := j.out.sync()
 	if err != nil {
-		return fmt.Errorf("writing the import file: %w", err)
+		return j.fail("writing the refused lines", err)
 	}
-	j.checkpoint.File, j.checkpoint.state.RefusedBytes = mark, j.rejects.bytes
-	if err := j.checkpoint.save(j.flags.checkpoint); err != nil {
-		return fmt.Errorf("writing the checkpoint: %w", err)
+	next.state, next.state.RefusedBytes = s, j.rejects.bytes
+	if next.File, j.failed = j.out.sync(); j.failed != nil {
+		return j.failed
 	}
+	next.Done = j.complete
+	if err := next.save(j.flags.checkpoint); err != nil {
+		return j.fail("writing the checkpoint", err)
+	}
+	*j.checkpoint = next
 	return nil
 }

@@ -46,8 +46,13 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-func main() {
-	// The first signal asks to stop, the second not to wait either.
+func main() { os.Exit(start(time.Second)) }
+
+// start runs the program, which stores a checkpoint every so often, and returns
+// its exit code.
+func start(saveEvery time.Duration) int {
+	// The first signal asks to stop, the second not to wait either, and a third
+	// ends the process.
 	stop, stopping := context.WithCancel(context.Background())
 	hurry, hurrying := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -57,18 +62,22 @@ func main() {
 		stopping()
 		<-signals
 		hurrying()
+		signal.Stop(signals)
 	}()
 	p := program{
-		stdin:    os.Stdin,
-		stdout:   os.Stdout,
-		stderr:   os.Stderr,
-		terminal: term.IsTerminal(int(os.Stderr.Fd())), //nolint:gosec // a descriptor is small
-		every:    10 * time.Second,
+		stdin:     os.Stdin,
+		stdout:    os.Stdout,
+		stderr:    os.Stderr,
+		terminal:  term.IsTerminal(int(os.Stderr.Fd())), //nolint:gosec // a descriptor is small
+		every:     10 * time.Second,
+		saveEvery: saveEvery,
 	}
-	if err := p.run(stop, hurry, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "backfill:", err)
-		os.Exit(exitCode(err))
+	err := p.run(stop, hurry, os.Args[1:])
+	if err == nil {
+		return 0
 	}
+	fmt.Fprintln(os.Stderr, "backfill:", err)
+	return exitCode(err)
 }
 
 // exitCode returns 2 for an error of who typed the command, and else 1.
@@ -85,6 +94,7 @@ type program struct {
 	stdout, stderr io.Writer
 	terminal       bool             // whether stderr is one
 	every          time.Duration    // how often a plain line tells of the progress
+	saveEvery      time.Duration    // how often a checkpoint is stored
 	doer           kissmetrics.Doer // or nil
 }
 
@@ -101,6 +111,11 @@ func (p *program) run(stop, hurry context.Context, args []string) error {
 	case err != nil:
 		return usageError{err}
 	}
+	unlock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	saved, err := f.load()
 	if err != nil {
 		return err
@@ -113,7 +128,7 @@ func (p *program) run(stop, hurry context.Context, args []string) error {
 	if err := in.resume(saved); err != nil {
 		return err
 	}
-	rejects, err := openRejects(f.refused, f.resume, saved.state.RefusedBytes)
+	rejects, err := openRejects(f.refused, saved)
 	if err != nil {
 		return err
 	}
@@ -122,12 +137,12 @@ func (p *program) run(stop, hurry context.Context, args []string) error {
 	if err := j.open(); err != nil {
 		return err
 	}
-	if saved.Done {
-		_, _ = fmt.Fprintf(p.stderr, "%s says that all was sent; there is nothing left to do\n", f.checkpoint)
-		return errors.Join(j.out.close(), j.summary())
-	}
 	if j.server != nil {
 		defer j.server.Close()
+	}
+	if saved.Done && in.ended() {
+		_, _ = fmt.Fprintf(p.stderr, "%s says that all was sent; there is nothing left to do\n", f.checkpoint)
+		return errors.Join(j.out.close(), j.summary())
 	}
 	err = j.run(stop, hurry)
 	return errors.Join(err, j.summary())

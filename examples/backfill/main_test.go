@@ -9,8 +9,11 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,10 +33,26 @@ const asProgram = "BACKFILL_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		main()
-		os.Exit(0)
+		os.Exit(asChild())
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// asChild is the program; the environment says how often it stores a checkpoint,
+// and how large a file may become.
+func asChild() int {
+	saveEvery := time.Second
+	if s := os.Getenv(asProgram + "_SAVE_EVERY"); s != "" {
+		saveEvery, _ = time.ParseDuration(s)
+	}
+	if s := os.Getenv(asProgram + "_FILE_BYTES"); s != "" {
+		limit, _ := strconv.ParseUint(s, 10, 64)
+		signal.Ignore(syscall.SIGXFSZ) // or a write beyond it would end the process
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+			panic(err)
+		}
+	}
+	return start(saveEvery)
 }
 
 // outcome is what a run left.
@@ -48,7 +67,7 @@ func backfill(ctx context.Context, stdin io.Reader, doer kissmetrics.Doer, args 
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	p := program{stdin: io.NopCloser(stdin), stdout: &o.stdout, stderr: &o.stderr, every: time.Hour, doer: doer}
+	p := program{stdin: io.NopCloser(stdin), stdout: &o.stdout, stderr: &o.stderr, every: time.Hour, saveEvery: time.Second, doer: doer}
 	o.err = p.run(ctx, context.WithoutCancel(ctx), args)
 	return &o
 }
