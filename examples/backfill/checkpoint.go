@@ -215,6 +215,6 @@ func (r *rejects) close() {
 	}
 	_ = r.f.Close()
 	if r.bytes == 0 {
-		_ = os.Remove(r.f.Name())
+		_ = os.Remove(r.f.Name()) //nolint:gosec // the user names it
 	}
 }

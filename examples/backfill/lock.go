@@ -28,7 +28,7 @@ func (f *flags) lock() (unlock func(), err error) {
 		}
 		if isAt(held, path) {
 			return func() {
-				_ = os.Remove(path)
+				_ = os.Remove(path) //nolint:gosec // beside what the user names
 				_ = held.Unlock()
 			}, nil
 		}
@@ -42,6 +42,6 @@ func (f *flags) lock() (unlock func(), err error) {
 // isAt reports whether the file that is locked is still the one at its path.
 func isAt(held *flock.Flock, path string) bool {
 	locked, err := held.Stat()
-	there, errThere := os.Stat(path)
+	there, errThere := os.Stat(path) //nolint:gosec // beside what the user names
 	return errors.Join(err, errThere) == nil && os.SameFile(locked, there)
 }
