@@ -18,7 +18,7 @@ type config struct {
 	address         string
 	writeKeys       []string
 	origins         []string
-	undelivered     string
+	undelivered     string // empty for none
 	shutdownTimeout time.Duration
 }
 
@@ -33,6 +33,7 @@ func configure(getenv func(string) string) (config, error) {
 	}
 	c.demo = c.apiKey == ""
 	if c.demo {
+		c.undelivered = "" // it holds what is for the real server
 		c.address = cmp.Or(c.address, "127.0.0.1:0")
 		if len(c.writeKeys) == 0 {
 			c.writeKeys = []string{"demo"}

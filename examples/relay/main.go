@@ -15,7 +15,7 @@
 //	RELAY_WRITE_KEYS        the keys that SDKs may use, separated by commas; required with an API key
 //	RELAY_ADDRESS           where to listen (":8080"; with no API key a free port of this machine)
 //	RELAY_ORIGINS           pages whose browsers may send, separated by commas; "*" for all
-//	RELAY_UNDELIVERED       the file for what is not delivered ("relay-undelivered.jsonl")
+//	RELAY_UNDELIVERED       the file for what is not delivered ("relay-undelivered.jsonl"; with no API key none)
 //	RELAY_SHUTDOWN_TIMEOUT  how long to go on delivering when stopped ("20s")
 //
 // GET /healthz tells whether it runs, GET /metrics what it does, for Prometheus.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -85,7 +86,10 @@ func (p *program) ask(t *testing.T, method, path, body string) (status int, text
 const track = `{"userId":"ada","event":"Signed Up","timestamp":"2026-03-02T09:40:00Z","properties":{"plan":"pro"}}`
 
 func TestWithNoConfiguration(t *testing.T) {
-	p := start(t, map[string]string{})
+	keptFile := filepath.Join(t.TempDir(), "undelivered.jsonl")
+	const kept = `{"_p":"real","_t":1772444400,"_n":"E"}` + "\n"
+	require.NoError(t, os.WriteFile(keptFile, []byte(kept), 0o600))
+	p := start(t, map[string]string{"RELAY_UNDELIVERED": keptFile})
 	assert.Contains(t, p.intro, "curl -u demo: "+p.url+"/v1/track -d '{")
 	_, command, _ := strings.Cut(p.intro, "-d '")
 	body, _, _ := strings.Cut(command, "'")
@@ -105,18 +109,61 @@ func TestWithNoConfiguration(t *testing.T) {
 		assert.Contains(t, text, want)
 	}
 	require.NoError(t, p.stop())
+	after, err := os.ReadFile(keptFile)
+	require.NoError(t, err)
+	assert.Equal(t, kept, string(after), "what waits for the real server is not for this one")
 }
 
-func TestWhatIsNotDeliveredIsSavedAndTakenUpAgain(t *testing.T) {
-	tracking := kissmetricstest.NewServer(t)
+// failing returns the configuration of a relay to a server that is away.
+func failing(t *testing.T) (tracking *kissmetricstest.Server, environment map[string]string) {
+	tracking = kissmetricstest.NewServer(t)
 	tracking.FailWith(func(*http.Request) *kissmetricstest.Fault {
 		return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable}
 	})
-	file := filepath.Join(t.TempDir(), "undelivered.jsonl")
-	environment := map[string]string{
-		"KISSMETRICS_API_KEY": key, "KISSMETRICS_BASE_URL": tracking.URL, "RELAY_WRITE_KEYS": "other, demo",
-		"RELAY_ADDRESS": "127.0.0.1:0", "RELAY_UNDELIVERED": file, "RELAY_SHUTDOWN_TIMEOUT": "100ms",
+	return tracking, map[string]string{
+		"KISSMETRICS_API_KEY": key, "KISSMETRICS_BASE_URL": tracking.URL, "RELAY_WRITE_KEYS": "other, demo", "RELAY_ADDRESS": "127.0.0.1:0",
+		"RELAY_UNDELIVERED": filepath.Join(t.TempDir(), "undelivered.jsonl"), "RELAY_SHUTDOWN_TIMEOUT": "100ms",
 	}
+}
+
+// An import would refuse an alias without a time, and all that are with it.
+func TestAliasWithoutATimeIsSavedToo(t *testing.T) {
+	tracking, environment := failing(t)
+	p := start(t, environment)
+	status, text := p.ask(t, http.MethodPost, "/v1/import", `{"batch":[{"type":"alias","userId":"ada","previousId":"browser-1"},`+
+		`{"type":"track","userId":"ada","event":"E","timestamp":"2026-03-02T09:40:00Z"}]}`)
+	assert.JSONEq(t, `{"success":true}`, text)
+	assert.Equal(t, http.StatusOK, status)
+	require.NoError(t, p.stop())
+
+	tracking.FailWith(nil)
+	environment["RELAY_SHUTDOWN_TIMEOUT"] = "20s"
+	require.NoError(t, start(t, environment).stop())
+	assert.ElementsMatch(t, []string{"ada", "browser-1"}, tracking.Identities("ada"))
+	assert.Len(t, tracking.Events("ada"), 1)
+}
+
+func TestFileForWhichTheQueueHasNoRoom(t *testing.T) {
+	tracking, environment := failing(t)
+	var lines strings.Builder
+	const n = 100_005 // a queue has room for 100,000
+	for i := range n {
+		_, _ = fmt.Fprintf(&lines, `{"_p":"ada","_t":%d,"_n":"E"}`+"\n", 1_700_000_000+i)
+	}
+	file := environment["RELAY_UNDELIVERED"]
+	require.NoError(t, os.WriteFile(file, []byte(lines.String()), 0o600))
+	p := start(t, environment)
+	require.NoError(t, p.stop())
+	assert.Contains(t, p.log.String(), `records=100000 "left for the next start"=5`)
+	saved, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, n, strings.Count(string(saved), "\n"))
+	assert.Empty(t, tracking.Events("ada"))
+}
+
+func TestWhatIsNotDeliveredIsSavedAndTakenUpAgain(t *testing.T) {
+	tracking, environment := failing(t)
+	file := environment["RELAY_UNDELIVERED"]
 	for range 2 { // and what was taken up is saved again
 		p := start(t, environment)
 		status, text := p.ask(t, http.MethodPost, "/v1/track", track)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,8 @@ import (
 type store struct {
 	*kissmetrics.Queue
 
-	path   string
+	path   string               // empty for none
+	rest   []kissmetrics.Record // of the file, for which the queue had no room
 	logger *slog.Logger
 }
 
@@ -40,8 +42,13 @@ func openStore(ctx context.Context, next kissmetrics.Sender, c config, logger *s
 }
 
 // load puts the file's records into the queue. The file is left as it is until
-// Close, for a crash before that: to deliver a record twice is harmless.
+// Close, for a crash before that: to deliver a record twice is harmless. What the
+// queue has no room for waits for the next start, and keeps nothing from this
+// one: by itself, a record takes a little more room than in its message.
 func (s *store) load(ctx context.Context) error {
+	if s.path == "" {
+		return nil
+	}
 	file, err := os.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -55,13 +62,17 @@ func (s *store) load(ctx context.Context) error {
 		if err == nil {
 			err = s.Send(ctx, []kissmetrics.Record{record})
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+			loaded++
+		case errors.Is(err, kissmetrics.ErrQueueFull):
+			s.rest = append(s.rest, record)
+		default:
 			return err
 		}
-		loaded++
 	}
 	if loaded > 0 {
-		s.logger.InfoContext(ctx, "taking up what was not delivered", "records", loaded)
+		s.logger.InfoContext(ctx, "taking up what was not delivered", "records", loaded, "left for the next start", len(s.rest))
 	}
 	return nil
 }
@@ -69,21 +80,28 @@ func (s *store) load(ctx context.Context) error {
 // Close delivers what it can until ctx ends, and saves the rest.
 func (s *store) Close(ctx context.Context) error {
 	err := s.Queue.Close(ctx)
-	undelivered, ok := errors.AsType[*kissmetrics.UndeliveredError](err)
-	if !ok {
+	if s.path == "" {
+		return err
+	}
+	records := s.rest
+	if undelivered, ok := errors.AsType[*kissmetrics.UndeliveredError](err); ok {
+		records, err = append(records, undelivered.Records...), nil
+	}
+	if len(records) == 0 {
 		if removed := os.Remove(s.path); !errors.Is(removed, fs.ErrNotExist) {
 			err = errors.Join(err, removed)
 		}
 		return err
 	}
-	if err := save(s.path, undelivered.Records); err != nil {
-		return fmt.Errorf("%d records are lost: %w", undelivered.Count, err)
+	if failed := save(s.path, records); failed != nil {
+		return errors.Join(err, fmt.Errorf("%d records are lost: %w", len(records), failed))
 	}
-	s.logger.Warn("saved what was not delivered", "records", undelivered.Count, "file", s.path)
-	return nil
+	s.logger.Warn("saved what was not delivered", "records", len(records), "file", s.path)
+	return err
 }
 
-// save writes records as lines of JSON, all of them or none.
+// save writes records as lines of JSON, all of them or none. They are not for an
+// import, which would refuse an alias without a time.
 func save(path string, records []kissmetrics.Record) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
@@ -91,7 +109,10 @@ func save(path string, records []kissmetrics.Record) error {
 	}
 	defer func() { _ = os.Remove(file.Name()) }() // or it has its new name
 	buffered := bufio.NewWriter(file)
-	err = kissmetrics.NewImportWriter(buffered).Send(context.Background(), records)
+	encoder := json.NewEncoder(buffered)
+	for i := range records {
+		err = errors.Join(err, encoder.Encode(records[i]))
+	}
 	if err := errors.Join(err, buffered.Flush(), file.Sync(), file.Close()); err != nil {
 		return err
 	}
