@@ -170,6 +170,50 @@ func TestBodiesThatAreNot(t *testing.T) {
 	}
 }
 
+func TestBodyOfExactlyTheLimit(t *testing.T) {
+	body := batch(track)
+	for name, test := range map[string]struct {
+		limit, status int
+		zip           bool
+	}{
+		"as it is":                      {len(body), 200, false},
+		"a byte beyond":                 {len(body) - 1, 413, false},
+		"unzipped, where it is smaller": {len(body), 200, true},
+		"unzipped, a byte beyond":       {len(body) - 1, 413, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent, change := body, func(*http.Request) {}
+			if test.zip {
+				body := `{"batch":[` + track + `]}`
+				sent, change = zipped(t, body), set("Content-Encoding", "gzip")
+				if len(sent) > test.limit { // what is compressed must not be what is bounded
+					test.limit += 1000
+					padded := strings.Replace(body, "[", "["+strings.Repeat(" ", 1000), 1)
+					sent = zipped(t, padded)
+				}
+			}
+			r := newReceiver(t, collect.WithLimits(test.limit, 1))
+			assert.Equal(t, test.status, r.do(t, "/v1/batch", sent, change).status)
+		})
+	}
+}
+
+func TestTextsWithEscapes(t *testing.T) {
+	for _, text := range []string{`\\`, `\"`, `\\\"`, `\\\\`, `]}\\`} {
+		r := newReceiver(t)
+		a := r.do(t, "/v1/batch", batch(`{"type":"track","userId":"`+text+`","event":"A","x":"`+text+`",`+at+`}`, track))
+		assert.Equal(t, `{"success":true}`, a.text, text)
+		assert.Equal(t, []string{"A", "E"}, r.names())
+	}
+}
+
+func TestAnswerToOneMessageSaysWhyAlone(t *testing.T) {
+	a := newReceiver(t).do(t, "/v1/track", `{"userId":"u"}`)
+	assert.Equal(t, `{"success":false,"error":"kissmetrics: invalid event: is missing"}`, a.text)
+	a = newReceiver(t).do(t, "/v1/batch", `{"batch":[{"type":"track","userId":"u"},7]}`)
+	assert.Equal(t, "kissmetrics: invalid event: is missing", a.body.Error, "of several, the first")
+}
+
 func TestGzip(t *testing.T) {
 	r := newReceiver(t)
 	for _, encoding := range []string{"gzip", "GZIP", "x-gzip"} { // and readers are used again
@@ -288,6 +332,8 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 		"WithLimits", "WithReadTimeout", "WithClockStep", "prefix style 9", "Now is set", "WithOnResult", "WithLogger"} {
 		assert.ErrorContains(t, err, want)
 	}
+	_, err = collect.Handler(&kissmetricstest.Recorder{}, collect.WithWriteKeys(writeKey), collect.WithClockStep(1500*time.Millisecond))
+	require.ErrorContains(t, err, "whole number of seconds")
 	_, err = collect.Handler(nil, collect.WithWriteKeys(writeKey, ""))
 	require.ErrorContains(t, err, "a key is empty")
 	require.ErrorContains(t, err, "the sender is nil")
@@ -319,6 +365,8 @@ func TestClocks(t *testing.T) {
 		"a sentAt that is none":         {sentAt: "wrong", off: -time.Hour, want: 0},
 		"a sentAt that Go has not set":  {sentAt: "zero", off: -time.Hour, want: 0},
 		"a timestamp that Go has not":   {times: "zero", off: -time.Hour, want: time.Hour},
+		"a timestamp that is null":      {times: "null", off: -time.Hour, want: time.Hour},
+		"a timestamp that is empty":     {times: "empty", off: -time.Hour, want: time.Hour},
 		"a clock of another century":    {off: 101 * 365 * 24 * time.Hour, want: 0},
 		"a message without a messageId": {sentAt: "no id", off: -time.Hour, want: 0},
 	} {
@@ -347,6 +395,8 @@ func TestClocks(t *testing.T) {
 					message += `"timestamp":` + format(happened)
 				case "zero":
 					message += `"timestamp":"0001-01-01T00:00:00Z","originalTimestamp":` + format(happened)
+				case "null", "empty":
+					message += map[string]string{"null": `"timestamp":null,`, "empty": `"timestamp":"",`}[test.times] + `"originalTimestamp":` + format(happened)
 				case "both":
 					message += `"originalTimestamp":` + format(now) + `,"timestamp":` + format(happened)
 				default:

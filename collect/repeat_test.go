@@ -203,6 +203,10 @@ func TestWhatIsTakenForARepeat(t *testing.T) {
 		"another event":         {strings.Replace(first, `"E"`, `"F"`, 1), false},
 		"another time":          {strings.Replace(first, ":00.358Z", ":01.358Z", 1), false},
 		"another type":          {strings.Replace(first, `"track"`, `"page"`, 1), false},
+		"another anonymousId":   {strings.Replace(first, `"userId"`, `"anonymousId":"a","userId"`, 1), false},
+		"another previousId":    {strings.Replace(first, `"userId"`, `"previousId":"a","userId"`, 1), false},
+		"another groupId":       {strings.Replace(first, `"userId"`, `"groupId":"a","userId"`, 1), false},
+		"another name":          {strings.Replace(first, `"userId"`, `"name":"a","userId"`, 1), false},
 		"without its messageId": {strings.Replace(first, `"messageId":"m",`, ``, 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {
