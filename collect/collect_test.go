@@ -433,21 +433,3 @@ func TestMessageWithNoTimeHappensWhenItIsReceived(t *testing.T) {
 		assert.Contains(t, a.body.Error, "timestamp")
 	})
 }
-
-// TestRudderStackForGo takes a batch in the form of RudderStack's client for Go,
-// whose tests of the same publish it: the time is an originalTimestamp, and each
-// message says when it was sent.
-func TestRudderStackForGo(t *testing.T) {
-	r := newReceiver(t)
-	a := r.do(t, "/v1/batch", zipped(t, `{"messageId":"b","sentAt":"2026-03-02T09:40:05Z","context":null,"batch":[
-		{"type":"track","messageId":"1","anonymousId":"789012","userId":"123456","event":"Download","originalTimestamp":"2026-03-02T09:40:00.358Z",
-		"sentAt":"2026-03-02T09:40:05Z","properties":{"version":"1.1.0"},"context":{"library":{"name":"analytics-go","version":"4.2.3"}},"channel":"server"},
-		{"type":"alias","messageId":"2","userId":"123456","previousId":"789012","originalTimestamp":"2026-03-02T09:40:00.358Z","channel":"server"}]}`),
-		set("Content-Encoding", "gzip"), set("RS-targetNode", "0"))
-	assert.Equal(t, `{"success":true}`, a.text)
-	records := r.recorder.Records()
-	require.Len(t, records, 2)
-	assert.Equal(t, "123456", records[0].Person)
-	assert.Equal(t, []kissmetrics.Property{{Name: "version", Value: "1.1.0"}}, records[0].Properties)
-	assert.Equal(t, "789012", records[1].Person)
-}
