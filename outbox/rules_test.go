@@ -128,3 +128,50 @@ func TestARepairWaitsForOthersToClose(t *testing.T) {
 	assert.NotContains(t, strings.ToLower(strings.Join(names, " ")), "damaged")
 	assert.NotContains(t, names, "refused")
 }
+
+func TestRequeueAndDeleteAllOrNone(t *testing.T) {
+	db, box := shared(t)
+	stats := func() outbox.Stats {
+		stats, err := box.Stats(t.Context())
+		require.NoError(t, err)
+		return stats
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(name), record(name + " refused"), record(name + " refused too")}))
+	}
+	deliver(t, box, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Delivered: records[:1], Refused: records[1:]}
+	}))
+	assert.EqualValues(t, 3, stats().Delivered, "what was refused is not delivered")
+	assert.EqualValues(t, 3, stats().Parked, "one entry for each message")
+	var ids []int64
+	for p, err := range box.Parked(t.Context()) {
+		require.NoError(t, err)
+		require.Len(t, p.Records, 2)
+		ids = append(ids, p.ID)
+	}
+	require.IsIncreasing(t, ids)
+
+	require.ErrorIs(t, box.Requeue(t.Context(), ids[0], 1000), outbox.ErrNotParked)
+	require.ErrorIs(t, box.Delete(t.Context(), ids[1], 1000), outbox.ErrNotParked)
+	assert.EqualValues(t, 3, stats().Parked)
+	assert.Zero(t, stats().Waiting)
+
+	require.NoError(t, box.Delete(t.Context(), ids[0], ids[0]))
+	require.NoError(t, box.Requeue(t.Context(), ids[2], ids[1], ids[2]))
+	require.NoError(t, box.Requeue(t.Context()))
+	assert.Zero(t, stats().Parked)
+	assert.EqualValues(t, 4, stats().Waiting)
+	// As what waits, it would be found in a damaged file.
+	var marks int
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT count(*) FROM kissmetrics_waiting WHERE substr(message, 1, 4) = CAST('KMo1' AS BLOB)").Scan(&marks))
+	assert.Equal(t, 2, marks)
+
+	var recorder kissmetricstest.Recorder
+	deliver(t, box, &recorder)
+	assert.ElementsMatch(t, []kissmetrics.Record{
+		record("b refused"), record("b refused too"), record("c refused"), record("c refused too"),
+	}, recorder.Records())
+	assert.Zero(t, stats().WaitingBytes)
+	assert.EqualValues(t, 7, stats().Delivered)
+}
