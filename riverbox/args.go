@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -67,12 +68,16 @@ func (a Args) Records() ([]kissmetrics.Record, error) {
 	return records, nil
 }
 
-// newArgs returns the arguments of a message's job. The error is that of the
+// newArgs returns the arguments of a message's job. A record without a time, which
+// only an alias can be, gets that of its acceptance. The error is that of the
 // records' validation.
-func newArgs(records []kissmetrics.Record) (Args, error) {
+func newArgs(records []kissmetrics.Record, now time.Time) (Args, error) {
 	a := Args{Version: formatVersion, Lines: make([]string, len(records)), Key: key(records)}
 	var problems []error
 	for i, r := range records {
+		if r.Time.IsZero() && r.Kind == kissmetrics.KindAlias {
+			r.Time = now
+		}
 		line, err := r.MarshalJSON()
 		if err != nil {
 			problems = append(problems, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
@@ -96,15 +97,16 @@ func isQueueName(name string) bool {
 	return !separated && len(name) <= 64
 }
 
-// Send stores the records as one job and returns nil when that is committed. The
-// error is that of the records' validation, or wraps [ErrNotStored].
+// Send stores the records as one job and returns nil when that is committed. A
+// record without a time, which only an alias can be, gets that of its acceptance.
+// The error is that of the records' validation, or wraps [ErrNotStored].
 //
 // A message that is a repeat of one that River still has, waiting or delivered,
 // is not stored again: one whose records are of the same kind, person, name and
 // second, with properties of the same names. Kissmetrics would ignore it. One
 // that is parked does not count, so that a repeat is another chance.
 func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
-	args, err := newArgs(records)
+	args, err := newArgs(records, time.Now())
 	if err != nil || len(records) == 0 {
 		return err
 	}
@@ -122,7 +124,7 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 // leaves the transaction as it was; after one that wraps [ErrNotStored],
 // PostgreSQL lets it only be rolled back.
 func (s *Sender) SendTx(ctx context.Context, tx pgx.Tx, records []kissmetrics.Record) error {
-	args, err := newArgs(records)
+	args, err := newArgs(records, time.Now())
 	if err != nil || len(records) == 0 {
 		return err
 	}

@@ -36,6 +36,24 @@ func TestWhatIsStored(t *testing.T) {
 	assert.Equal(t, 2, strings.Count(string(jobs[0].EncodedArgs), "ada"), "no identity is stored twice")
 }
 
+func TestAnAliasGetsTheTimeOfItsAcceptance(t *testing.T) {
+	b := open(t, newDatabase(t))
+	alias := kissmetrics.Record{Kind: kissmetrics.KindAlias, Person: "before", Name: "ada"}
+	dated := alias
+	dated.Name, dated.Time = "bob", second
+	before := time.Now().Truncate(time.Second)
+	records := []kissmetrics.Record{alias, dated}
+	require.NoError(t, b.Send(t.Context(), records))
+	assert.True(t, records[0].Time.IsZero(), "the caller's record is as it was")
+	var args riverbox.Args
+	require.NoError(t, json.Unmarshal(b.jobs()[0].EncodedArgs, &args))
+	stored, err := args.Records()
+	require.NoError(t, err)
+	assert.False(t, stored[0].Time.Before(before))
+	assert.False(t, stored[0].Time.After(time.Now()))
+	assert.True(t, stored[1].Time.Equal(second))
+}
+
 func TestSendTx(t *testing.T) {
 	b := open(t, newDatabase(t))
 	_, err := b.pool.Exec(t.Context(), `CREATE TABLE orders (id text PRIMARY KEY)`)
