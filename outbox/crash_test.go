@@ -171,10 +171,14 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 	t.Logf("%d rounds, %d records accepted, %d arrived, %d requests", rounds, len(accepted), len(arrived), len(server.Requests()))
 }
 
-// relaying delivers until it is killed, and says that it has begun.
+// relaying sends a record and delivers until it is killed, and says that it has
+// begun.
 func relaying(path, url string) error {
 	box, err := outbox.Open(path, quick)
 	if err != nil {
+		return err
+	}
+	if err := box.Send(context.Background(), []kissmetrics.Record{record("theirs")}); err != nil {
 		return err
 	}
 	if _, err := fmt.Println("open"); err != nil {
@@ -195,7 +199,7 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 
 	box := open(t, path)
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("first")}))
-	require.Eventually(t, func() bool { return len(theirs.Events("ann")) == 1 }, time.Minute, time.Millisecond,
+	require.Eventually(t, func() bool { return len(theirs.Events("ann")) == 2 }, time.Minute, time.Millisecond,
 		"the other process delivers")
 	next := sender(ours.URL)
 	defer next.CloseIdleConnections()
@@ -204,7 +208,7 @@ func TestAnotherProcessTakesOver(t *testing.T) {
 		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(strconv.Itoa(i))}))
 	}
 	require.NoError(t, box.Flush(t.Context()), "Flush sees what another process delivers")
-	require.Len(t, theirs.Events("ann"), 6)
+	require.Len(t, theirs.Events("ann"), 7)
 	require.Empty(t, ours.Events("ann"), "only one delivers")
 
 	require.NoError(t, cmd.Process.Kill())
