@@ -175,3 +175,49 @@ func TestRequeueAndDeleteAllOrNone(t *testing.T) {
 	assert.Zero(t, stats().WaitingBytes)
 	assert.EqualValues(t, 7, stats().Delivered)
 }
+
+// A message that comes to lie before what was read already is not passed by.
+func TestTheRelayFindsWhatItHasPassedBy(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	var recorder kissmetricstest.Recorder
+	start(t, box, &recorder)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("first")}))
+	require.NoError(t, box.Flush(t.Context()))
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	require.NoError(t, box.SendTx(t.Context(), tx, []kissmetrics.Record{record("before it")}))
+	_, err = tx.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET id = -id")
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	require.Eventually(t, func() bool { return len(recorder.Records()) == 2 }, time.Minute, time.Millisecond)
+}
+
+// Messages that are counted, but cannot be found, are searched for in the file.
+func TestWhatHasDisappearedIsSearchedFor(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	box := open(t, path)
+	for i := range 20 {
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(strconv.Itoa(i))}))
+	}
+	db := application(t, path)
+	_, err := db.ExecContext(t.Context(), "DELETE FROM kissmetrics_waiting")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+
+	var recorder kissmetricstest.Recorder
+	start(t, box, &recorder)
+	require.Eventually(t, func() bool {
+		stats, err := box.Stats(t.Context())
+		return err == nil && stats.Parked == 1
+	}, time.Minute, time.Millisecond, "the damage is told")
+	require.NoError(t, box.Flush(t.Context()))
+	require.FileExists(t, path+".damaged-1")
+	assert.NotEmpty(t, recorder.Records(), "the pages hold them still")
+	for p, err := range box.Parked(t.Context()) {
+		require.NoError(t, err)
+		assert.Contains(t, p.Reason, path+".damaged-1")
+		assert.Empty(t, p.Records)
+	}
+}
