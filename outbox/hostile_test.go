@@ -171,6 +171,10 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 		"it refuses a part, and the rest may pass": {func(r []kissmetrics.Record) error {
 			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Refused: r[:1], Undelivered: r[1:]}
 		}, message[:1]},
+		"its error is in another's": {func(r []kissmetrics.Record) error { return fmt.Errorf("s3cret: %w", refused(r...)) }, message},
+		"its error is in another's, invalid": {func([]kissmetrics.Record) error {
+			return fmt.Errorf("s3cret: %w", &kissmetrics.ValidationError{Field: "event", Reason: "is not taken"})
+		}, message},
 		"it was canceled by itself": {func(r []kissmetrics.Record) error {
 			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureCanceled, Undelivered: r}
 		}, nil},
@@ -201,6 +205,7 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 			for p, err := range box.Parked(t.Context()) {
 				require.NoError(t, err)
 				assert.NotEmpty(t, p.Reason)
+				assert.NotContains(t, p.Reason, "s3cret")
 				parked = append(parked, p.Records...)
 			}
 			assert.Equal(t, test.parked, parked)
