@@ -268,6 +268,7 @@ func TestAFileThatIsTakenAway(t *testing.T) {
 				names = append(names, r.Name)
 			}
 			assert.Contains(t, names, "after")
+			assert.NoFileExists(t, path+".damaged-1", "what is there is in order")
 			if name == "replaced" {
 				assert.Contains(t, names, "new")
 			}

@@ -185,7 +185,8 @@ func TestNoContextIsNoPanic(t *testing.T) {
 	b := open(t, newDatabase(t))
 	var none context.Context
 	require.NoError(t, b.Send(none, events("ada", 1)))
-	assert.Len(t, b.jobs(), 1)
+	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return b.SendTx(none, tx, events("bob", 1)) }))
+	assert.Len(t, b.jobs(), 2)
 }
 
 func TestTheDatabaseAwayForAWhile(t *testing.T) {
