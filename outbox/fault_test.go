@@ -88,6 +88,17 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 	assert.Len(t, server.Events("ann"), 2*stored, "all that was accepted, and nothing that was refused")
 }
 
+// SQLite says of the numbers of messages what it says of the disk when there are
+// no more, which is easier to bring about.
+func TestAFullDiskIsToldAsSuch(t *testing.T) {
+	db, box := shared(t)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	_, err := db.ExecContext(t.Context(), "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'kissmetrics_waiting'")
+	require.NoError(t, err)
+	err = box.Send(t.Context(), []kissmetrics.Record{record("b")})
+	assert.True(t, isKind(err, outbox.StorageDiskFull), "%v", err)
+}
+
 // readingOnly opens a file that it may not write.
 func readingOnly(path, _ string) error {
 	if err := syscall.Setuid(65534); err != nil && os.Getuid() == 0 { // the rights do not bind root

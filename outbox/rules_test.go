@@ -3,8 +3,10 @@ package outbox_test
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -215,9 +217,28 @@ func TestWhatHasDisappearedIsSearchedFor(t *testing.T) {
 	require.NoError(t, box.Flush(t.Context()))
 	require.FileExists(t, path+".damaged-1")
 	assert.NotEmpty(t, recorder.Records(), "the pages hold them still")
+	found := names(recorder.Records())
+	slices.Sort(found)
+	assert.Equal(t, found, slices.Compact(slices.Clone(found)), "of several copies, one is enough")
 	for p, err := range box.Parked(t.Context()) {
 		require.NoError(t, err)
 		assert.Contains(t, p.Reason, path+".damaged-1")
 		assert.Empty(t, p.Records)
 	}
+}
+
+// What is refused is refused alone, also of those that are committed together.
+func TestARefusalIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	box := open(t, filepath.Join(t.TempDir(), "outbox.db"), outbox.WithMaxRecords(100))
+	var callers sync.WaitGroup
+	for i := range 100 {
+		callers.Go(func() { assert.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(strconv.Itoa(i))})) })
+		callers.Go(func() { assert.ErrorIs(t, box.Delete(t.Context(), 1000), outbox.ErrNotParked) })
+		callers.Go(func() { assert.ErrorIs(t, box.Send(t.Context(), slices.Repeat([]kissmetrics.Record{record("x")}, 101)), outbox.ErrFull) })
+	}
+	callers.Wait()
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 100, stats.Waiting)
 }
