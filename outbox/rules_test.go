@@ -235,7 +235,9 @@ func TestARefusalIsNobodyElses(t *testing.T) {
 	for i := range 100 {
 		callers.Go(func() { assert.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(strconv.Itoa(i))})) })
 		callers.Go(func() { assert.ErrorIs(t, box.Delete(t.Context(), 1000), outbox.ErrNotParked) })
-		callers.Go(func() { assert.ErrorIs(t, box.Send(t.Context(), slices.Repeat([]kissmetrics.Record{record("x")}, 101)), outbox.ErrFull) })
+		callers.Go(func() {
+			assert.ErrorIs(t, box.Send(t.Context(), slices.Repeat([]kissmetrics.Record{record("x")}, 101)), outbox.ErrFull)
+		})
 	}
 	callers.Wait()
 	stats, err := box.Stats(t.Context())
