@@ -132,7 +132,7 @@ func TestARepairWaitsForOthersToClose(t *testing.T) {
 }
 
 func TestRequeueAndDeleteAllOrNone(t *testing.T) {
-	db, box := shared(t)
+	db, box := shared(t, outbox.WithWorkers(1)) // for an order of what is parked
 	stats := func() outbox.Stats {
 		stats, err := box.Stats(t.Context())
 		require.NoError(t, err)
