@@ -3,6 +3,7 @@ package riverbox_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -79,6 +80,39 @@ func TestADeliveryGoesOnWhereItFailed(t *testing.T) {
 	assert.Len(t, server.Events("ada"), 5)
 	assert.Len(t, server.Requests(), 6, "only the one that failed is repeated")
 	assert.Empty(t, server.Ignored())
+}
+
+// The waits begin anew after an attempt that achieved something.
+func TestProgressForgetsTheFailuresBefore(t *testing.T) {
+	t.Parallel()
+	b := open(t, newDatabase(t))
+	require.NoError(t, b.Send(t.Context(), events("ada", 2)))
+	attempts := 0
+	failures := make(chan int, 5) // as they are kept when an attempt begins
+	b.deliver(senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+		var kept struct {
+			Own struct{ Failures int } `json:"kissmetrics"`
+		}
+		var metadata []byte
+		if err := b.pool.QueryRow(ctx, "SELECT metadata FROM river_job").Scan(&metadata); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(metadata, &kept); err != nil {
+			return err
+		}
+		failures <- kept.Own.Failures
+		switch attempts++; attempts {
+		case 1, 2, 3:
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records}
+		case 4:
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Delivered: records[:1], Undelivered: records[1:]}
+		}
+		return nil
+	}))
+	b.await(1, rivertype.JobStateCompleted)
+	for _, want := range []int{0, 1, 2, 3, 1} {
+		assert.Equal(t, want, <-failures)
+	}
 }
 
 func TestAMessageMayTakeLongerThanAJob(t *testing.T) {
