@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -236,6 +237,26 @@ func TestWhatIsRefusedIsParked(t *testing.T) {
 	_, err = b.client.JobDelete(t.Context(), parked.ID)
 	require.NoError(t, err)
 	assert.Len(t, b.jobs(), 1)
+}
+
+func TestProgressThatCannotBeBeginsAnew(t *testing.T) {
+	t.Parallel()
+	next := &kissmetricstest.Recorder{}
+	b := open(t, newDatabase(t))
+	metadata := []string{
+		`{"kissmetrics":{"done":2}}`, `{"kissmetrics":{"done":-1}}`, `{"kissmetrics":{"done":1e99}}`, `{"kissmetrics":{"done":1,"failures":-1}}`,
+		`{"kissmetrics":"x"}`, `{"kissmetrics":null}`, `{"kissmetrics":{"done":[]}}`,
+	}
+	for i, m := range metadata {
+		require.NoError(t, b.Send(t.Context(), events(strconv.Itoa(i), 2)))
+		_, err := b.pool.Exec(t.Context(), `UPDATE river_job SET metadata = metadata || $1 WHERE id = (SELECT max(id) FROM river_job)`, m)
+		require.NoError(t, err)
+	}
+	b.deliver(next)
+	for _, job := range b.await(len(metadata), rivertype.JobStateCompleted) {
+		assert.Empty(t, job.Errors)
+	}
+	assert.Len(t, next.Records(), 2*len(metadata))
 }
 
 func TestWhatCannotBeReadIsSetAside(t *testing.T) {
