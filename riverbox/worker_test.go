@@ -158,7 +158,7 @@ func TestTheLongestRetryAfterCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		longer := make(chan struct{})
 		worker := riverbox.Worker(senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
-			failed := &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: time.Minute}
+			failed := &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: time.Hour}
 			switch records[0].Name {
 			case "first":
 				<-longer
@@ -183,7 +183,8 @@ func TestTheLongestRetryAfterCounts(t *testing.T) {
 		first.Wait()
 		snoozed, ok := errors.AsType[*rivertype.JobSnoozeError](work("third"))
 		require.True(t, ok)
-		assert.GreaterOrEqual(t, snoozed.Duration, time.Minute)
+		assert.GreaterOrEqual(t, snoozed.Duration, 5*time.Minute, "no more is heeded")
+		assert.Less(t, snoozed.Duration, 5*time.Minute+time.Second)
 	})
 }
 
