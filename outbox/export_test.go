@@ -1,4 +1,9 @@
 package outbox
 
+import "time"
+
 // WithMaxMessage sets how many bytes a message may have.
 func WithMaxMessage(bytes int) Option { return func(c *config) { c.maxMessage = bytes } }
+
+// WithBusy sets how long to wait for others that keep the file locked.
+func WithBusy(wait time.Duration) Option { return func(c *config) { c.busy = wait } }

@@ -24,7 +24,7 @@ const checkedBytes = 32 << 20
 
 // writing is how a connection that commits is set up: a commit is on the disk
 // when it returns, and the log is kept short.
-var writing = []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(4194304)"}
+var writing = []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(4194304)"}
 
 // connector opens connections without a look at what other drivers there are.
 type connector struct{ name string }
@@ -101,8 +101,9 @@ type file struct {
 }
 
 // openFile opens the database and finds out whether it can be used.
-func openFile(ctx context.Context, path string, shared bool) (_ *file, err error) {
-	f := &file{db: sql.OpenDB(connector{dsn(path, writing...)})}
+func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
+	shared, busy := c.shared, fmt.Sprintf("busy_timeout(%d)", c.busy.Milliseconds())
+	f := &file{db: sql.OpenDB(connector{dsn(path, append([]string{busy}, writing...)...)})}
 	defer func() {
 		if err != nil {
 			failed, ok := errors.AsType[*sqlite.Error](err)

@@ -16,7 +16,8 @@ type Option func(*config)
 type config struct {
 	maxRecords     int64
 	maxBytes       int64
-	maxMessage     int // bytes
+	maxMessage     int           // bytes
+	busy           time.Duration // how long to wait for others that keep the file locked
 	workers        int
 	initialBackoff time.Duration
 	maxBackoff     time.Duration
@@ -29,6 +30,7 @@ func defaults() config {
 		maxRecords:     math.MaxInt64,
 		maxBytes:       math.MaxInt64,
 		maxMessage:     512 << 20, // SQLite can store a little less than twice as much
+		busy:           10 * time.Second,
 		workers:        8,
 		initialBackoff: 500 * time.Millisecond,
 		maxBackoff:     30 * time.Second,

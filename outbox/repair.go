@@ -53,7 +53,7 @@ func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
 	if err := o.lock.share(ctx); err != nil {
 		return nil, err
 	}
-	f, err := openFile(ctx, o.path, o.config.shared)
+	f, err := openFile(ctx, o.path, o.config)
 	if err == nil && !force || err != nil && (o.config.shared || !isDamaged(err)) {
 		if err != nil {
 			o.lock.unshare()
@@ -78,7 +78,7 @@ func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
 	if err := o.lock.share(ctx); err != nil {
 		return nil, err
 	}
-	f, err = openFile(ctx, o.path, false)
+	f, err = openFile(ctx, o.path, o.config)
 	if err != nil {
 		o.lock.unshare()
 	}

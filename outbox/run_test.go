@@ -18,7 +18,7 @@ import (
 // anybody waits.
 func TestALongTransactionIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	db, box := shared(t)
+	db, box := shared(t, outbox.WithBusy(300*time.Millisecond))
 	var recorder kissmetricstest.Recorder
 	start(t, box, &recorder)
 	tx, err := db.BeginTx(t.Context(), nil)
