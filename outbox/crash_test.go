@@ -67,7 +67,7 @@ func TestNothingIsLostWhenTheProcessIsKilled(t *testing.T) {
 
 func TestNothingIsLostWhenTheProcessIsKilledAndHalfTheRequestsFail(t *testing.T) {
 	t.Parallel()
-	crash(t, max(1, *rounds/4), func(*http.Request) *kissmetricstest.Fault {
+	crash(t, *rounds, func(*http.Request) *kissmetricstest.Fault {
 		switch rand.IntN(6) {
 		case 0:
 			return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable}
