@@ -59,6 +59,9 @@ func CreateStreams(ctx context.Context, js natsjs.JetStream, maxBytes int64, opt
 	if maxBytes < 1 {
 		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: %d bytes are no room", kissmetrics.ErrInvalidOption, maxBytes))
 	}
+	if js == nil {
+		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: there is no JetStream", kissmetrics.ErrInvalidOption))
+	}
 	if err != nil {
 		return err
 	}
@@ -75,6 +78,7 @@ func CreateStreams(ctx context.Context, js natsjs.JetStream, maxBytes int64, opt
 	dead := stream
 	dead.Name, dead.Subjects, dead.Retention = c.deadStream(), []string{c.deadSubject()}, natsjs.LimitsPolicy
 	dead.Description = "Records that Kissmetrics will never take"
+	ctx = known(ctx)
 	for _, config := range []natsjs.StreamConfig{stream, dead} {
 		if _, err := js.CreateStream(ctx, config); err != nil {
 			return fmt.Errorf("jetstream: creating the stream %s: %w", config.Name, err)
@@ -87,16 +91,14 @@ func CreateStreams(ctx context.Context, js natsjs.JetStream, maxBytes int64, opt
 func (s *Sender) check(ctx context.Context) error {
 	c := &s.config
 	var problems []string
-	var servers *natsjs.ClusterInfo
+	var servers []*natsjs.ClusterInfo
 	for _, name := range []string{c.stream, c.deadStream()} {
 		stream, err := s.js.Stream(ctx, name)
 		if err != nil {
 			return fmt.Errorf("jetstream: the stream %s: %w", name, err)
 		}
 		info := stream.CachedInfo()
-		if name == c.stream {
-			servers = info.Cluster
-		}
+		servers = append(servers, info.Cluster)
 		problems = append(problems, c.streamProblems(&info.Config)...)
 	}
 	if c.system != nil {
@@ -132,20 +134,45 @@ func (c *config) streamProblems(has *natsjs.StreamConfig) []string {
 	s.must(has.Mirror == nil, "it is a mirror")
 	s.must(!has.NoAck, "it acknowledges nothing")
 	s.must(!has.Sealed, "it is sealed")
+	if has.Name == c.deadStream() { // what it does not take could never be set aside
+		s.must(has.MaxMsgSize <= 0, "it takes messages of %d bytes at most", has.MaxMsgSize)
+	}
 	return s.problems
 }
 
-// syncProblems asks the servers that keep a stream whether they sync always.
-// Those that are down cannot tell, and need not, as long as a majority does.
-func syncProblems(ctx context.Context, system *nats.Conn, cluster *natsjs.ClusterInfo) ([]string, error) {
-	waiting := map[string]bool{} // by name
-	if cluster != nil && cluster.Leader != "" {
-		waiting[cluster.Leader] = true
-		for _, replica := range cluster.Replicas {
-			waiting[replica.Name] = true
+// consumerProblems compares the settings of the consumer that all relays share.
+func (c *config) consumerProblems(has *natsjs.ConsumerConfig) []string {
+	s := settings{of: "consumer " + consumerName}
+	s.must(has.AckPolicy == natsjs.AckExplicitPolicy, "its acknowledgements are %v, not %v", has.AckPolicy, natsjs.AckExplicitPolicy)
+	s.must(has.AckWait == c.ackWait, "it waits %v for an acknowledgement, not %v", has.AckWait, c.ackWait)
+	s.must(has.MaxDeliver < 0, "it gives up after %d deliveries", has.MaxDeliver)
+	s.must(has.MaxAckPending < 0 || has.MaxAckPending >= maxUnderWay, "it hands out nothing more when %d messages fail", has.MaxAckPending)
+	s.must(len(has.BackOff) == 0, "it has waits between deliveries of its own")
+	s.must(has.FilterSubject == "" && len(has.FilterSubjects) == 0, "it takes some subjects only")
+	s.must(has.DeliverPolicy == natsjs.DeliverAllPolicy, "it does not begin with the first message")
+	s.must(has.ReplayPolicy == natsjs.ReplayInstantPolicy, "it hands out as slowly as messages came")
+	s.must(has.PriorityPolicy == natsjs.PriorityPolicyNone, "it has priority groups")
+	s.must(has.MaxRequestExpires == 0 || has.MaxRequestExpires >= pullExpiry, "it lets a relay wait for %v only", has.MaxRequestExpires)
+	s.must(has.DeliverSubject == "", "it pushes")
+	s.must(!has.HeadersOnly, "it hands out headers only")
+	s.must(!has.MemoryStorage, "it is kept in memory")
+	return s.problems
+}
+
+// syncProblems asks the servers that keep the streams whether they sync always.
+// Those that are down cannot tell, and need not, as long as a majority of each
+// stream's does.
+func syncProblems(ctx context.Context, system *nats.Conn, streams []*natsjs.ClusterInfo) ([]string, error) {
+	always := map[string]bool{} // by the name of a server, of those that told
+	told := func(of *natsjs.ClusterInfo) (n, all int) {
+		for _, name := range serversOf(of) {
+			if _, ok := always[name]; ok {
+				n++
+			}
+			all++
 		}
+		return n, all
 	}
-	majority := len(waiting)/2 + 1
 	answers := nats.NewInbox()
 	subscription, err := system.SubscribeSync(answers)
 	if err == nil {
@@ -157,14 +184,12 @@ func syncProblems(ctx context.Context, system *nats.Conn, cluster *natsjs.Cluste
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemTimeout)
 	defer cancel()
-	var problems []string
-	told := 0
-	for told == 0 || len(waiting) > 0 {
+	for slices.ContainsFunc(streams, func(of *natsjs.ClusterInfo) bool { n, all := told(of); return n < all }) {
 		message, err := subscription.NextMsgWithContext(ctx)
-		if err != nil && told >= majority && errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, context.DeadlineExceeded) {
 			break
 		} else if err != nil {
-			return nil, fmt.Errorf("jetstream: %d of %d servers told their settings: %w", told, told+len(waiting), err)
+			return nil, fmt.Errorf("jetstream: asking for the servers' settings: %w", err)
 		}
 		var answer struct {
 			Server struct {
@@ -179,15 +204,33 @@ func syncProblems(ctx context.Context, system *nats.Conn, cluster *natsjs.Cluste
 		if err := json.Unmarshal(message.Data, &answer); err != nil {
 			return nil, fmt.Errorf("jetstream: a server's settings: %w", err)
 		}
-		if len(waiting) > 0 && !waiting[answer.Server.Name] {
-			continue // it does not keep the stream
+		always[answer.Server.Name] = answer.Data.Config.SyncAlways
+	}
+	var problems []string
+	for _, of := range streams {
+		if n, all := told(of); n < all/2+1 {
+			return nil, fmt.Errorf("jetstream: %d of %d servers told their settings", n, all)
 		}
-		delete(waiting, answer.Server.Name)
-		told++
-		s := settings{of: "server " + answer.Server.Name}
-		s.must(answer.Data.Config.SyncAlways, "its sync_interval is not always")
-		problems = append(problems, s.problems...)
+		for _, name := range serversOf(of) {
+			s := settings{of: "server " + name}
+			syncs, ok := always[name]
+			s.must(syncs || !ok, "its sync_interval is not always")
+			problems = append(problems, s.problems...)
+		}
 	}
 	slices.Sort(problems)
-	return problems, nil
+	return slices.Compact(problems), nil
+}
+
+// serversOf returns the names of the servers that keep a stream, the leader's
+// first. While there is no leader it is unknown, and so is its name.
+func serversOf(stream *natsjs.ClusterInfo) []string {
+	if stream == nil {
+		return []string{""}
+	}
+	names := []string{stream.Leader}
+	for _, replica := range stream.Replicas {
+		names = append(names, replica.Name)
+	}
+	return names
 }

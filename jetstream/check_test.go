@@ -33,6 +33,7 @@ func TestNewListsEverySettingThatIsWrong(t *testing.T) {
 	require.NoError(t, err)
 	_, err = js.CreateStream(t.Context(), natsjs.StreamConfig{
 		Name: "KISSMETRICS-DEAD", Subjects: []string{"KISSMETRICS.dead"}, Retention: natsjs.WorkQueuePolicy, PersistMode: natsjs.AsyncPersistMode,
+		MaxMsgSize:       1000,
 		SubjectTransform: &natsjs.SubjectTransformConfig{Source: "KISSMETRICS.dead", Destination: "other"},
 	})
 	require.NoError(t, err)
@@ -53,6 +54,7 @@ func TestNewListsEverySettingThatIsWrong(t *testing.T) {
 		"stream KISSMETRICS-DEAD: when full it discards what is old, not what is new",
 		"stream KISSMETRICS-DEAD: it has no limit of bytes",
 		"stream KISSMETRICS-DEAD: it renames subjects",
+		"stream KISSMETRICS-DEAD: it takes messages of 1000 bytes at most",
 		"server n1: its sync_interval is not always",
 	)
 	stream, err := js.Stream(t.Context(), "KISSMETRICS")
@@ -83,7 +85,7 @@ func TestNewNeedsTheStreamsAndTheSystemAccount(t *testing.T) {
 	require.ErrorIs(t, err, natsjs.ErrStreamNotFound)
 	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, jetstream.WithReplicas(1)))
 	_, err = jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connect(t)))
-	require.ErrorContains(t, err, "0 of 1 servers told their settings", "the connection is to another account")
+	require.ErrorContains(t, err, "asking for the servers' settings", "the connection is to another account")
 }
 
 func TestEveryWrongOptionIsReported(t *testing.T) {

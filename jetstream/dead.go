@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,16 +28,19 @@ type DeadLetter struct {
 	Records []kissmetrics.Record
 }
 
-// DeadLetters returns what is set aside, the oldest first. An error is the last
+// DeadLetters returns what is set aside when it begins, the oldest first: a letter
+// that is set aside again while it goes on is not among them. An error is the last
 // thing it yields.
 func (s *Sender) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
+		ctx := known(ctx)
 		dead, err := s.deadLetters(ctx)
 		if err != nil {
 			yield(DeadLetter{}, err)
 			return
 		}
-		for next := dead.CachedInfo().State.FirstSeq; ; next++ {
+		state := dead.CachedInfo().State
+		for next := state.FirstSeq; next <= state.LastSeq; next++ {
 			m, err := dead.GetMsg(ctx, next, natsjs.WithGetMsgSubject(s.config.deadSubject()))
 			if errors.Is(err, natsjs.ErrMsgNotFound) {
 				return
@@ -44,7 +48,9 @@ func (s *Sender) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 				yield(DeadLetter{}, fmt.Errorf("jetstream: what is set aside: %w", err))
 				return
 			}
-			next = m.Sequence
+			if next = m.Sequence; next > state.LastSeq {
+				return
+			}
 			records, _ := decode(m.Header, m.Data)
 			if !yield(DeadLetter{m.Sequence, m.Time, m.Header.Get(reasonHeader), records}, nil) {
 				return
@@ -56,8 +62,10 @@ func (s *Sender) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 // Requeue puts what was set aside back into the stream, to be delivered once the
 // cause is gone, such as an API key that was wrong. Where it fails, the message is
 // in one place at least, or in both, and then it is delivered twice at worst. The
-// error is [ErrFull], wraps [natsjs.ErrMsgNotFound] where there is no such letter, or is that of the server.
+// error is [ErrFull], wraps [natsjs.ErrMsgNotFound] where there is no such letter,
+// or is that of the server.
 func (s *Sender) Requeue(ctx context.Context, sequence uint64) error {
+	ctx = known(ctx)
 	dead, err := s.deadLetters(ctx)
 	if err != nil {
 		return err
@@ -73,7 +81,7 @@ func (s *Sender) Requeue(ctx context.Context, sequence uint64) error {
 	if version := m.Header.Get(formatHeader); version != "" {
 		again.Header.Set(formatHeader, version)
 	}
-	if err := s.publish(ctx, again, s.config.stream); isFull(err) {
+	if _, err := s.publish(ctx, again, s.config.stream); isFull(err) {
 		return ErrFull
 	} else if err != nil {
 		return fmt.Errorf("jetstream: putting back what was set aside: %w", err)
@@ -83,6 +91,7 @@ func (s *Sender) Requeue(ctx context.Context, sequence uint64) error {
 
 // Delete removes what was set aside, for good. The error is that of the server.
 func (s *Sender) Delete(ctx context.Context, sequence uint64) error {
+	ctx = known(ctx)
 	dead, err := s.deadLetters(ctx)
 	if err != nil {
 		return err
@@ -99,4 +108,26 @@ func (s *Sender) deadLetters(ctx context.Context) (natsjs.Stream, error) {
 		return nil, fmt.Errorf("jetstream: the stream %s: %w", s.config.deadStream(), err)
 	}
 	return dead, nil
+}
+
+// shortened cuts a text that another module's error may have made too long for a
+// header.
+func shortened(text string) string {
+	const most = 500
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+// safeText returns the text of an error that is known to hold no secrets, and the
+// type of any other.
+func safeText(err error) string {
+	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
+		return delivery.Error()
+	}
+	if invalid, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
+		return invalid.Error()
+	}
+	return fmt.Sprintf("an error of type %T", err)
 }

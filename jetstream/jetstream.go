@@ -60,8 +60,10 @@
 // The message's id for JetStream's deduplication is a hash of what Kissmetrics
 // goes by: of an event its person, name and second, whatever its properties; of
 // properties their person, names and second, whatever their values; of an alias
-// the two identities and its time, if any. A message is dropped as a duplicate only if that holds for
-// all of its records, so nothing is dropped that Kissmetrics would have kept.
+// the two identities and its time, if any. A message is dropped as a duplicate only
+// if that holds for all of its records, and while the first of the two still waits
+// in the stream. So nothing is dropped that Kissmetrics would have kept: what was
+// set aside has another chance when it is sent again.
 //
 // # The connection
 //
@@ -76,6 +78,7 @@ package jetstream
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -94,6 +97,8 @@ const (
 	attemptTimeout = time.Second
 	// retryWait is the wait between attempts.
 	retryWait = 100 * time.Millisecond
+	// roomForReason is how many bytes a message may grow by when it is set aside.
+	roomForReason = 1024
 )
 
 // ErrFull is returned by [Sender.Send] when the stream has reached its limit of
@@ -130,7 +135,7 @@ func New(ctx context.Context, js natsjs.JetStream, options ...Option) (*Sender, 
 		return nil, err
 	}
 	s := &Sender{js: js, config: c}
-	if err := s.check(ctx); err != nil {
+	if err := s.check(known(ctx)); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -141,11 +146,12 @@ func New(ctx context.Context, js natsjs.JetStream, options ...Option) (*Sender, 
 // replicas has it on disk. Meanwhile it tries again what may pass, such as an
 // election, until ctx ends, but for no longer than [WithTimeout] says. An attempt
 // of which nothing was heard may have stored the message; the next, and a later
-// Send of the same records, then store nothing more.
+// Send of the same records, then store nothing more as long as it waits.
 //
 // The error is that of the records' validation, also where the message is larger
-// than the server takes (its max_payload, 1 MB by default); [ErrFull]; or one that
-// wraps a [*kissmetrics.DeliveryError], all of whose records are undelivered.
+// than the server takes (its max_payload, 1 MB by default, less 1 KB for the reason
+// why it may be set aside); [ErrFull]; or one that wraps a
+// [*kissmetrics.DeliveryError], all of whose records are undelivered.
 func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 	if len(records) == 0 {
 		return nil
@@ -155,13 +161,14 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 		return err
 	}
 	message.Subject = s.config.subject()
-	callers := ctx
+	callers := known(ctx)
 	ctx, cancel := context.WithTimeout(callers, s.config.timeout)
 	defer cancel()
-	for attempt := 1; ; attempt++ {
+	for attempts := 0; ; {
 		err := ctx.Err()
 		if err == nil {
-			err = s.publish(ctx, message, s.config.stream)
+			attempts++
+			err = s.store(ctx, message)
 		}
 		switch {
 		case err == nil:
@@ -179,7 +186,7 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 			}
 		}
 		failure := &kissmetrics.DeliveryError{
-			Kind: kissmetrics.FailureUnavailable, Attempts: attempt, Undelivered: slices.Clone(records), Err: err,
+			Kind: kissmetrics.FailureUnavailable, Attempts: attempts, Undelivered: slices.Clone(records), Err: err,
 		}
 		if callers.Err() != nil {
 			failure.Kind, failure.Err = kissmetrics.FailureCanceled, callers.Err()
@@ -188,12 +195,39 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 	}
 }
 
+// store makes one attempt at storing a message of records. One that is a repeat of
+// a message which waits no more, being delivered or set aside, is stored under
+// another id, which it keeps.
+func (s *Sender) store(ctx context.Context, message *nats.Msg) error {
+	if most := s.js.Conn().MaxPayload(); most > 0 && int64(message.Size()+roomForReason) > most {
+		return nats.ErrMaxPayload
+	}
+	ack, err := s.publish(ctx, message, s.config.stream)
+	if err != nil || !ack.Duplicate || s.waits(ctx, ack.Sequence) {
+		return err
+	}
+	message.Header.Set(natsjs.MsgIDHeader, rand.Text())
+	_, err = s.publish(ctx, message, s.config.stream)
+	return err
+}
+
 // publish makes one attempt at storing a message in the named stream.
-func (s *Sender) publish(ctx context.Context, message *nats.Msg, stream string) error {
+func (s *Sender) publish(ctx context.Context, message *nats.Msg, stream string) (*natsjs.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	_, err := s.js.PublishMsg(ctx, message, natsjs.WithExpectStream(stream), natsjs.WithRetryAttempts(0))
-	return err
+	return s.js.PublishMsg(ctx, message, natsjs.WithExpectStream(stream), natsjs.WithRetryAttempts(0))
+}
+
+// waits reports whether it is known that a message is still in the stream.
+func (s *Sender) waits(ctx context.Context, sequence uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, s.config.stream)
+	if err != nil {
+		return false
+	}
+	_, err = stream.GetMsg(ctx, sequence)
+	return err == nil
 }
 
 // Codes of the server's errors: https://github.com/nats-io/nats-server/blob/main/server/errors.json.
@@ -232,6 +266,14 @@ func isTooLarge(err error) bool {
 func mayPass(err error) bool {
 	failed, ok := errors.AsType[*natsjs.APIError](err)
 	return !errors.Is(err, nats.ErrConnectionClosed) && (!ok || failed.ErrorCode != codeWrongStream)
+}
+
+// known returns a context where the caller has none.
+func known(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
 }
 
 // reason says why something failed, in words of the server or of nats.go, which

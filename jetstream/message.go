@@ -23,6 +23,8 @@ const (
 	formatVersion = "1"
 	// reasonHeader tells why a message was set aside.
 	reasonHeader = "Kissmetrics-Reason"
+	// mostProblems bounds what one hostile message can make an error say.
+	mostProblems = 16
 )
 
 // encode returns a message of the stream that holds records, but for its subject.
@@ -32,7 +34,9 @@ func encode(records []kissmetrics.Record) (*nats.Msg, error) {
 	for _, r := range records {
 		line, err := r.MarshalJSON()
 		if err != nil {
-			wrong = append(wrong, err)
+			if wrong = append(wrong, err); len(wrong) == mostProblems {
+				break
+			}
 		}
 		lines.Write(line)
 		lines.WriteByte('\n')

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -35,8 +36,6 @@ const (
 	answerTimeout = 5 * time.Second
 )
 
-var errSenderPanicked = errors.New("jetstream: the next sender panicked")
-
 // Run is the relay: it takes messages from the stream, hands their records to
 // next, and has the server remove a message only when next has taken all of them.
 // Any number of relays may run, in one process or on many machines; the server
@@ -51,8 +50,9 @@ var errSenderPanicked = errors.New("jetstream: the next sender panicked")
 //
 // A message that next could not deliver is given back to the server, which hands
 // it out again after a wait that grows ([WithBackoff]); a worker whose deliveries
-// fail holds back too, for up to 30 seconds, so that an outage is not answered with
-// a storm. There is no last attempt.
+// fail holds back too, for up to 30 seconds, or for as long as the server asked
+// (Retry-After), so that an outage is not answered with a storm. There is no last
+// attempt.
 //
 // What can never be delivered is stored in the stream "<name>-DEAD", with the
 // reason in the header Kissmetrics-Reason, before it is removed: records that next
@@ -70,7 +70,7 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 	if next == nil {
 		return fmt.Errorf("%w: Run: the next sender is nil", kissmetrics.ErrInvalidOption)
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(known(ctx))
 	defer cancel()
 	r := &relay{Sender: s, next: next, underWay: make(map[natsjs.Msg]struct{})}
 	var workers, beat sync.WaitGroup
@@ -178,23 +178,22 @@ func (r *relay) consumer(ctx context.Context) (natsjs.Consumer, error) {
 		})
 	}
 	if err != nil {
-		return nil, err
+		return nil, uncreatable(err)
 	}
-	has := consumer.CachedInfo().Config
-	s := settings{of: "consumer " + consumerName}
-	s.must(has.AckPolicy == natsjs.AckExplicitPolicy, "its acknowledgements are %v, not %v", has.AckPolicy, natsjs.AckExplicitPolicy)
-	s.must(has.AckWait == r.config.ackWait, "it waits %v for an acknowledgement, not %v", has.AckWait, r.config.ackWait)
-	s.must(has.MaxDeliver < 0, "it gives up after %d deliveries", has.MaxDeliver)
-	s.must(len(has.BackOff) == 0, "it has waits between deliveries of its own")
-	s.must(has.FilterSubject == "" && len(has.FilterSubjects) == 0, "it takes some subjects only")
-	s.must(has.DeliverPolicy == natsjs.DeliverAllPolicy, "it does not begin with the first message")
-	s.must(has.DeliverSubject == "", "it pushes")
-	s.must(!has.HeadersOnly, "it hands out headers only")
-	s.must(!has.MemoryStorage, "it is kept in memory")
-	if len(s.problems) > 0 {
-		return nil, &SettingsError{s.problems}
+	if problems := r.config.consumerProblems(&consumer.CachedInfo().Config); len(problems) > 0 {
+		return nil, &SettingsError{problems}
 	}
 	return consumer, nil
+}
+
+// uncreatable makes a settings' error of what the server says of a consumer that it
+// will never create, such as where the stream has another.
+func uncreatable(err error) error {
+	failed, ok := errors.AsType[*natsjs.APIError](err)
+	if !ok || failed.Code != http.StatusBadRequest || errors.Is(err, natsjs.ErrConsumerExists) { // created by another relay just now
+		return err
+	}
+	return &SettingsError{[]string{"consumer " + consumerName + ": it cannot be created: " + failed.Description}}
 }
 
 // deliverAll delivers messages until ctx ends or there will be no more.
@@ -231,57 +230,67 @@ func (r *relay) deliver(ctx context.Context, m natsjs.Msg) (wait time.Duration, 
 	}()
 	records, err := decode(m.Headers(), m.Data())
 	if err != nil {
-		return 0, r.setAside(ctx, m, m.Headers().Get(formatHeader), m.Data(), err)
+		return 0, r.setAside(ctx, m, m.Headers().Get(formatHeader), m.Data(), safeText(err))
 	}
-	err = r.send(ctx, records)
-	refused, left := outcome(records, err)
+	v := r.send(ctx, records)
 	switch {
-	case err == nil || len(refused)+len(left) == 0:
+	case len(v.refused)+len(v.left) == 0:
 		return 0, r.acknowledge(ctx, m)
-	case len(left) == 0:
-		message, cannot := encode(refused)
+	case len(v.left) == 0:
+		message, cannot := encode(v.refused)
 		if cannot != nil { // they were read from such a message
 			message = &nats.Msg{Data: m.Data()}
 		}
-		return 0, r.setAside(ctx, m, formatVersion, message.Data, err)
+		return 0, r.setAside(ctx, m, formatVersion, message.Data, v.reason)
 	case ctx.Err() != nil:
 		r.giveBack(ctx, m, 0)
 		return 0, false
 	}
-	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		wait = min(delivery.RetryAfter, maxRetryAfter)
-	}
-	again := max(wait, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
-	r.config.logger.WarnContext(ctx, "jetstream: a delivery failed", "records", len(left), "retry_in", again, "reason", safeText(err))
+	again := max(v.wait, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
+	r.config.logger.WarnContext(ctx, "jetstream: a delivery failed", "records", len(v.left), "retry_in", again, "reason", v.reason)
 	r.giveBack(ctx, m, again)
-	return wait, false
+	return v.wait, false
 }
 
-// send hands records to the next sender. A panic is an error.
-func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (err error) {
+// A verdict is what the next sender made of records: which it refused for good,
+// which are to be tried again, after what wait, and why.
+type verdict struct {
+	refused, left []kissmetrics.Record
+	wait          time.Duration
+	reason        string
+}
+
+// send hands records to the next sender. A panic is as good as an error, and so is
+// that of an error which it returns, such as a nil pointer.
+func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (v verdict) {
 	defer func() {
 		if recover() != nil { // what it panics with may hold anything
-			err = errSenderPanicked
+			v = verdict{left: records, reason: "the next sender panicked"}
 		}
 	}()
-	return r.next.Send(ctx, records)
+	return judge(records, r.next.Send(ctx, records))
 }
 
-// outcome says which records were refused for good, and which are to be tried
-// again.
-func outcome(records []kissmetrics.Record, err error) (refused, left []kissmetrics.Record) {
+// judge says what an error of the next sender means.
+func judge(records []kissmetrics.Record, err error) verdict {
 	if err == nil {
-		return nil, nil
+		return verdict{}
 	}
+	v := verdict{reason: safeText(err)}
 	delivery, isDelivery := errors.AsType[*kissmetrics.DeliveryError](err)
+	if isDelivery {
+		v.wait = min(delivery.RetryAfter, maxRetryAfter)
+	}
 	_, isValidation := errors.AsType[*kissmetrics.ValidationError](err)
 	switch {
 	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records):
-		return delivery.Refused, delivery.Undelivered
+		v.refused, v.left = delivery.Refused, delivery.Undelivered
 	case isDelivery && !delivery.Temporary(), !isDelivery && isValidation:
-		return records, nil
+		v.refused = records
+	default:
+		v.left = records
 	}
-	return nil, records
+	return v
 }
 
 // acknowledge has the server remove a message, and confirm that. Where it does
@@ -297,22 +306,22 @@ func (r *relay) acknowledge(ctx context.Context, m natsjs.Msg) bool {
 
 // setAside stores what can never be delivered where it can be seen, and then has
 // the server remove the message.
-func (r *relay) setAside(ctx context.Context, m natsjs.Msg, version string, data []byte, why error) bool {
+func (r *relay) setAside(ctx context.Context, m natsjs.Msg, version string, data []byte, why string) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
-	dead := &nats.Msg{Subject: r.config.deadSubject(), Data: data, Header: nats.Header{reasonHeader: {safeText(why)}}}
+	dead := &nats.Msg{Subject: r.config.deadSubject(), Data: data, Header: nats.Header{reasonHeader: {shortened(why)}}}
 	if version != "" {
 		dead.Header.Set(formatHeader, version)
 	}
 	if metadata, err := m.Metadata(); err == nil { // so that a second time does nothing
 		dead.Header.Set(natsjs.MsgIDHeader, fmt.Sprintf("%s-%d-%d", metadata.Stream, metadata.Sequence.Stream, metadata.Timestamp.UnixNano()))
 	}
-	if err := r.publish(ctx, dead, r.config.deadStream()); err != nil {
+	if _, err := r.publish(ctx, dead, r.config.deadStream()); err != nil {
 		r.config.logger.ErrorContext(ctx, "jetstream: what can never be delivered could not be set aside", "reason", reason(err))
 		r.giveBack(ctx, m, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
 		return false
 	}
-	r.config.logger.WarnContext(ctx, "jetstream: records are set aside", "reason", safeText(why))
+	r.config.logger.WarnContext(ctx, "jetstream: records are set aside", "reason", why)
 	if err := m.TermWithReason("set aside"); err != nil {
 		r.config.logger.WarnContext(ctx, "jetstream: a termination was not sent", "reason", reason(err))
 	}
@@ -366,19 +375,4 @@ func sleep(ctx context.Context, wait time.Duration) {
 	case <-time.After(wait):
 	case <-ctx.Done():
 	}
-}
-
-// safeText returns the text of an error that is known to hold no secrets, and the
-// type of any other.
-func safeText(err error) string {
-	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		return delivery.Error()
-	}
-	if invalid, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
-		return invalid.Error()
-	}
-	if errors.Is(err, errSenderPanicked) {
-		return err.Error()
-	}
-	return fmt.Sprintf("an error of type %T", err)
 }

@@ -298,7 +298,7 @@ func TestARelayDoesNotStartWhereSettingsAreWrong(t *testing.T) {
 	js := startServer(t, "").jetStream(t)
 	sender := newSender(t, js)
 	_, err := js.CreateConsumer(t.Context(), "KISSMETRICS", natsjs.ConsumerConfig{
-		Durable: "relay", AckPolicy: natsjs.AckExplicitPolicy, MaxDeliver: 3, FilterSubject: "KISSMETRICS.records",
+		Durable: "relay", AckPolicy: natsjs.AckExplicitPolicy, MaxDeliver: 3, FilterSubject: "KISSMETRICS.records", MaxAckPending: -1,
 	})
 	require.NoError(t, err)
 	requireProblems(t, sender.Run(t.Context(), httpSender(t, kissmetricstest.NewServer(t))),

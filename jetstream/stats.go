@@ -31,6 +31,7 @@ type Stats struct {
 
 // Stats asks the servers how much waits, and for how long. The error is theirs.
 func (s *Sender) Stats(ctx context.Context) (Stats, error) {
+	ctx = known(ctx)
 	stream, err := s.js.Stream(ctx, s.config.stream)
 	if err != nil {
 		return Stats{}, fmt.Errorf("jetstream: the stream %s: %w", s.config.stream, err)

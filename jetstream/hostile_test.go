@@ -1,0 +1,213 @@
+package jetstream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/jetstream"
+)
+
+func TestACallerWithoutAContextOrAServerDoesNoHarm(t *testing.T) {
+	t.Parallel()
+	js := startServer(t, "").jetStream(t)
+	var none context.Context
+	require.NoError(t, jetstream.CreateStreams(none, js, 1<<20, single()...))
+	sender, err := jetstream.New(none, js, single()...)
+	require.NoError(t, err)
+	require.NoError(t, sender.Send(none, []kissmetrics.Record{event(1)}))
+	_, err = sender.Stats(none)
+	require.NoError(t, err)
+	for _, err := range sender.DeadLetters(none) {
+		require.NoError(t, err)
+	}
+	require.ErrorIs(t, sender.Requeue(none, 1), natsjs.ErrMsgNotFound)
+	require.Error(t, sender.Delete(none, 1))
+	require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
+	require.ErrorIs(t, sender.Run(none, senderFunc(nil)), natsjs.ErrStreamNotFound)
+
+	err = jetstream.CreateStreams(t.Context(), nil, 1<<20)
+	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	require.ErrorContains(t, err, "there is no JetStream")
+}
+
+func TestANextSenderWhoseErrorIsANilPointerIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for name, bad := range map[string]error{
+		"delivery": (*kissmetrics.DeliveryError)(nil), "validation": (*kissmetrics.ValidationError)(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sender := newSender(t, startServer(t, "").jetStream(t))
+			var calls atomic.Int32
+			startRelay(t, sender, senderFunc(func(context.Context, []kissmetrics.Record) error {
+				if calls.Add(1) == 1 {
+					return bad
+				}
+				return nil
+			}))
+			require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+			requireDrained(t, sender)
+			assert.EqualValues(t, 2, calls.Load())
+			assert.Zero(t, stats(t, sender).SetAside)
+		})
+	}
+}
+
+// What was set aside, and deleted or not, is no reason to drop what is sent again:
+// Kissmetrics has seen nothing of it.
+func TestWhatWasSetAsideCanBeSentAgain(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	stop := startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error { return refuse(records) }))
+	record := event(1)
+	record.Properties = []kissmetrics.Property{{Name: "Plan", Value: "wrong"}}
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{record}))
+	requireDrained(t, sender)
+	stop()
+	require.NoError(t, sender.Delete(t.Context(), 1))
+
+	record.Properties[0].Value = "corrected"
+	for range 2 {
+		require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{record}))
+	}
+	var got sync.Map
+	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		got.Store(records[0].Properties[0].Value, true)
+		return nil
+	}))
+	requireDrained(t, sender)
+	_, ok := got.Load("corrected")
+	assert.True(t, ok)
+}
+
+func TestALargeMessageIsDeliveredInOnePiece(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	records := make([]kissmetrics.Record, 10_000)
+	for i := range records {
+		records[i] = event(i)
+	}
+	require.NoError(t, sender.Send(t.Context(), records))
+	got := make(chan []kissmetrics.Record, 1)
+	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		got <- records
+		return nil
+	}))
+	assert.Equal(t, records, <-got)
+	requireDrained(t, sender)
+
+	for i := range records {
+		records[i].Name = ""
+	}
+	err := sender.Send(t.Context(), records)
+	require.Error(t, err)
+	assert.Equal(t, 16, strings.Count(err.Error(), "\n")+1, "an error has an end")
+}
+
+// The largest message that is accepted must have room for the reason why it is set
+// aside, or else it would stay for good.
+func TestTheLargestMessageCanBeSetAside(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	records := make([]kissmetrics.Record, 128)
+	for i := range records {
+		records[i] = properties("user-1", second.Add(time.Duration(i)*time.Second), "a")
+		records[i].Properties[0].Value = strings.Repeat("x", 8192)
+	}
+	last := &records[len(records)-1]
+	least, most := 0, 8193
+	for most-least > 1 { // a search for the largest, to the byte
+		middle := (least + most) / 2
+		last.Time = second.Add(time.Duration(1000+middle) * time.Second)
+		last.Properties[0].Value = strings.Repeat("x", middle)
+		if err := sender.Send(t.Context(), records); err == nil {
+			least = middle
+		} else {
+			_, invalid := errors.AsType[*kissmetrics.ValidationError](err)
+			require.True(t, invalid, "%v", err)
+			most = middle
+		}
+	}
+	require.Less(t, most, 8193, "nothing was too large")
+	accepted := stats(t, sender).Waiting
+	require.Positive(t, accepted)
+	startRelay(t, sender, senderFunc(func(context.Context, []kissmetrics.Record) error {
+		return &kissmetrics.ValidationError{Field: "message", Reason: strings.Repeat("a long reason ", 1000)}
+	}))
+	requireDrained(t, sender)
+	assert.Equal(t, accepted, stats(t, sender).SetAside)
+	for letter, err := range sender.DeadLetters(t.Context()) {
+		require.NoError(t, err)
+		assert.Less(t, len(letter.Reason), 600)
+	}
+}
+
+func TestRequeueingAllEndsThoughAllIsSetAsideAgain(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error { return refuse(records) }))
+	for i := range 3 {
+		require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(i)}))
+	}
+	requireDrained(t, sender)
+	letters := 0
+	for letter, err := range sender.DeadLetters(t.Context()) {
+		require.NoError(t, err)
+		letters++
+		require.LessOrEqual(t, letters, 3)
+		require.NoError(t, sender.Requeue(t.Context(), letter.Sequence))
+		requireDrained(t, sender)
+	}
+	assert.Equal(t, 3, letters)
+	assert.EqualValues(t, 3, stats(t, sender).SetAside)
+}
+
+func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
+	t.Parallel()
+	js := startServer(t, "").jetStream(t)
+	streams := 0
+	right := natsjs.ConsumerConfig{
+		Durable: "relay", AckPolicy: natsjs.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1, MaxAckPending: -1,
+	}
+	for _, tt := range []struct {
+		problem string
+		spoil   func(c *natsjs.ConsumerConfig, subject string)
+	}{
+		{"it waits 1s for an acknowledgement, not 30s", func(c *natsjs.ConsumerConfig, _ string) { c.AckWait = time.Second }},
+		{"it gives up after 3 deliveries", func(c *natsjs.ConsumerConfig, _ string) { c.MaxDeliver = 3 }},
+		{"it hands out nothing more when 1000 messages fail", func(c *natsjs.ConsumerConfig, _ string) { c.MaxAckPending = 1000 }},
+		{"it takes some subjects only", func(c *natsjs.ConsumerConfig, subject string) { c.FilterSubject = subject }},
+		{"it takes some subjects only", func(c *natsjs.ConsumerConfig, subject string) { c.FilterSubjects = []string{subject} }},
+		{"it hands out as slowly as messages came", func(c *natsjs.ConsumerConfig, _ string) { c.ReplayPolicy = natsjs.ReplayOriginalPolicy }},
+		{"it has priority groups", func(c *natsjs.ConsumerConfig, _ string) {
+			c.PriorityPolicy, c.PriorityGroups = natsjs.PriorityPolicyOverflow, []string{"a"}
+		}},
+		{"it lets a relay wait for 1s only", func(c *natsjs.ConsumerConfig, _ string) { c.MaxRequestExpires = time.Second }},
+		{"it hands out headers only", func(c *natsjs.ConsumerConfig, _ string) { c.HeadersOnly = true }},
+		{"it is kept in memory", func(c *natsjs.ConsumerConfig, _ string) { c.MemoryStorage = true }},
+		{"it cannot be created: multiple non-filtered consumers not allowed on workqueue stream", func(c *natsjs.ConsumerConfig, _ string) { c.Durable = "another" }},
+	} {
+		t.Run(tt.problem, func(t *testing.T) {
+			streams++
+			name := fmt.Sprintf("s%d", streams)
+			require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single(jetstream.WithStream(name))...))
+			sender, err := jetstream.New(t.Context(), js, single(jetstream.WithStream(name))...)
+			require.NoError(t, err)
+			config := right
+			tt.spoil(&config, name+".records")
+			_, err = js.CreateConsumer(t.Context(), name, config)
+			require.NoError(t, err)
+			requireProblems(t, sender.Run(t.Context(), senderFunc(nil)), "consumer relay: "+tt.problem)
+		})
+	}
+}
