@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -224,6 +225,13 @@ const syncAlways = "sync_interval: always"
 // startCluster starts servers named n1, n2, ….
 func startCluster(t testing.TB, size int, jetstreamSettings string) *cluster {
 	t.Helper()
+	return startServersOf(t, slices.Repeat([]string{jetstreamSettings}, size)...)
+}
+
+// startServersOf starts servers of different settings, each with its name as a tag.
+func startServersOf(t testing.TB, jetstreamSettings ...string) *cluster {
+	t.Helper()
+	size := len(jetstreamSettings)
 	ports := freePorts(t, 2*size)
 	var routes []string
 	for _, port := range ports[size:] {
@@ -236,6 +244,7 @@ func startCluster(t testing.TB, size int, jetstreamSettings string) *cluster {
 		name := fmt.Sprintf("n%d", i+1)
 		config := fmt.Sprintf(`
 server_name: %s
+server_tags: [ %s ]
 listen: "127.0.0.1:%d"
 log_file: %q
 jetstream { store_dir: %q, max_file: 1GB, %s }
@@ -245,7 +254,7 @@ accounts {
 }
 system_account: SYS
 no_auth_user: app
-`, name, ports[i], filepath.Join(directory, name+".log"), filepath.Join(directory, name), jetstreamSettings)
+`, name, name, ports[i], filepath.Join(directory, name+".log"), filepath.Join(directory, name), jetstreamSettings[i])
 		if size > 1 {
 			config += fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [ %s ] }\n",
 				ports[size+i], strings.Join(routes, ", "))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -210,4 +211,92 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 			requireProblems(t, sender.Run(t.Context(), senderFunc(nil)), "consumer relay: "+tt.problem)
 		})
 	}
+}
+
+// answering is JetStream whose answers to what is published are made up.
+type answering struct {
+	natsjs.JetStream
+
+	answers []error
+	asked   atomic.Int32
+}
+
+func (a *answering) PublishMsg(context.Context, *nats.Msg, ...natsjs.PublishOpt) (*natsjs.PubAck, error) {
+	i := min(int(a.asked.Add(1)), len(a.answers)) - 1
+	if a.answers[i] != nil {
+		return nil, a.answers[i]
+	}
+	return &natsjs.PubAck{Stream: "KISSMETRICS", Sequence: 1}, nil
+}
+
+func TestWhatSendMakesOfTheServersAnswers(t *testing.T) {
+	t.Parallel()
+	js := startServer(t, "").jetStream(t)
+	newSender(t, js)
+	answer := func(code natsjs.ErrorCode, description string) error {
+		return &natsjs.APIError{Code: 500, ErrorCode: code, Description: description}
+	}
+	invalid := func(t *testing.T, err error) {
+		t.Helper()
+		wrong, ok := errors.AsType[*kissmetrics.ValidationError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, "message", wrong.Field)
+	}
+	full := func(t *testing.T, err error) { t.Helper(); require.ErrorIs(t, err, jetstream.ErrFull) }
+	stored := func(t *testing.T, err error) { t.Helper(); require.NoError(t, err) }
+	unavailable := func(t *testing.T, err error) {
+		t.Helper()
+		failed, ok := errors.AsType[*kissmetrics.DeliveryError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, kissmetrics.FailureUnavailable, failed.Kind)
+	}
+	for _, tt := range []struct {
+		name    string
+		answers []error
+		want    func(t *testing.T, err error)
+		asked   int32
+	}{
+		{"the account has no room", []error{answer(10002, "resource limits exceeded for account")}, full, 1},
+		{"the server has no room", []error{answer(10023, "insufficient resources")}, full, 1},
+		{"the disk has no room", []error{answer(10047, "insufficient storage resources available")}, full, 1},
+		{"the stream has its bytes", []error{answer(10077, "maximum bytes exceeded")}, full, 1},
+		{"the stream has its messages", []error{answer(10077, "maximum messages exceeded")}, full, 1},
+		{"the stream takes none so large", []error{answer(10054, "message size exceeds maximum allowed")}, invalid, 1},
+		{"the connection takes none so large", []error{nats.ErrMaxPayload}, invalid, 1},
+		{"another stream has the subject", []error{answer(10060, "expected stream does not match")}, unavailable, 1},
+		{"the store failed, and then did not", []error{answer(10077, "maximum effort failed"), nil}, stored, 2},
+		{"there is no leader for a while", []error{nats.ErrNoResponders, natsjs.ErrNoStreamResponse, answer(10008, "system temporarily unavailable"), nil}, stored, 4},
+		{"the first attempt is still being stored", []error{context.DeadlineExceeded, answer(10158, "duplicate message id is in process"), nil}, stored, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			made := &answering{JetStream: js, answers: tt.answers}
+			sender, err := jetstream.New(t.Context(), made, single()...)
+			require.NoError(t, err)
+			tt.want(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+			assert.Equal(t, tt.asked, made.asked.Load())
+		})
+	}
+}
+
+// The two streams may be on different servers, and each of these must sync always.
+func TestNewAsksTheServersOfBothStreams(t *testing.T) {
+	t.Parallel()
+	servers := startServersOf(t, syncAlways, "")
+	js := servers.jetStream(t)
+	for name, tag := range map[string]string{"KISSMETRICS": "n1", "KISSMETRICS-DEAD": "n2"} {
+		config := natsjs.StreamConfig{
+			Name: name, Subjects: []string{"KISSMETRICS.records"}, Retention: natsjs.WorkQueuePolicy, Discard: natsjs.DiscardNew,
+			MaxBytes: 1 << 20, Placement: &natsjs.Placement{Tags: []string{tag}},
+		}
+		if tag == "n2" {
+			config.Subjects, config.Retention = []string{"KISSMETRICS.dead"}, natsjs.LimitsPolicy
+		}
+		require.Eventually(t, func() bool {
+			_, err := js.CreateStream(t.Context(), config)
+			return err == nil
+		}, 60*time.Second, 50*time.Millisecond, "the cluster has no leader")
+	}
+	_, err := jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connectSystem(t)))
+	requireProblems(t, err, "server n2: its sync_interval is not always")
 }

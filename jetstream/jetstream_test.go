@@ -191,7 +191,7 @@ func TestAFullStreamRefusesAndKeepsWhatItHas(t *testing.T) {
 	}
 }
 
-func TestServersWithoutRoomAreFullToo(t *testing.T) {
+func TestAStreamThatHasItsMessagesIsFullToo(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 64<<20, single()...))
