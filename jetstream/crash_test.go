@@ -173,6 +173,7 @@ func TestAClusterLosesNothingAndGoesOnWhenOneNodeAtATimeIsLost(t *testing.T) {
 		sender, err = jetstream.New(context.Background(), js, jetstream.WithSystemConn(system))
 		return err == nil
 	}, 30*time.Second, 100*time.Millisecond)
+	requireFullInACluster(t, js)
 	tracking := kissmetricstest.NewServer(t)
 	newProcess(t, relayProcess(t, servers, tracking, 3))
 	newProcess(t, relayProcess(t, servers, tracking, 3))
@@ -207,6 +208,53 @@ func TestAClusterLosesNothingAndGoesOnWhenOneNodeAtATimeIsLost(t *testing.T) {
 	requireWhole(t, js)
 	goesOn()
 	l.requireAllArrived(t, sender, tracking)
+}
+
+// requireFullInACluster requires that a stream of three replicas that is full says
+// so, which a cluster finds out in another way than one server does.
+func requireFullInACluster(t testing.TB, js natsjs.JetStream) {
+	t.Helper()
+	small := jetstream.WithStream("SMALL")
+	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 4096, small))
+	sender, err := jetstream.New(t.Context(), js, small, jetstream.WithSyncUnchecked())
+	require.NoError(t, err)
+	accepted := 0
+	for ; err == nil; accepted++ {
+		require.Less(t, accepted, 1000)
+		err = sender.Send(t.Context(), []kissmetrics.Record{event(accepted)})
+	}
+	require.ErrorIs(t, err, jetstream.ErrFull)
+	assert.EqualValues(t, accepted-1, stats(t, sender).Waiting)
+}
+
+// A relay that hangs with its process is taken over, and does no harm when it goes
+// on.
+func TestAStoppedRelayIsTakenOverAndDoesNoHarmWhenRevived(t *testing.T) {
+	t.Parallel()
+	servers := startServer(t, "")
+	sender := newSender(t, servers.jetStream(t), jetstream.WithAckWait(time.Second))
+	tracking := kissmetricstest.NewServer(t)
+	taken, release := make(chan struct{}, 16), make(chan struct{})
+	tracking.FailWith(func(*http.Request) *kissmetricstest.Fault {
+		taken <- struct{}{}
+		<-release
+		return nil
+	})
+	stopped := newProcess(t, relayProcess(t, servers, tracking, 1))
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	<-taken
+	stopped.signal(t, syscall.SIGSTOP)
+	startRelay(t, sender, httpSender(t, tracking))
+	<-taken // by the other
+	close(release)
+	requireDrained(t, sender)
+	stopped.signal(t, syscall.SIGCONT)
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(2)}))
+	requireDrained(t, sender)
+	for i := 1; i <= 2; i++ {
+		assert.Len(t, tracking.Events(fmt.Sprintf("user-%d", i)), 1)
+	}
+	assert.Zero(t, stats(t, sender).SetAside)
 }
 
 // leaderNow returns the leader of the stream, or nothing.

@@ -46,7 +46,9 @@ const (
 // Run delivers as many messages at once as [WithWorkers] says, in no particular
 // order, and the records of each in theirs. While it works on a message it tells
 // the server so; when it dies, or hangs with its process, the server hands the
-// message to another after the time of [WithAckWait].
+// message to another after the time of [WithAckWait]. To a process that hangs, and
+// to a machine that vanishes, it may hand messages for 30 seconds more, which then
+// wait for that time too.
 //
 // A message that next could not deliver is given back to the server, which hands
 // it out again after a wait that grows ([WithBackoff]); a worker whose deliveries
