@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -84,7 +85,7 @@ func run(ctx context.Context, stdout io.Writer) error {
 		}
 	}
 	stop()
-	if err := <-ended; err != nil {
+	if err := <-ended; !errors.Is(err, context.Canceled) {
 		return err
 	}
 	for _, event := range tracking.Events("user-1") {

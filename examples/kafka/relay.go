@@ -12,24 +12,24 @@ import (
 
 // relay delivers what a topic holds, and commits an offset only when everything
 // before it is delivered, or can never be. The client is that of newClient. It
-// returns when ctx has ended, or a commit failed.
+// returns why it ended: ctx did, the client was closed, or Kafka failed.
 func relay(ctx context.Context, client *kgo.Client, sender kissmetrics.Sender, lost func(*kgo.Record, error)) error {
 	for {
 		fetches := client.PollRecords(ctx, 500)
-		for records := fetches.RecordIter(); !records.Done(); {
+		err := fetches.Err()
+		for records := fetches.RecordIter(); err == nil && !records.Done(); {
 			record := records.Next()
-			err := deliver(ctx, record, sender)
-			if ctx.Err() != nil {
-				return nil // and commit nothing of this poll
-			} else if err != nil {
-				lost(record, err)
+			if never := deliver(ctx, record, sender); ctx.Err() != nil {
+				return ctx.Err() // and commit nothing of this poll
+			} else if never != nil {
+				lost(record, never)
 			}
 		}
-		if err := client.CommitUncommittedOffsets(ctx); err != nil && ctx.Err() == nil {
-			return err
+		if err == nil {
+			err = client.CommitUncommittedOffsets(ctx)
 		}
-		if client.AllowRebalance(); ctx.Err() != nil {
-			return nil
+		if client.AllowRebalance(); err != nil {
+			return err
 		}
 	}
 }
