@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -300,3 +302,90 @@ func TestNewAsksTheServersOfBothStreams(t *testing.T) {
 	_, err := jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connectSystem(t)))
 	requireProblems(t, err, "server n2: its sync_interval is not always")
 }
+
+func TestWhatIsDeliveredWhileARelayEndsIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithAckWait(time.Hour))
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(t, sender.Run(ctx, senderFunc(func(context.Context, []kissmetrics.Record) error {
+		cancel()
+		return nil
+	})))
+	assert.Zero(t, stats(t, sender).Waiting)
+}
+
+// A message that comes just when the relay ends is another's at once, not after the
+// time of WithAckWait.
+func TestWhatComesWhileARelayEndsIsNotHeldBack(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithAckWait(time.Hour), jetstream.WithWorkers(32))
+	none := senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error { return ctx.Err() })
+	for round := range 10 {
+		stop := startRelay(t, sender, none)
+		require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1000 + round)}))
+		requireDrained(t, sender) // so that it is at work
+		var sending sync.WaitGroup
+		for i := range 32 {
+			sending.Go(func() { assert.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(32*round + i)})) })
+		}
+		stop()
+		sending.Wait()
+	}
+	startRelay(t, sender, none)
+	requireDrained(t, sender)
+}
+
+func TestARelayKeepsNothingOfWhatIsDelivered(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	startRelay(t, sender, senderFunc(func(context.Context, []kissmetrics.Record) error { return nil }))
+	inUse := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	large := strings.Repeat("x", 8192)
+	for i := range 200 { // of 200 kB each
+		records := make([]kissmetrics.Record, 24)
+		for j := range records {
+			records[j] = properties(fmt.Sprintf("user-%d", i), second.Add(time.Duration(j)*time.Second), "a")
+			records[j].Properties[0].Value = large
+		}
+		require.NoError(t, sender.Send(t.Context(), records))
+	}
+	requireDrained(t, sender)
+	// Other tests run at the same time, and need a little.
+	require.Eventually(t, func() bool { return inUse() < before+20<<20 }, 20*time.Second, 100*time.Millisecond)
+}
+
+func TestNoServerCanMakeAMessageWaitForLong(t *testing.T) {
+	t.Parallel()
+	waits := make(chan time.Duration, 1)
+	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithLogger(slog.New(waitsOf(waits))))
+	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: 1000 * time.Hour}
+	}))
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	assert.Equal(t, 5*time.Minute, <-waits)
+}
+
+// waitsOf is a handler of logs that tells the waits in them.
+type waitsOf chan time.Duration
+
+func (waitsOf) Enabled(context.Context, slog.Level) bool { return true }
+
+func (w waitsOf) Handle(_ context.Context, r slog.Record) error {
+	for a := range r.Attrs {
+		if a.Key == "retry_in" {
+			w <- a.Value.Duration()
+		}
+	}
+	return nil
+}
+
+func (w waitsOf) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+func (w waitsOf) WithGroup(string) slog.Handler { return w }

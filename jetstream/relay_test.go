@@ -81,6 +81,8 @@ func TestWhatCanNeverBeDeliveredIsSetAsideAndHoldsUpNothing(t *testing.T) {
 		reason string
 	}{
 		{"all are refused", refuse(records), records, "kissmetrics: delivery refused (1 attempt; 0 of 2 records delivered)"},
+		{"it is refused, and not said which", &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1},
+			records, "kissmetrics: delivery refused (1 attempt; 0 of 0 records delivered)"},
 		{"one is refused", &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1, Delivered: records[1:], Refused: records[:1]},
 			records[:1], "kissmetrics: delivery refused (1 attempt; 1 of 2 records delivered)"},
 		{"they are not valid to the next sender", &kissmetrics.ValidationError{Field: "event", Reason: "is missing"},
