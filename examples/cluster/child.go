@@ -22,6 +22,9 @@ import (
 // childVariable tells the program to be one of the processes it starts.
 const childVariable = "KISSMETRICS_CLUSTER_CHILD"
 
+// grace is how long a process may take to end.
+const grace = 10 * time.Second
+
 // ackWait is short, so that one sees a relay take over from one that died.
 const ackWait = 2 * time.Second
 
@@ -187,7 +190,8 @@ func (c *child) kill() {
 	}
 }
 
-// stop ends the process for good, in its own time.
+// stop ends the process for good, in its own time, or, where somebody has stopped
+// it (kill -STOP), by killing it.
 func (c *child) stop() {
 	c.once.Do(func() {
 		c.mu.Lock()
@@ -197,5 +201,6 @@ func (c *child) stop() {
 		}
 		c.mu.Unlock()
 	})
+	defer time.AfterFunc(grace, c.kill).Stop()
 	c.ended.Wait()
 }

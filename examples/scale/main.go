@@ -58,17 +58,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 
 for %.0f events a second, with headroom for %.1f times as many:
   %8d partitions (streams), by a hash of the person; the fullest has %.2f times its share
-  %8d servers like this machine (clusters of 3)
+  %8d servers like this machine (clusters of 3, each with %d of the partitions)
   %8d relay processes like this machine
   %8.0f requests under way, hence connections (HTTP/1.1), at %v an answer
   %8.1f Gbit/s of requests
 
 when Kissmetrics is away for %v:
   %8.1f TB wait at most, in each of 3 replicas
-  %8.2f TB of them on the fullest server
+  %8.2f TB of them on the fullest server, at most
   %8v until nothing waits, at %.0f requests a second
 `, runtime.NumCPU(), m.storedOne, m.storedFour, m.relayed, m.storedBytes, m.requestBytes,
-		d.events, d.headroom, p.partitions, p.skew, p.servers, p.relays, p.underWay, d.latency, p.bits/1e9,
+		d.events, d.headroom, p.partitions, p.skew, p.servers, p.inCluster, p.relays, p.underWay, d.latency, p.bits/1e9,
 		d.outage, o.peakBytes/1e12, o.peakBytesOfOne/1e12, o.drained, d.events*d.headroom)
 	return err
 }

@@ -30,6 +30,7 @@ type plan struct {
 	partitions int
 	skew       float64   // the fullest partition's load by the average one's
 	shares     []float64 // of each partition, of all events
+	inCluster  int       // partitions of a cluster of three servers
 	servers    int
 	relays     int
 	underWay   float64 // requests
@@ -48,7 +49,10 @@ func makePlan(d demand, m measured) plan {
 		}
 		p.partitions += max(1, p.partitions/50)
 	}
-	p.servers = 3 * int(math.Ceil(capacity/max(m.storedOne, m.storedFour)))
+	// A partition is in one cluster, whole, so a cluster has as many as it can carry
+	// of the fullest.
+	p.inCluster = max(1, int(max(m.storedOne, m.storedFour)/(capacity*slices.Max(p.shares))))
+	p.servers = 3 * ((p.partitions + p.inCluster - 1) / p.inCluster)
 	p.relays = int(math.Ceil(capacity / m.relayed))
 	p.underWay = d.events * d.latency.Seconds() // Little's law
 	p.bits = d.events * m.requestBytes * 8
@@ -89,7 +93,6 @@ type outcome struct {
 func simulate(d demand, m measured, p plan) outcome {
 	var o outcome
 	waiting := make([]float64, p.partitions)
-	perServer := float64(p.partitions) / float64(p.servers) * 3 // replicas that a server keeps
 	for second := 0.0; ; second++ {
 		total, fullest, busy := 0.0, 0.0, 0
 		for i := range waiting {
@@ -99,7 +102,7 @@ func simulate(d demand, m measured, p plan) outcome {
 			busy++
 		}
 		o.peakBytes = max(o.peakBytes, total*m.storedBytes)
-		o.peakBytesOfOne = max(o.peakBytesOfOne, fullest*perServer*m.storedBytes)
+		o.peakBytesOfOne = max(o.peakBytesOfOne, fullest*float64(p.inCluster)*m.storedBytes)
 		if second < d.outage.Seconds() {
 			continue
 		}
