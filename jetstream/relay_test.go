@@ -35,6 +35,9 @@ func TestAFailedDeliveryIsTriedAgain(t *testing.T) {
 		{"some are refused, some undelivered", func(records []kissmetrics.Record) error {
 			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Refused: records[:1], Undelivered: records[1:]}
 		}},
+		{"some records are in none of the lists", func(records []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Delivered: records[:1]}
+		}},
 		{"an error of another kind", func([]kissmetrics.Record) error { return errors.New("what?") }},
 		{"a panic", func([]kissmetrics.Record) error { panic("what?") }},
 	} {
@@ -55,6 +58,20 @@ func TestAFailedDeliveryIsTriedAgain(t *testing.T) {
 			assert.Zero(t, stats(t, sender).SetAside)
 		})
 	}
+}
+
+func TestTheWaitsGrowToTheirLimitAndNoFurther(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithBackoff(time.Millisecond, 2*time.Millisecond))
+	var attempts atomic.Int32
+	startRelay(t, sender, senderFunc(func(context.Context, []kissmetrics.Record) error {
+		if attempts.Add(1) <= 70 { // more doublings than a duration has bits
+			return errors.New("what?")
+		}
+		return nil
+	}))
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	requireDrained(t, sender)
 }
 
 func TestARetryAfterIsHeeded(t *testing.T) {
