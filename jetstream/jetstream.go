@@ -42,9 +42,10 @@
 //     records with them.
 //
 // A record can be delivered twice: when a relay ends, or a server, between the
-// answer of Kissmetrics and the acknowledgement. That is harmless, for every
-// record carries its own second, and Kissmetrics ignores an event whose person,
-// name and second it has seen, and a property likewise
+// answer of Kissmetrics and the acknowledgement, and when another record of its
+// message could not be delivered, for a message is tried again as a whole. That is
+// harmless, for every record carries its own second, and Kissmetrics ignores an
+// event whose person, name and second it has seen, and a property likewise
 // (https://support.kissmetrics.io/reference/api-specifications-1).
 //
 // # What is stored

@@ -215,7 +215,11 @@ func TestSendFailsWithAllRecordsUndelivered(t *testing.T) {
 		kind kissmetrics.FailureKind
 		ctx  func(t *testing.T) context.Context
 	}{
-		{"the server is away for longer than the timeout", kissmetrics.FailureUnavailable, func(t *testing.T) context.Context { return t.Context() }},
+		{"the server is away for longer than the timeout", kissmetrics.FailureUnavailable, func(t *testing.T) context.Context {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // which the timeout must not wait for
+			t.Cleanup(cancel)
+			return ctx
+		}},
 		{"the caller's context ends", kissmetrics.FailureCanceled, func(t *testing.T) context.Context {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()

@@ -65,10 +65,10 @@ for %.0f events a second, with headroom for %.1f times as many:
 
 when Kissmetrics is away for %v:
   %8.1f TB wait at most, in each of 3 replicas
-  %8.2f TB of them on the fullest server, at most
+  %8.1f GB of them on the fullest server
   %8v until nothing waits, at %.0f requests a second
 `, runtime.NumCPU(), m.storedOne, m.storedFour, m.relayed, m.storedBytes, m.requestBytes,
 		d.events, d.headroom, p.partitions, p.skew, p.servers, p.inCluster, p.relays, p.underWay, d.latency, p.bits/1e9,
-		d.outage, o.peakBytes/1e12, o.peakBytesOfOne/1e12, o.drained, d.events*d.headroom)
+		d.outage, o.peakBytes/1e12, o.peakBytesOfOne/1e9, o.drained, d.events*d.headroom)
 	return err
 }
