@@ -153,7 +153,6 @@ func (c *config) consumerProblems(has *natsjs.ConsumerConfig) []string {
 	s.must(has.ReplayPolicy == natsjs.ReplayInstantPolicy, "it hands out as slowly as messages came")
 	s.must(has.PriorityPolicy == natsjs.PriorityPolicyNone, "it has priority groups")
 	s.must(has.MaxRequestExpires == 0 || has.MaxRequestExpires >= pullExpiry, "it lets a relay wait for %v only", has.MaxRequestExpires)
-	s.must(has.DeliverSubject == "", "it pushes")
 	s.must(!has.HeadersOnly, "it hands out headers only")
 	s.must(!has.MemoryStorage, "it is kept in memory")
 	return s.problems

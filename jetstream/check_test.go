@@ -71,6 +71,9 @@ func TestNewAcceptsWhatCreateStreamsMakes(t *testing.T) {
 	_, err := jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connectSystem(t)))
 	require.NoError(t, err)
 
+	_, err = jetstream.New(t.Context(), js, jetstream.WithSyncUnchecked())
+	requireProblems(t, err, "stream KISSMETRICS: it has 1 replicas, not 3", "stream KISSMETRICS-DEAD: it has 1 replicas, not 3")
+
 	require.ErrorIs(t, jetstream.CreateStreams(t.Context(), js, 2<<20, jetstream.WithReplicas(1)), natsjs.ErrStreamNameAlreadyInUse)
 	stream, err := js.Stream(t.Context(), "KISSMETRICS")
 	require.NoError(t, err)

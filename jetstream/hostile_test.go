@@ -196,6 +196,8 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 			c.PriorityPolicy, c.PriorityGroups = natsjs.PriorityPolicyOverflow, []string{"a"}
 		}},
 		{"it lets a relay wait for 1s only", func(c *natsjs.ConsumerConfig, _ string) { c.MaxRequestExpires = time.Second }},
+		{"it has waits between deliveries of its own", func(c *natsjs.ConsumerConfig, _ string) { c.BackOff = []time.Duration{30 * time.Second, time.Hour} }},
+		{"it pushes", func(c *natsjs.ConsumerConfig, subject string) { c.DeliverSubject = subject + ".pushed" }},
 		{"it hands out headers only", func(c *natsjs.ConsumerConfig, _ string) { c.HeadersOnly = true }},
 		{"it is kept in memory", func(c *natsjs.ConsumerConfig, _ string) { c.MemoryStorage = true }},
 		{"it cannot be created: multiple non-filtered consumers not allowed on workqueue stream", func(c *natsjs.ConsumerConfig, _ string) { c.Durable = "another" }},
@@ -208,7 +210,11 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 			require.NoError(t, err)
 			config := right
 			tt.spoil(&config, name+".records")
-			_, err = js.CreateConsumer(t.Context(), name, config)
+			if config.DeliverSubject == "" {
+				_, err = js.CreateConsumer(t.Context(), name, config)
+			} else {
+				_, err = js.CreatePushConsumer(t.Context(), name, config)
+			}
 			require.NoError(t, err)
 			requireProblems(t, sender.Run(t.Context(), senderFunc(nil)), "consumer relay: "+tt.problem)
 		})
@@ -279,6 +285,31 @@ func TestWhatSendMakesOfTheServersAnswers(t *testing.T) {
 			assert.Equal(t, tt.asked, made.asked.Load())
 		})
 	}
+}
+
+func TestNewSeesAMirrorAndASeal(t *testing.T) {
+	t.Parallel()
+	js := startServer(t, "").jetStream(t)
+	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single(jetstream.WithStream("SOURCE"))...))
+	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single()...))
+	require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
+	_, err := js.CreateStream(t.Context(), natsjs.StreamConfig{
+		Name: "KISSMETRICS", Mirror: &natsjs.StreamSource{Name: "SOURCE-DEAD"}, Discard: natsjs.DiscardNew, MaxBytes: 1 << 20,
+	})
+	require.NoError(t, err)
+	dead, err := js.Stream(t.Context(), "KISSMETRICS-DEAD")
+	require.NoError(t, err)
+	config := dead.CachedInfo().Config
+	config.Sealed = true
+	_, err = js.UpdateStream(t.Context(), config)
+	require.NoError(t, err)
+	_, err = jetstream.New(t.Context(), js, single()...)
+	requireProblems(t, err,
+		"stream KISSMETRICS: its subjects are [], without KISSMETRICS.records",
+		"stream KISSMETRICS: its retention is Limits, not WorkQueue",
+		"stream KISSMETRICS: it is a mirror",
+		"stream KISSMETRICS-DEAD: it is sealed",
+	)
 }
 
 // The two streams may be on different servers, and each of these must sync always.

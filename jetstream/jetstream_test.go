@@ -102,14 +102,19 @@ func TestSendDropsExactlyWhatKissmetricsWould(t *testing.T) {
 		{"the same again", base, true},
 		{"an event of the same person, name and second, whatever its properties", []kissmetrics.Record{withProperties, base[1]}, true},
 		{"names in another case, with a colon for a space", []kissmetrics.Record{otherCase, properties("user-1", second, "A", "B C")}, true},
+		{"names in another order", []kissmetrics.Record{event(1), properties("user-1", second, "B:C", "a")}, true},
 		{"a property of another name", []kissmetrics.Record{event(1), properties("user-1", second, "a", "b:c", "d")}, false},
 		{"properties of another second", []kissmetrics.Record{event(1), properties("user-1", second.Add(time.Second), "a", "b:c")}, false},
 		{"another person", []kissmetrics.Record{event(2), properties("user-2", second, "a", "b:c")}, false},
 		{"one record more", append(base[:2:2], event(2)), false},
+		{"names with a comma for a space", []kissmetrics.Record{event(1), properties("user-1", second, "a", "b,c")}, true},
 		{"names that run together", []kissmetrics.Record{event(1), properties("user-1", second, "ab:c")}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			sender := newSender(t, js, jetstream.WithStream(fmt.Sprintf("s%d", i)))
+			name := jetstream.WithStream(fmt.Sprintf("s%d", i))
+			require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single(name)...))
+			sender, err := jetstream.New(t.Context(), js, single(name)...)
+			require.NoError(t, err)
 			require.NoError(t, sender.Send(t.Context(), base))
 			require.NoError(t, sender.Send(t.Context(), tt.second))
 			want := 2
@@ -119,6 +124,18 @@ func TestSendDropsExactlyWhatKissmetricsWould(t *testing.T) {
 			assert.EqualValues(t, want, stats(t, sender).Waiting)
 		})
 	}
+}
+
+func TestSendDropsNoAliasOfAnotherIdentity(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	alias := kissmetrics.Record{Kind: kissmetrics.KindAlias, Person: "a", Name: "b"}
+	other, later := alias, alias
+	other.Name, later.Time = "c", second
+	for _, r := range []kissmetrics.Record{alias, other, later, alias, other, later} {
+		require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{r}))
+	}
+	assert.EqualValues(t, 3, stats(t, sender).Waiting)
 }
 
 func TestWhatIsStoredHoldsTheFormatAndNoIdentityInItsID(t *testing.T) {

@@ -179,7 +179,9 @@ func (r *relay) consumer(ctx context.Context) (natsjs.Consumer, error) {
 			MaxWaiting:    maxPulls,
 		})
 	}
-	if err != nil {
+	if errors.Is(err, natsjs.ErrNotPullConsumer) {
+		return nil, &SettingsError{[]string{"consumer " + consumerName + ": it pushes"}}
+	} else if err != nil {
 		return nil, uncreatable(err)
 	}
 	if problems := r.config.consumerProblems(&consumer.CachedInfo().Config); len(problems) > 0 {
