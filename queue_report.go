@@ -56,6 +56,9 @@ func safeText(err error) string {
 	if delivery, ok := errors.AsType[*DeliveryError](err); ok {
 		return delivery.Error()
 	}
+	if invalid, ok := errors.AsType[*ValidationError](err); ok {
+		return invalid.Error()
+	}
 	for _, own := range []error{errSenderPanicked, ErrQueueFull, ErrClosed} {
 		if errors.Is(err, own) {
 			return own.Error()

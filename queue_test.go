@@ -347,6 +347,8 @@ func TestWhatAQueueMakesOfTheErrorsOfAnotherSender(t *testing.T) {
 		"invalid":               {invalid, true},
 		"refused":               {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused}, true},
 		"unavailable":           {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable}, false},
+		"a nil pointer":         {(*kissmetrics.DeliveryError)(nil), false},
+		"another nil pointer":   {(*kissmetrics.ValidationError)(nil), false},
 		"of some other records": {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Delivered: append(event("x"), event("y")...)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {

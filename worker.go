@@ -144,14 +144,18 @@ func (w *worker) deliver() (nap time.Duration) {
 	return nap
 }
 
-// sendGuarded hands records to the next sender. A panic is an error.
+// sendGuarded hands records to the next sender. A panic is an error, and so is that
+// of an error that it returned, such as a nil pointer.
 func (q *Queue) sendGuarded(ctx context.Context, records []Record) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errSenderPanicked
 		}
 	}()
-	return q.send(ctx, records)
+	if err = q.send(ctx, records); err != nil {
+		_ = safeText(err)
+	}
+	return err
 }
 
 // outcome says what became of records: taken, refused for good, or to be tried

@@ -273,8 +273,14 @@ func TestRepeatAtAnotherInstance(t *testing.T) {
 
 func TestPanics(t *testing.T) {
 	r, s := failing(t, collect.WithOnResult(func(context.Context, collect.Result) { panic("of the caller's") }))
-	s.fail = func([]kissmetrics.Record) error { panic("of the sender's") }
-	assert.Equal(t, http.StatusServiceUnavailable, r.do(t, "/v1/batch", batch(event("A"))).status)
+	for _, fail := range []func([]kissmetrics.Record) error{
+		func([]kissmetrics.Record) error { panic("of the sender's") },
+		func([]kissmetrics.Record) error { return (*kissmetrics.DeliveryError)(nil) },
+		func([]kissmetrics.Record) error { return (*kissmetrics.ValidationError)(nil) },
+	} {
+		s.fail = fail
+		assert.Equal(t, http.StatusServiceUnavailable, r.do(t, "/v1/batch", batch(event("A"))).status)
+	}
 	s.fail = nil
 	assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", batch(event("A"))).status)
 	assert.Equal(t, []string{"A"}, r.names())

@@ -164,14 +164,18 @@ func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
 	}
 }
 
-// send hands records to the sender. A panic is an error.
+// send hands records to the sender. A panic is an error, and so is that of an error
+// that it returned, such as a nil pointer.
 func (h *handler) send(ctx context.Context, records []kissmetrics.Record) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errPanicked
 		}
 	}()
-	return h.sender.Send(ctx, records)
+	if err = h.sender.Send(ctx, records); err != nil {
+		_ = safeText(err)
+	}
+	return err
 }
 
 // settle counts and reports what became of a message. Where the outcome is zero,

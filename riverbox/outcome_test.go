@@ -36,6 +36,8 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 		{"it refuses more than there is", func(r records) error { return refused(append(r[:3:3], r...)...) }, true, 0},
 		{"it refuses others", func(records) error { return refused(events("others", 3)...) }, true, 0},
 		{"its error is in another's", func(r records) error { return fmt.Errorf("s3cret: %w", refused(r...)) }, true, 0},
+		{"its error is a nil pointer", func(records) error { return (*kissmetrics.DeliveryError)(nil) }, false, 3},
+		{"its error is another nil pointer", func(records) error { return (*kissmetrics.ValidationError)(nil) }, false, 3},
 		{"it delivers all but the middle", func(r records) error {
 			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Delivered: records{r[0], r[2]}, Undelivered: r[1:2]}
 		}, false, 3},

@@ -162,7 +162,8 @@ func (w *worker) NextRetry(job *river.Job[Args]) time.Time {
 	return time.Now().Add(time.Millisecond + backoff(w.firstWait, min(job.Attempt, 3)))
 }
 
-// send hands records to the next sender. A panic is an error.
+// send hands records to the next sender. A panic is an error, and so is that of an
+// error that it returned, such as a nil pointer.
 func (w *worker) send(ctx context.Context, records []kissmetrics.Record) (err error) {
 	if isNil(w.next) {
 		return errNilNext
@@ -172,7 +173,10 @@ func (w *worker) send(ctx context.Context, records []kissmetrics.Record) (err er
 			err = errSenderPanicked
 		}
 	}()
-	return w.next.Send(ctx, records)
+	if err = w.next.Send(ctx, records); err != nil {
+		_ = safeText(err)
+	}
+	return err
 }
 
 // outcome says which records are to be tried again, the rest being delivered or
