@@ -119,7 +119,7 @@ func BenchmarkOutboxSend(b *testing.B) {
 // BenchmarkOutboxRelay delivers the same from an outbox and from a queue, to one
 // server, in blocks that alternate; the ratio is the median of theirs.
 func BenchmarkOutboxRelay(b *testing.B) {
-	const records = 16_000
+	const records = 8_000
 	server := kissmetricstest.NewServer(b)
 	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	require.NoError(b, err)
