@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 
 	"modernc.org/sqlite"
@@ -74,6 +75,7 @@ func (w *writer) submit(ctx context.Context, op *operation) error {
 // run commits until the writer is closed and nothing is left.
 func (w *writer) run() {
 	for {
+		runtime.Gosched() // so that who has just got an outcome may have more to commit
 		w.mu.Lock()
 		batch := w.pending[:min(len(w.pending), maxBatch)]
 		w.pending = w.pending[len(batch):]
