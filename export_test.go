@@ -4,5 +4,10 @@ package kissmetrics
 // go-querystring's.
 func (r *Record) Query(apiKey string) string { return r.query(apiKey) }
 
-// Packed is the records as a queue gives them back.
-func Packed(records []Record) []Record { return unpack(pack(records)) }
+// Packed is the records as a queue gives them back: where they are the caller's,
+// and where a worker had others before.
+func Packed(records, before []Record) (own, lent []Record) {
+	var r room
+	unpack(pack(before), &r)
+	return unpack(pack(records), nil), unpack(pack(records), &r)
+}

@@ -94,6 +94,7 @@ func FuzzRecord(f *testing.F) {
 	}
 	f.Add(2, "p", "", int64(1579847342), "a", "-1.5", true, "b", "true", true)
 	f.Add(3, "p", "q", int64(1579847342), "", "", false, "", "", false)
+	f.Add(3, "p", "q", int64(-62135596800), "", "", false, "", "", false) // no time
 	f.Fuzz(func(t *testing.T, kind int, person, name string, unix int64, name1, value1 string, literal1 bool, name2, value2 string, literal2 bool) {
 		r := kissmetrics.Record{Kind: kissmetrics.Kind(kind), Person: person, Name: name, Time: time.Unix(unix, 0).UTC(), Properties: []kissmetrics.Property{
 			{Name: name1, Value: value1, Literal: literal1}, {Name: name2, Value: value2, Literal: literal2},
@@ -116,6 +117,8 @@ func FuzzRecord(f *testing.F) {
 		var back kissmetrics.Record
 		require.NoError(t, json.Unmarshal(line, &back))
 		assert.Equal(t, r, back)
-		assert.Equal(t, []kissmetrics.Record{r, r}, kissmetrics.Packed([]kissmetrics.Record{r, r}))
+		own, lent := kissmetrics.Packed([]kissmetrics.Record{r, r}, []kissmetrics.Record{r, {Time: testNow, Properties: []kissmetrics.Property{{Name: "x"}}}})
+		assert.Equal(t, []kissmetrics.Record{r, r}, own)
+		assert.Equal(t, own, lent)
 	})
 }

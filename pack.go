@@ -45,19 +45,37 @@ func pack(records []Record) string {
 	return w.b.String()
 }
 
-// unpack is the reverse of pack. The texts of the records are parts of s.
-func unpack(s string) []Record {
+// A room is where unpack has the records of a small message, for as long as nobody
+// needs those of another.
+type room struct {
+	records    [4]Record
+	properties [48]Property
+}
+
+// unpack is the reverse of pack. The texts of the records are parts of s; all else
+// of them is in the room, if there is one and it suffices.
+func unpack(s string, in *room) []Record {
 	u := unpacker{s}
-	records := make([]Record, u.number())
+	var records []Record
+	var free []Property
+	if n := u.number(); in != nil && n <= uint64(len(in.records)) {
+		records, free = in.records[:n], in.properties[:]
+	} else {
+		records = make([]Record, n)
+	}
 	for i := range records {
 		r := &records[i]
-		r.Kind = Kind(u.number()) //nolint:gosec // 1, 2 or 3
+		*r = Record{Kind: Kind(u.number())} //nolint:gosec // 1, 2 or 3
 		if seconds := u.number(); seconds != 0 {
 			r.Time = time.Unix(int64(seconds), 0).UTC() //nolint:gosec // at most that of the year 9999
 		}
 		r.Person = u.text(u.number())
 		r.Name = u.text(u.number())
-		if n := u.number(); n > 0 {
+		switch n := u.number(); {
+		case n == 0:
+		case n <= uint64(len(free)):
+			r.Properties, free = free[:n:n], free[n:]
+		default:
 			r.Properties = make([]Property, n)
 		}
 		for j := range r.Properties {

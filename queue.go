@@ -56,6 +56,7 @@ const (
 // A Queue is safe for concurrent use. It has goroutines, which end with Close.
 type Queue struct {
 	send     func(context.Context, []Record) error
+	lends    bool // nobody keeps the records that send is given
 	next     Sender
 	config   config
 	stopping context.Context // ends when Close gives up
@@ -156,6 +157,7 @@ func newQueue(next Sender, c config) *Queue {
 		once := *sender
 		once.maxAttempts = 1
 		q.send = once.send // the records have been checked
+		q.lends = c.onResult == nil
 	}
 	q.work.L = &q.mu
 	q.stopping, q.stop = context.WithCancel(context.Background())
@@ -212,7 +214,7 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 		q.mu.Unlock()
 		for _, oldest := range dropped {
 			q.lost(ErrQueueFull, oldest.records)
-			q.report(oldest, unpack(oldest.data), ErrQueueFull)
+			q.report(oldest, unpack(oldest.data, nil), ErrQueueFull)
 			q.settled(oldest)
 		}
 		if ok {

@@ -112,7 +112,7 @@ func (q *Queue) handBack() {
 		m := q.pop()
 		left = append(left, m)
 		undelivered.Count += m.records
-		undelivered.Records = append(undelivered.Records, unpack(m.data)...)
+		undelivered.Records = append(undelivered.Records, unpack(m.data, nil)...)
 		q.stats.Dropped += int64(m.records)
 		q.release(m.records, m.bytes())
 	}
@@ -121,7 +121,7 @@ func (q *Queue) handBack() {
 	}
 	q.mu.Unlock()
 	for _, m := range left {
-		q.report(m, unpack(m.data), ErrClosed)
+		q.report(m, unpack(m.data, nil), ErrClosed)
 		q.settled(m)
 	}
 	q.logLosses(ErrClosed, undelivered.Count, true)

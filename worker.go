@@ -32,12 +32,16 @@ type worker struct {
 	message   *queued         // under way, and not accounted for
 	reporting *queued         // accounted for, and being reported
 	prober    bool            // the one that tries again when deliveries fail
+	room      *room           // of the records under way, where q.lends
 }
 
 func (q *Queue) run() {
 	ctx, cancel := context.WithCancel(q.stopping)
 	defer cancel()
 	w := &worker{q: q, ctx: ctx}
+	if q.lends {
+		w.room = new(room)
+	}
 	ended := false
 	defer func() {
 		if !ended { // by a runtime.Goexit in code that is not ours, such as a FailNow
@@ -100,7 +104,7 @@ func (w *worker) take() bool {
 // the next.
 func (w *worker) deliver() (nap time.Duration) {
 	q, m := w.q, w.message
-	records := unpack(m.data)
+	records := unpack(m.data, w.room)
 	err := q.sendGuarded(detached{w.ctx, m.ctx}, records)
 	done, failed, left := outcome(records, err)
 
