@@ -141,7 +141,9 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 	}
 	server.FailWith(nil)
 	box := open(t, path)
-	deliver(t, box, sender(server.URL))
+	left, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	deliverWithin(t, time.Minute+time.Duration(left.Waiting)*time.Millisecond, box, sender(server.URL))
 
 	arrived := make(map[string]int)
 	for _, event := range server.Events("ann") {
@@ -168,7 +170,8 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 		require.NoError(t, err)
 		assert.Fail(t, "something is parked", "%s", p.Reason)
 	}
-	t.Logf("%d rounds, %d records accepted, %d arrived, %d requests", rounds, len(accepted), len(arrived), len(server.Requests()))
+	t.Logf("%d rounds, %d records accepted, %d arrived, %d of them after the last round, %d requests",
+		rounds, len(accepted), len(arrived), left.Waiting, len(server.Requests()))
 }
 
 // relaying sends a record and delivers until it is killed, and says that it has

@@ -78,10 +78,16 @@ func start(t testing.TB, box *outbox.Outbox, next kissmetrics.Sender) (stop func
 // deliver delivers all that is stored.
 func deliver(t testing.TB, box *outbox.Outbox, next kissmetrics.Sender) {
 	t.Helper()
+	deliverWithin(t, time.Minute, box, next)
+}
+
+// deliverWithin is deliver where there may be more than a minute's work.
+func deliverWithin(t testing.TB, most time.Duration, box *outbox.Outbox, next kissmetrics.Sender) {
+	t.Helper()
 	stop := start(t, box, next)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
-	require.Eventually(t, func() bool { return box.Flush(ctx) == nil || ctx.Err() != nil }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return box.Flush(ctx) == nil || ctx.Err() != nil }, most, time.Millisecond)
 	require.NoError(t, ctx.Err())
 	stop()
 	if s, ok := next.(*kissmetrics.HTTPSender); ok {

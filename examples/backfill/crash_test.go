@@ -26,7 +26,8 @@ func often(c *exec.Cmd) *exec.Cmd {
 }
 
 // killAgainAndAgain starts a command until one comes to its end, and kills each
-// other at a random moment. It returns how many were killed.
+// other at a random moment, later and later, so that also a slow machine comes to
+// the end. It returns how many were killed.
 func killAgainAndAgain(t *testing.T, most time.Duration, start func() *exec.Cmd) (killed int) {
 	t.Helper()
 	for {
@@ -34,7 +35,7 @@ func killAgainAndAgain(t *testing.T, most time.Duration, start func() *exec.Cmd)
 		var stderr strings.Builder
 		child.Stderr = &stderr
 		require.NoError(t, child.Start())
-		after := rand.N(most)
+		after := rand.N(most + most*time.Duration(killed)/6)
 		timer := time.AfterFunc(after, func() { _ = child.Process.Kill() })
 		err := child.Wait()
 		timer.Stop()
