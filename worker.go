@@ -145,6 +145,9 @@ func (w *worker) deliver() (nap time.Duration) {
 		q.settled(m)
 		w.reporting = nil
 	}
+	if w.room != nil {
+		*w.room = room{} // its texts are parts of the message
+	}
 	return nap
 }
 

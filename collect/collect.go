@@ -83,9 +83,9 @@ import (
 // What it does not remember, after a restart or at another instance, it sends
 // again, with the same second, by which Kissmetrics recognises a repeat (see
 // [kissmetrics.Record]). A message without a time would be another second then:
-// all such messages of a batch are handed to the sender last and in one call,
-// which takes all of them or none, so that none is accepted where a repeat is to
-// come.
+// all such messages of a batch are handed to the sender last and in one call. A
+// sender that takes all or none, as a [kissmetrics.Queue] and the durable ones do,
+// then accepts none where a repeat is to come; it must have room for all of them.
 //
 // # Time
 //
@@ -117,10 +117,10 @@ import (
 // message that takes its traits; those beyond the bound are refused. The body
 // must arrive within 30 seconds (see [WithReadTimeout]), which holds for every
 // [http.ResponseWriter] that supports SetReadDeadline, as those of net/http do; a
-// shorter ReadTimeout of the [http.Server] is left as it is. The handler cannot bound what comes before it:
-// set the server's ReadHeaderTimeout and IdleTimeout. A WriteTimeout must leave
-// room for the sender, so put a [kissmetrics.Queue] or a durable sender behind
-// the handler, not a bare [kissmetrics.HTTPSender].
+// shorter ReadTimeout of the [http.Server] is left as it is. The handler cannot
+// bound what comes before it: set the server's ReadHeaderTimeout and IdleTimeout.
+// A WriteTimeout must leave room for the sender, so put a [kissmetrics.Queue] or a
+// durable sender behind the handler, not a bare [kissmetrics.HTTPSender].
 func Handler(sender kissmetrics.Sender, options ...Option) (http.Handler, error) {
 	c, err := configure(sender, options)
 	if err != nil {

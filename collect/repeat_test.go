@@ -285,3 +285,42 @@ func TestPanics(t *testing.T) {
 	assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", batch(event("A"))).status)
 	assert.Equal(t, []string{"A"}, r.names())
 }
+
+func TestWhatTheSenderRefusesOfMessagesWithoutATime(t *testing.T) {
+	// untimed returns a message with a messageId.
+	untimed := func(name string) string {
+		return `{"type":"track","messageId":"id-` + name + `","userId":"u","event":"` + name + `"}`
+	}
+	for name, refuse := range map[string]func(records []kissmetrics.Record) error{
+		"by itself": func(records []kissmetrics.Record) error {
+			if slices.ContainsFunc(records, func(r kissmetrics.Record) bool { return r.Name == "B" }) {
+				return &kissmetrics.ValidationError{Field: "event", Reason: "not here"}
+			}
+			return nil
+		},
+		"by its answer": func(records []kissmetrics.Record) error {
+			failed := &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused}
+			for _, r := range records {
+				if r.Name == "B" {
+					failed.Refused = append(failed.Refused, r)
+				} else {
+					failed.Delivered = append(failed.Delivered, r)
+				}
+			}
+			return failed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var results []collect.Result
+			r, s := failing(t, collect.WithOnResult(func(_ context.Context, r collect.Result) { results = append(results, r) }))
+			s.fail = refuse
+			a := r.do(t, "/v1/batch", batch(untimed("A"), untimed("B"), untimed("C"), untimed("A"), untimed("B")))
+			assert.Equal(t, http.StatusOK, a.status)
+			var got []string
+			for _, r := range results {
+				got = append(got, fmt.Sprint(r.Index, " ", r.Outcome, " ", r.Records))
+			}
+			assert.Equal(t, []string{"0 accepted 1", "1 refused 1", "2 accepted 1", "3 repeated 1", "4 refused 1"}, got)
+		})
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -126,22 +128,23 @@ type loose struct {
 
 func newLoose(result Result, m message) loose { return loose{result, m.identity, m.records} }
 
-// takeLoose hands all loose messages of a batch to the sender in one call, for
-// nothing of them may be accepted where a repeat is to come.
+// takeLoose takes the loose messages of a batch, for nothing of them may be accepted
+// where a repeat is to come.
 func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
-	var left []loose // without an outcome
-	var records []kissmetrics.Record
-	begun := map[identity]bool{}
-	err := t.why
+	begun := map[identity]error{} // and what became of them
 	defer func() {
-		for id := range begun {
+		for id, err := range begun {
 			h.memory.end(id, err == nil)
 		}
 	}()
+	var left, twins []loose // without an outcome
+	err := t.why
 	for _, l := range all {
-		if begun[l.identity] { // goes with the first
-			l.records, l.result.Records = nil, 0
-		} else if err == nil && l.identity != (identity{}) {
+		if _, ok := begun[l.identity]; ok {
+			twins = append(twins, l)
+			continue
+		}
+		if err == nil && l.identity != (identity{}) {
 			switch h.memory.begin(l.identity) {
 			case accepted:
 				h.settle(ctx, t, l.result, Repeated, nil)
@@ -149,19 +152,56 @@ func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
 			case underWay:
 				err = errUnderWay
 			default:
-				begun[l.identity] = true
+				begun[l.identity] = errPanicked // or what is known later
 			}
 		}
 		left = append(left, l)
-		records = append(records, l.records...)
 	}
-	if err == nil && len(left) > 0 {
-		err = errPanicked
-		err = h.send(ctx, records)
-	}
-	for _, l := range left {
+	for i, err := range h.sendLoose(ctx, left, err) {
+		l := left[i]
+		if _, ok := begun[l.identity]; ok {
+			begun[l.identity] = err
+		}
 		h.settle(ctx, t, l.result, 0, err)
 	}
+	for _, l := range twins {
+		outcome := Repeated
+		if begun[l.identity] != nil {
+			outcome = 0
+		}
+		h.settle(ctx, t, l.result, outcome, begun[l.identity])
+	}
+}
+
+// sendLoose hands messages to the sender in one call, unless there is an error
+// already, and says what became of each. Where that is for good there is no repeat
+// to come, so that each can have an outcome of its own.
+func (h *handler) sendLoose(ctx context.Context, all []loose, err error) []error {
+	var records []kissmetrics.Record
+	for _, l := range all {
+		records = append(records, l.records...)
+	}
+	if err == nil && len(records) > 0 {
+		err = h.send(ctx, records)
+	}
+	errs := slices.Repeat([]error{err}, len(all))
+	if err == nil || !isFinal(err) || len(all) == 1 {
+		return errs
+	}
+	delivery, isDelivery := errors.AsType[*kissmetrics.DeliveryError](err)
+	for i, l := range all {
+		switch {
+		case !isDelivery: // none was valid enough for the sender to take any
+			errs[i] = h.send(ctx, l.records)
+		case !slices.ContainsFunc(l.records, func(r kissmetrics.Record) bool { return !contains(delivery.Delivered, r) }):
+			errs[i] = nil
+		}
+	}
+	return errs
+}
+
+func contains(records []kissmetrics.Record, record kissmetrics.Record) bool {
+	return slices.ContainsFunc(records, func(r kissmetrics.Record) bool { return reflect.DeepEqual(r, record) })
 }
 
 // send hands records to the sender. A panic is an error, and so is that of an error

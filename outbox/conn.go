@@ -6,8 +6,8 @@ import (
 )
 
 // A conn is a connection that prepares each statement once, for the few that it
-// is used for. A PRAGMA takes effect when it is prepared, so one that is needed
-// twice must go by the Conn itself.
+// is used for. A PRAGMA that changes a setting may do so when it is prepared, so one
+// that is needed twice must go by the Conn itself.
 type conn struct {
 	*sql.Conn
 

@@ -333,3 +333,15 @@ func TestLargeMessagesAreNotReadAllAtOnce(t *testing.T) {
 	assert.Less(t, during.TotalAlloc-before.TotalAlloc, uint64(2*messages*size))
 	require.NoError(t, box.Flush(t.Context()))
 }
+
+func TestARefusalForTheSakeOfWhatWasClosedIsOne(t *testing.T) {
+	t.Parallel()
+	box := open(t, filepath.Join(t.TempDir(), "outbox.db"))
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("e")}))
+	deliver(t, box, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Refused: slices.Clone(records), Err: kissmetrics.ErrClosed}
+	}))
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, stats.Parked)
+}

@@ -93,8 +93,8 @@ func (o *Outbox) serve() {
 // acceptance.
 //
 // The error is that of the records' validation, [ErrFull],
-// [kissmetrics.ErrClosed], a [*StorageError], or that of ctx. After the last the
-// records may have been stored all the same, all or none; sending them again is
+// [kissmetrics.ErrClosed], a [*StorageError], or that of ctx. After the last two
+// the records may have been stored all the same, all or none; sending them again is
 // harmless.
 func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
 	ctx = orBackground(ctx)

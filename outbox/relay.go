@@ -301,10 +301,10 @@ func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.left--
-	switch {
-	case err == nil:
+	switch err { //nolint:errorlint // the queue's own errors, and not a sender's, in which they may be too
+	case nil:
 		f.delivered++
-	case errors.Is(err, kissmetrics.ErrClosed):
+	case kissmetrics.ErrClosed:
 		f.stopped = true
 	default:
 		f.refused = append(f.refused, record)

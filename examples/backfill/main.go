@@ -19,11 +19,12 @@
 // got its outcome. Ctrl-C stops it: what it has begun it still delivers, for as
 // long as -grace says or until a second Ctrl-C. With -resume it goes on behind
 // that line. After a Ctrl-C, a crash or a disk that was full, no line is lost.
-// The lines of import files are not repeated either: what was written behind the checkpoint is cut
-// off. What was delivered behind it is delivered again, which Kissmetrics
-// ignores, because a line's records are the same at every run: person, name and
-// second. That is why a message without any time is refused, unless -now gives
-// it one. Two runs with one checkpoint are not let at work at once.
+// The lines of import files are not repeated either: what was written behind the
+// checkpoint is cut off. What was delivered behind it is delivered again, which
+// Kissmetrics ignores, because a line's records are the same at every run: person,
+// name and second. That is why a message without any time is refused, unless -now
+// gives it one. A second run with the same checkpoint is refused while the first
+// is at work.
 //
 // A line that is refused is written to a file, with its number and the reason.
 // When it is corrected, it can be sent on its own:
