@@ -301,10 +301,10 @@ func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.left--
-	switch err { //nolint:errorlint // the queue's own errors, and not a sender's, in which they may be too
+	switch err {
 	case nil:
 		f.delivered++
-	case kissmetrics.ErrClosed:
+	case kissmetrics.ErrClosed: //nolint:errorlint // the queue's own, and not one that a sender's error wraps
 		f.stopped = true
 	default:
 		f.refused = append(f.refused, record)
