@@ -76,7 +76,7 @@ type taken struct {
 // take hands the messages of a batch to the sender.
 func (h *handler) take(ctx context.Context, b *batch) taken {
 	var t taken
-	var loose []loose
+	var untimed []loose
 	for i, data := range b.messages {
 		if t.why != nil && !errors.Is(t.why, kissmetrics.ErrQueueFull) {
 			// Those behind would only meet the same, and slowly. A queue says no at
@@ -92,14 +92,14 @@ func (h *handler) take(ctx context.Context, b *batch) taken {
 		case m.ignored:
 			h.settle(ctx, &t, result, Ignored, nil)
 		case !m.timed:
-			loose = append(loose, newLoose(result, m))
+			untimed = append(untimed, loose{result, m.identity, m.records})
 		case m.id == "":
 			h.settle(ctx, &t, result, 0, h.send(ctx, m.records))
 		default:
 			h.once(ctx, &t, result, m)
 		}
 	}
-	h.takeLoose(ctx, &t, loose)
+	h.takeLoose(ctx, &t, untimed)
 	return t
 }
 
@@ -125,8 +125,6 @@ type loose struct {
 	identity identity // zero where there is no messageId either
 	records  []kissmetrics.Record
 }
-
-func newLoose(result Result, m message) loose { return loose{result, m.identity, m.records} }
 
 // takeLoose takes the loose messages of a batch, for nothing of them may be accepted
 // where a repeat is to come.
@@ -189,19 +187,28 @@ func (h *handler) sendLoose(ctx context.Context, all []loose, err error) []error
 		return errs
 	}
 	delivery, isDelivery := errors.AsType[*kissmetrics.DeliveryError](err)
+	var delivered []kissmetrics.Record // yet to be found, in the order of all
+	if isDelivery {
+		delivered = delivery.Delivered
+	}
 	for i, l := range all {
-		switch {
-		case !isDelivery: // none was valid enough for the sender to take any
+		if !isDelivery { // the sender found one that is not valid, and took none
 			errs[i] = h.send(ctx, l.records)
-		case !slices.ContainsFunc(l.records, func(r kissmetrics.Record) bool { return !contains(delivery.Delivered, r) }):
+			continue
+		}
+		refused := false
+		for _, record := range l.records {
+			if len(delivered) > 0 && reflect.DeepEqual(record, delivered[0]) {
+				delivered = delivered[1:]
+			} else {
+				refused = true
+			}
+		}
+		if !refused {
 			errs[i] = nil
 		}
 	}
 	return errs
-}
-
-func contains(records []kissmetrics.Record, record kissmetrics.Record) bool {
-	return slices.ContainsFunc(records, func(r kissmetrics.Record) bool { return reflect.DeepEqual(r, record) })
 }
 
 // send hands records to the sender. A panic is an error, and so is that of an error
