@@ -1,6 +1,6 @@
 module github.com/kissmetrics-go/kissmetrics/bench
 
-go 1.26.0
+go 1.27
 
 require (
 	github.com/kissmetrics-go/kissmetrics v0.0.0

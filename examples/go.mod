@@ -1,6 +1,6 @@
 module github.com/kissmetrics-go/kissmetrics/examples
 
-go 1.26.0
+go 1.27
 
 require (
 	github.com/creack/pty v1.1.24

@@ -1,6 +1,6 @@
 module github.com/kissmetrics-go/kissmetrics/riverbox
 
-go 1.26.0
+go 1.27
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0

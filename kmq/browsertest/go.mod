@@ -1,6 +1,6 @@
 module github.com/kissmetrics-go/kissmetrics/kmq/browsertest
 
-go 1.26
+go 1.27
 
 require (
 	github.com/chromedp/cdproto v0.159.0
