@@ -7,7 +7,7 @@ require (
 	github.com/gofrs/flock v0.13.2
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/kissmetrics-go/kissmetrics v0.0.0
-	github.com/kissmetrics-go/kissmetrics/jetstream v0.0.0
+	github.com/kissmetrics-go/kissmetrics/natsbox v0.0.0
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/prometheus/client_golang v1.23.2
@@ -79,6 +79,6 @@ replace github.com/kissmetrics-go/kissmetrics => ../
 
 replace github.com/kissmetrics-go/kissmetrics/riverbox => ../riverbox
 
-replace github.com/kissmetrics-go/kissmetrics/jetstream => ../jetstream
+replace github.com/kissmetrics-go/kissmetrics/natsbox => ../natsbox
 
 replace github.com/kissmetrics-go/kissmetrics/outbox => ../outbox

@@ -13,10 +13,10 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 // childVariable tells the program to be one of the processes it starts.
@@ -47,9 +47,9 @@ func beChild(what string, stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	defer disconnect()
-	var sender *jetstream.Sender
+	var sender *natsbox.Sender
 	for sender == nil { // the cluster may be electing
-		sender, _ = jetstream.New(ctx, js, jetstream.WithSyncUnchecked(), jetstream.WithAckWait(ackWait))
+		sender, _ = natsbox.New(ctx, js, natsbox.WithSyncUnchecked(), natsbox.WithAckWait(ackWait))
 		if ctx.Err() != nil {
 			return nil // the parent has ended
 		}
@@ -103,13 +103,13 @@ func produce(ctx context.Context, sender kissmetrics.Sender, name string, stdout
 }
 
 // connect returns JetStream over a connection that outlives servers.
-func connect(urls string) (natsjs.JetStream, func(), error) {
+func connect(urls string) (jetstream.JetStream, func(), error) {
 	connection, err := nats.Connect(urls, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.RetryOnFailedConnect(true),
 		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2))
 	if err != nil {
 		return nil, nil, err
 	}
-	js, err := natsjs.New(connection)
+	js, err := jetstream.New(connection)
 	if err != nil {
 		connection.Close()
 		return nil, nil, err

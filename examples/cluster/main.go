@@ -26,10 +26,10 @@ import (
 	"sync"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 // patience bounds each wait for the cluster.
@@ -142,12 +142,12 @@ func (d *demo) stop() {
 }
 
 // prepare creates the streams when the cluster has a leader.
-func (d *demo) prepare(ctx context.Context, js natsjs.JetStream) (*jetstream.Sender, error) {
-	var sender *jetstream.Sender
+func (d *demo) prepare(ctx context.Context, js jetstream.JetStream) (*natsbox.Sender, error) {
+	var sender *natsbox.Sender
 	var last error
 	err := d.wait(ctx, "the cluster", func() bool {
-		if last = jetstream.CreateStreams(ctx, js, 64<<20); last == nil {
-			sender, last = jetstream.New(ctx, js, jetstream.WithSyncUnchecked(), jetstream.WithAckWait(ackWait))
+		if last = natsbox.CreateStreams(ctx, js, 64<<20); last == nil {
+			sender, last = natsbox.New(ctx, js, natsbox.WithSyncUnchecked(), natsbox.WithAckWait(ackWait))
 		}
 		return last == nil
 	})
@@ -187,7 +187,7 @@ func (d *demo) acceptances() int {
 }
 
 // watch tells how it goes, until ctx ends.
-func (d *demo) watch(ctx context.Context, sender *jetstream.Sender) {
+func (d *demo) watch(ctx context.Context, sender *natsbox.Sender) {
 	for ctx.Err() == nil {
 		if stats, err := sender.Stats(ctx); err == nil {
 			d.sayf("accepted %d, waiting %d, the oldest for %v", d.acceptances(), stats.Waiting, stats.OldestAge.Round(time.Millisecond))
@@ -200,7 +200,7 @@ func (d *demo) watch(ctx context.Context, sender *jetstream.Sender) {
 }
 
 // kill kills a process, and waits until things go on, and all is whole again.
-func (d *demo) kill(ctx context.Context, name string, js natsjs.JetStream) error {
+func (d *demo) kill(ctx context.Context, name string, js jetstream.JetStream) error {
 	accepted, arrived, starts := d.acceptances(), d.arrived(), d.startsOf(name)
 	d.sayf("killing %s", name)
 	d.children[name].kill()
@@ -231,7 +231,7 @@ func (d *demo) kill(ctx context.Context, name string, js natsjs.JetStream) error
 
 // verdict stops the producers, waits until nothing waits, and tells whether
 // anything accepted is missing.
-func (d *demo) verdict(ctx context.Context, sender *jetstream.Sender) error {
+func (d *demo) verdict(ctx context.Context, sender *natsbox.Sender) error {
 	for name, c := range d.children {
 		if strings.HasPrefix(name, "producer") {
 			c.stop()

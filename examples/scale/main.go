@@ -5,7 +5,7 @@
 //	go run ./examples/scale
 //	go run ./examples/scale -events 1000000 -latency 50ms -outage 1h
 //
-// The figures are those of one run on one machine; see jetstream/SCALE.md.
+// The figures are those of one run on one machine; see natsbox/SCALE.md.
 package main
 
 import (

@@ -19,10 +19,10 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 // workers is how many messages are sent, or delivered, at once.
@@ -45,11 +45,11 @@ func measure(ctx context.Context, long time.Duration) (m measured, err error) {
 		return m, err
 	}
 	defer connection.Close()
-	js, err := natsjs.New(connection)
+	js, err := jetstream.New(connection)
 	if err != nil {
 		return m, err
 	}
-	senders := make([]*jetstream.Sender, 5)
+	senders := make([]*natsbox.Sender, 5)
 	for i := range senders {
 		if senders[i], err = newSender(ctx, js, "S"+strconv.Itoa(i)); err != nil {
 			return m, err
@@ -119,11 +119,11 @@ func startServers(directory string) (urls string, stop func(), err error) {
 
 // newSender creates a stream as soon as the cluster has a leader. A request that
 // comes before is not answered.
-func newSender(ctx context.Context, js natsjs.JetStream, name string) (*jetstream.Sender, error) {
+func newSender(ctx context.Context, js jetstream.JetStream, name string) (*natsbox.Sender, error) {
 	create := func() error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		return jetstream.CreateStreams(ctx, js, 512<<20, jetstream.WithStream(name))
+		return natsbox.CreateStreams(ctx, js, 512<<20, natsbox.WithStream(name))
 	}
 	err := create()
 	for begin := time.Now(); err != nil && time.Since(begin) < time.Minute && ctx.Err() == nil; {
@@ -132,11 +132,11 @@ func newSender(ctx context.Context, js natsjs.JetStream, name string) (*jetstrea
 	if err != nil {
 		return nil, err
 	}
-	return jetstream.New(ctx, js, jetstream.WithStream(name), jetstream.WithSyncUnchecked(), jetstream.WithWorkers(workers))
+	return natsbox.New(ctx, js, natsbox.WithStream(name), natsbox.WithSyncUnchecked(), natsbox.WithWorkers(workers))
 }
 
 // store returns how many messages a second the senders store.
-func store(ctx context.Context, senders []*jetstream.Sender, long time.Duration) (float64, error) {
+func store(ctx context.Context, senders []*natsbox.Sender, long time.Duration) (float64, error) {
 	var stored, next atomic.Int64
 	var failed error
 	var once sync.Once
@@ -160,7 +160,7 @@ func store(ctx context.Context, senders []*jetstream.Sender, long time.Duration)
 
 // relay returns how many messages a second a process relays, and how large their
 // requests are.
-func relay(ctx context.Context, senders []*jetstream.Sender, long time.Duration) (rate, requestBytes float64, err error) {
+func relay(ctx context.Context, senders []*natsbox.Sender, long time.Duration) (rate, requestBytes float64, err error) {
 	var requests, bytes atomic.Int64
 	tracking := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if requests.Add(1) == 1 {

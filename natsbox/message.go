@@ -1,4 +1,4 @@
-package jetstream
+package natsbox
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -49,8 +49,8 @@ func encode(records []kissmetrics.Record) (*nats.Msg, error) {
 		return nil, errors.Join(wrong...)
 	}
 	return &nats.Msg{Data: lines.Bytes(), Header: nats.Header{
-		formatHeader:       {formatVersion},
-		natsjs.MsgIDHeader: {messageID(records)},
+		formatHeader:          {formatVersion},
+		jetstream.MsgIDHeader: {messageID(records)},
 	}}, nil
 }
 

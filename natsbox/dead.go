@@ -1,4 +1,4 @@
-package jetstream
+package natsbox
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -41,11 +41,11 @@ func (s *Sender) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 		}
 		state := dead.CachedInfo().State
 		for next := state.FirstSeq; next <= state.LastSeq; next++ {
-			m, err := dead.GetMsg(ctx, next, natsjs.WithGetMsgSubject(s.config.deadSubject()))
-			if errors.Is(err, natsjs.ErrMsgNotFound) {
+			m, err := dead.GetMsg(ctx, next, jetstream.WithGetMsgSubject(s.config.deadSubject()))
+			if errors.Is(err, jetstream.ErrMsgNotFound) {
 				return
 			} else if err != nil {
-				yield(DeadLetter{}, fmt.Errorf("jetstream: what is set aside: %w", err))
+				yield(DeadLetter{}, fmt.Errorf("natsbox: what is set aside: %w", err))
 				return
 			}
 			if next = m.Sequence; next > state.LastSeq {
@@ -62,7 +62,7 @@ func (s *Sender) DeadLetters(ctx context.Context) iter.Seq2[DeadLetter, error] {
 // Requeue puts what was set aside back into the stream, to be delivered once the
 // cause is gone, such as an API key that was wrong. Where it fails, the message is
 // in one place at least, or in both, and then it is delivered twice at worst. The
-// error is [ErrFull], wraps [natsjs.ErrMsgNotFound] where there is no such letter,
+// error is [ErrFull], wraps [jetstream.ErrMsgNotFound] where there is no such letter,
 // or is that of the server.
 func (s *Sender) Requeue(ctx context.Context, sequence uint64) error {
 	ctx = known(ctx)
@@ -72,11 +72,11 @@ func (s *Sender) Requeue(ctx context.Context, sequence uint64) error {
 	}
 	m, err := dead.GetMsg(ctx, sequence)
 	if err != nil {
-		return fmt.Errorf("jetstream: what was set aside: %w", err)
+		return fmt.Errorf("natsbox: what was set aside: %w", err)
 	}
 	again := &nats.Msg{Subject: s.config.subject(), Data: m.Data, Header: nats.Header{
 		// An id of its own: that of the first time may still be known.
-		natsjs.MsgIDHeader: {fmt.Sprintf("%s-%d-%d", s.config.deadStream(), m.Sequence, m.Time.UnixNano())},
+		jetstream.MsgIDHeader: {fmt.Sprintf("%s-%d-%d", s.config.deadStream(), m.Sequence, m.Time.UnixNano())},
 	}}
 	if version := m.Header.Get(formatHeader); version != "" {
 		again.Header.Set(formatHeader, version)
@@ -84,7 +84,7 @@ func (s *Sender) Requeue(ctx context.Context, sequence uint64) error {
 	if _, err := s.publish(ctx, again, s.config.stream); isFull(err) {
 		return ErrFull
 	} else if err != nil {
-		return fmt.Errorf("jetstream: putting back what was set aside: %w", err)
+		return fmt.Errorf("natsbox: putting back what was set aside: %w", err)
 	}
 	return s.Delete(ctx, sequence)
 }
@@ -97,15 +97,15 @@ func (s *Sender) Delete(ctx context.Context, sequence uint64) error {
 		return err
 	}
 	if err := dead.DeleteMsg(ctx, sequence); err != nil {
-		return fmt.Errorf("jetstream: deleting what was set aside: %w", err)
+		return fmt.Errorf("natsbox: deleting what was set aside: %w", err)
 	}
 	return nil
 }
 
-func (s *Sender) deadLetters(ctx context.Context) (natsjs.Stream, error) {
+func (s *Sender) deadLetters(ctx context.Context) (jetstream.Stream, error) {
 	dead, err := s.js.Stream(ctx, s.config.deadStream())
 	if err != nil {
-		return nil, fmt.Errorf("jetstream: the stream %s: %w", s.config.deadStream(), err)
+		return nil, fmt.Errorf("natsbox: the stream %s: %w", s.config.deadStream(), err)
 	}
 	return dead, nil
 }

@@ -1,4 +1,4 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 	"testing"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 var rounds = flag.Int("rounds", 100, "how often TestNothingAcceptedIsLostWhenProcessesAreKilled kills")
@@ -54,8 +54,8 @@ func startLoad(t testing.TB, servers *cluster, producers, replicas int) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	for range producers {
-		sender, err := jetstream.New(t.Context(), servers.jetStream(t), jetstream.WithReplicas(replicas), jetstream.WithSyncUnchecked(),
-			jetstream.WithAckWait(time.Second))
+		sender, err := natsbox.New(t.Context(), servers.jetStream(t), natsbox.WithReplicas(replicas), natsbox.WithSyncUnchecked(),
+			natsbox.WithAckWait(time.Second))
 		require.NoError(t, err)
 		l.running.Go(func() {
 			for ctx.Err() == nil {
@@ -98,7 +98,7 @@ func (l *load) waitForMore(t testing.TB, more int64) {
 
 // requireAllArrived stops the load, and requires that everything accepted has
 // arrived, and counts once.
-func (l *load) requireAllArrived(t testing.TB, sender *jetstream.Sender, tracking *kissmetricstest.Server) {
+func (l *load) requireAllArrived(t testing.TB, sender *natsbox.Sender, tracking *kissmetricstest.Server) {
 	t.Helper()
 	l.stop()
 	require.Eventually(t, func() bool {
@@ -125,8 +125,8 @@ func TestNothingAcceptedIsLostWhenProcessesAreKilled(t *testing.T) {
 	}
 	servers := startServer(t, syncAlways)
 	js := servers.jetStream(t)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 256<<20, jetstream.WithReplicas(1)))
-	sender, err := jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connectSystem(t)))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 256<<20, natsbox.WithReplicas(1)))
+	sender, err := natsbox.New(t.Context(), js, natsbox.WithReplicas(1), natsbox.WithSystemConn(servers.connectSystem(t)))
 	require.NoError(t, err)
 	tracking := kissmetricstest.NewServer(t)
 	tracking.FailWith(func(*http.Request) *kissmetricstest.Fault { // a third goes wrong, half of that after it counted
@@ -164,13 +164,13 @@ func TestAClusterLosesNothingAndGoesOnWhenOneNodeAtATimeIsLost(t *testing.T) {
 	servers := startCluster(t, 3, syncAlways)
 	js := servers.jetStream(t)
 	require.Eventually(t, func() bool {
-		return jetstream.CreateStreams(context.Background(), js, 128<<20) == nil
+		return natsbox.CreateStreams(context.Background(), js, 128<<20) == nil
 	}, 60*time.Second, 100*time.Millisecond, "the cluster has no leader")
-	var sender *jetstream.Sender
+	var sender *natsbox.Sender
 	system := servers.connectSystem(t)
 	require.Eventually(t, func() bool {
 		var err error
-		sender, err = jetstream.New(context.Background(), js, jetstream.WithSystemConn(system))
+		sender, err = natsbox.New(context.Background(), js, natsbox.WithSystemConn(system))
 		return err == nil
 	}, 30*time.Second, 100*time.Millisecond)
 	requireFullInACluster(t, js)
@@ -212,18 +212,18 @@ func TestAClusterLosesNothingAndGoesOnWhenOneNodeAtATimeIsLost(t *testing.T) {
 
 // requireFullInACluster requires that a stream of three replicas that is full says
 // so, which a cluster finds out in another way than one server does.
-func requireFullInACluster(t testing.TB, js natsjs.JetStream) {
+func requireFullInACluster(t testing.TB, js jetstream.JetStream) {
 	t.Helper()
-	small := jetstream.WithStream("SMALL")
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 4096, small))
-	sender, err := jetstream.New(t.Context(), js, small, jetstream.WithSyncUnchecked())
+	small := natsbox.WithStream("SMALL")
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 4096, small))
+	sender, err := natsbox.New(t.Context(), js, small, natsbox.WithSyncUnchecked())
 	require.NoError(t, err)
 	accepted := 0
 	for ; err == nil; accepted++ {
 		require.Less(t, accepted, 1000)
 		err = sender.Send(t.Context(), []kissmetrics.Record{event(accepted)})
 	}
-	require.ErrorIs(t, err, jetstream.ErrFull)
+	require.ErrorIs(t, err, natsbox.ErrFull)
 	assert.EqualValues(t, accepted-1, stats(t, sender).Waiting)
 }
 
@@ -232,7 +232,7 @@ func requireFullInACluster(t testing.TB, js natsjs.JetStream) {
 func TestAStoppedRelayIsTakenOverAndDoesNoHarmWhenRevived(t *testing.T) {
 	t.Parallel()
 	servers := startServer(t, "")
-	sender := newSender(t, servers.jetStream(t), jetstream.WithAckWait(time.Second))
+	sender := newSender(t, servers.jetStream(t), natsbox.WithAckWait(time.Second))
 	tracking := kissmetricstest.NewServer(t)
 	taken, release := make(chan struct{}, 16), make(chan struct{})
 	tracking.FailWith(func(*http.Request) *kissmetricstest.Fault {
@@ -258,7 +258,7 @@ func TestAStoppedRelayIsTakenOverAndDoesNoHarmWhenRevived(t *testing.T) {
 }
 
 // leaderNow returns the leader of the stream, or nothing.
-func leaderNow(js natsjs.JetStream) string {
+func leaderNow(js jetstream.JetStream) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	stream, err := js.Stream(ctx, "KISSMETRICS")
@@ -268,14 +268,14 @@ func leaderNow(js natsjs.JetStream) string {
 	return stream.CachedInfo().Cluster.Leader
 }
 
-func leader(t testing.TB, js natsjs.JetStream) (name string) {
+func leader(t testing.TB, js jetstream.JetStream) (name string) {
 	t.Helper()
 	require.Eventually(t, func() bool { name = leaderNow(js); return name != "" }, 60*time.Second, 50*time.Millisecond)
 	return name
 }
 
 // requireWhole waits until all replicas of the stream have everything.
-func requireWhole(t testing.TB, js natsjs.JetStream) {
+func requireWhole(t testing.TB, js jetstream.JetStream) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -1,21 +1,21 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"errors"
 	"testing"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 func requireProblems(t testing.TB, err error, problems ...string) {
 	t.Helper()
-	wrong, ok := errors.AsType[*jetstream.SettingsError](err)
+	wrong, ok := errors.AsType[*natsbox.SettingsError](err)
 	require.True(t, ok, "%v", err)
 	require.Equal(t, problems, wrong.Problems)
 	for _, problem := range problems {
@@ -27,17 +27,17 @@ func TestNewListsEverySettingThatIsWrong(t *testing.T) {
 	t.Parallel()
 	servers := startServer(t, "")
 	js := servers.jetStream(t)
-	_, err := js.CreateStream(t.Context(), natsjs.StreamConfig{
-		Name: "KISSMETRICS", Subjects: []string{"other"}, Storage: natsjs.MemoryStorage, MaxAge: time.Hour, MaxMsgsPerSubject: 1, NoAck: true,
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "KISSMETRICS", Subjects: []string{"other"}, Storage: jetstream.MemoryStorage, MaxAge: time.Hour, MaxMsgsPerSubject: 1, NoAck: true,
 	})
 	require.NoError(t, err)
-	_, err = js.CreateStream(t.Context(), natsjs.StreamConfig{
-		Name: "KISSMETRICS-DEAD", Subjects: []string{"KISSMETRICS.dead"}, Retention: natsjs.WorkQueuePolicy, PersistMode: natsjs.AsyncPersistMode,
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "KISSMETRICS-DEAD", Subjects: []string{"KISSMETRICS.dead"}, Retention: jetstream.WorkQueuePolicy, PersistMode: jetstream.AsyncPersistMode,
 		MaxMsgSize:       1000,
-		SubjectTransform: &natsjs.SubjectTransformConfig{Source: "KISSMETRICS.dead", Destination: "other"},
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "KISSMETRICS.dead", Destination: "other"},
 	})
 	require.NoError(t, err)
-	_, err = jetstream.New(t.Context(), js, jetstream.WithSystemConn(servers.connectSystem(t)))
+	_, err = natsbox.New(t.Context(), js, natsbox.WithSystemConn(servers.connectSystem(t)))
 	requireProblems(t, err,
 		`stream KISSMETRICS: its subjects are ["other"], without KISSMETRICS.records`,
 		"stream KISSMETRICS: its retention is Limits, not WorkQueue",
@@ -59,22 +59,22 @@ func TestNewListsEverySettingThatIsWrong(t *testing.T) {
 	)
 	stream, err := js.Stream(t.Context(), "KISSMETRICS")
 	require.NoError(t, err)
-	assert.Equal(t, natsjs.MemoryStorage, stream.CachedInfo().Config.Storage, "nothing is changed")
+	assert.Equal(t, jetstream.MemoryStorage, stream.CachedInfo().Config.Storage, "nothing is changed")
 }
 
 func TestNewAcceptsWhatCreateStreamsMakes(t *testing.T) {
 	t.Parallel()
 	servers := startServer(t, syncAlways)
 	js := servers.jetStream(t)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, jetstream.WithReplicas(1)))
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, jetstream.WithReplicas(1)), "again, and nothing changes")
-	_, err := jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connectSystem(t)))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, natsbox.WithReplicas(1)))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, natsbox.WithReplicas(1)), "again, and nothing changes")
+	_, err := natsbox.New(t.Context(), js, natsbox.WithReplicas(1), natsbox.WithSystemConn(servers.connectSystem(t)))
 	require.NoError(t, err)
 
-	_, err = jetstream.New(t.Context(), js, jetstream.WithSyncUnchecked())
+	_, err = natsbox.New(t.Context(), js, natsbox.WithSyncUnchecked())
 	requireProblems(t, err, "stream KISSMETRICS: it has 1 replicas, not 3", "stream KISSMETRICS-DEAD: it has 1 replicas, not 3")
 
-	require.ErrorIs(t, jetstream.CreateStreams(t.Context(), js, 2<<20, jetstream.WithReplicas(1)), natsjs.ErrStreamNameAlreadyInUse)
+	require.ErrorIs(t, natsbox.CreateStreams(t.Context(), js, 2<<20, natsbox.WithReplicas(1)), jetstream.ErrStreamNameAlreadyInUse)
 	stream, err := js.Stream(t.Context(), "KISSMETRICS")
 	require.NoError(t, err)
 	assert.EqualValues(t, 1<<20, stream.CachedInfo().Config.MaxBytes, "nothing is changed")
@@ -84,17 +84,17 @@ func TestNewNeedsTheStreamsAndTheSystemAccount(t *testing.T) {
 	t.Parallel()
 	servers := startServer(t, syncAlways)
 	js := servers.jetStream(t)
-	_, err := jetstream.New(t.Context(), js, single()...)
-	require.ErrorIs(t, err, natsjs.ErrStreamNotFound)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, jetstream.WithReplicas(1)))
-	_, err = jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connect(t)))
+	_, err := natsbox.New(t.Context(), js, single()...)
+	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, natsbox.WithReplicas(1)))
+	_, err = natsbox.New(t.Context(), js, natsbox.WithReplicas(1), natsbox.WithSystemConn(servers.connect(t)))
 	require.ErrorContains(t, err, "asking for the servers' settings", "the connection is to another account")
 }
 
 func TestEveryWrongOptionIsReported(t *testing.T) {
 	t.Parallel()
-	_, err := jetstream.New(t.Context(), nil, nil, jetstream.WithStream("a.b"), jetstream.WithReplicas(2), jetstream.WithTimeout(0),
-		jetstream.WithWorkers(0), jetstream.WithAckWait(0), jetstream.WithBackoff(2, 1), jetstream.WithLogger(nil))
+	_, err := natsbox.New(t.Context(), nil, nil, natsbox.WithStream("a.b"), natsbox.WithReplicas(2), natsbox.WithTimeout(0),
+		natsbox.WithWorkers(0), natsbox.WithAckWait(0), natsbox.WithBackoff(2, 1), natsbox.WithLogger(nil))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	for _, name := range []string{
 		"an option is nil", "WithStream", "WithReplicas", "WithTimeout", "WithWorkers", "WithAckWait", "WithBackoff", "WithLogger",
@@ -103,11 +103,11 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 		assert.ErrorContains(t, err, name)
 	}
 	js := startServer(t, "").jetStream(t)
-	err = jetstream.CreateStreams(t.Context(), js, 0, jetstream.WithStream(""))
+	err = natsbox.CreateStreams(t.Context(), js, 0, natsbox.WithStream(""))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	require.ErrorContains(t, err, "WithStream")
 	require.ErrorContains(t, err, "0 bytes")
 	system := startServer(t, "").connectSystem(t)
-	_, err = jetstream.New(t.Context(), js, jetstream.WithSystemConn(system), jetstream.WithSyncUnchecked())
+	_, err = natsbox.New(t.Context(), js, natsbox.WithSystemConn(system), natsbox.WithSyncUnchecked())
 	require.ErrorContains(t, err, "contradicts")
 }

@@ -1,4 +1,4 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 var second = time.Unix(1_700_000_000, 0).UTC()
@@ -46,7 +46,7 @@ func refuse(records []kissmetrics.Record) error {
 	return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1, StatusCode: 403, Refused: records}
 }
 
-func stats(t testing.TB, sender *jetstream.Sender) jetstream.Stats {
+func stats(t testing.TB, sender *natsbox.Sender) natsbox.Stats {
 	t.Helper()
 	stats, err := sender.Stats(t.Context())
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func stats(t testing.TB, sender *jetstream.Sender) jetstream.Stats {
 }
 
 // requireDrained waits until nothing waits any more.
-func requireDrained(t testing.TB, sender *jetstream.Sender) {
+func requireDrained(t testing.TB, sender *natsbox.Sender) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		stats, err := sender.Stats(context.Background())
@@ -111,9 +111,9 @@ func TestSendDropsExactlyWhatKissmetricsWould(t *testing.T) {
 		{"names that run together", []kissmetrics.Record{event(1), properties("user-1", second, "ab:c")}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			name := jetstream.WithStream(fmt.Sprintf("s%d", i))
-			require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single(name)...))
-			sender, err := jetstream.New(t.Context(), js, single(name)...)
+			name := natsbox.WithStream(fmt.Sprintf("s%d", i))
+			require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single(name)...))
+			sender, err := natsbox.New(t.Context(), js, single(name)...)
 			require.NoError(t, err)
 			require.NoError(t, sender.Send(t.Context(), base))
 			require.NoError(t, sender.Send(t.Context(), tt.second))
@@ -185,8 +185,8 @@ func TestAMessageLargerThanTheServerTakesIsInvalid(t *testing.T) {
 func TestAFullStreamRefusesAndKeepsWhatItHas(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 4096, single()...))
-	sender, err := jetstream.New(t.Context(), js, single()...)
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 4096, single()...))
+	sender, err := natsbox.New(t.Context(), js, single()...)
 	require.NoError(t, err)
 	accepted := 0
 	for err == nil {
@@ -195,7 +195,7 @@ func TestAFullStreamRefusesAndKeepsWhatItHas(t *testing.T) {
 		}
 		require.Less(t, accepted, 1000)
 	}
-	require.ErrorIs(t, err, jetstream.ErrFull)
+	require.ErrorIs(t, err, natsbox.ErrFull)
 	assert.EqualValues(t, accepted, stats(t, sender).Waiting)
 
 	server := kissmetricstest.NewServer(t)
@@ -211,8 +211,8 @@ func TestAFullStreamRefusesAndKeepsWhatItHas(t *testing.T) {
 func TestAStreamThatHasItsMessagesIsFullToo(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 64<<20, single()...))
-	sender, err := jetstream.New(t.Context(), js, single()...)
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 64<<20, single()...))
+	sender, err := natsbox.New(t.Context(), js, single()...)
 	require.NoError(t, err)
 	stream, err := js.Stream(t.Context(), "KISSMETRICS")
 	require.NoError(t, err)
@@ -221,7 +221,7 @@ func TestAStreamThatHasItsMessagesIsFullToo(t *testing.T) {
 	_, err = js.UpdateStream(t.Context(), config)
 	require.NoError(t, err)
 	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
-	require.ErrorIs(t, sender.Send(t.Context(), []kissmetrics.Record{event(2)}), jetstream.ErrFull)
+	require.ErrorIs(t, sender.Send(t.Context(), []kissmetrics.Record{event(2)}), natsbox.ErrFull)
 }
 
 func TestSendFailsWithAllRecordsUndelivered(t *testing.T) {
@@ -245,7 +245,7 @@ func TestSendFailsWithAllRecordsUndelivered(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			servers := startServer(t, "")
-			sender := newSender(t, servers.jetStream(t), jetstream.WithTimeout(200*time.Millisecond))
+			sender := newSender(t, servers.jetStream(t), natsbox.WithTimeout(200*time.Millisecond))
 			servers.nodes["n1"].kill()
 			err := sender.Send(tt.ctx(t), records)
 			failed, ok := errors.AsType[*kissmetrics.DeliveryError](err)
@@ -261,7 +261,7 @@ func TestSendFailsWithAllRecordsUndelivered(t *testing.T) {
 func TestSendDoesNotTryAClosedConnectionAgain(t *testing.T) {
 	t.Parallel()
 	connection := startServer(t, "").connect(t)
-	js, err := natsjs.New(connection)
+	js, err := jetstream.New(connection)
 	require.NoError(t, err)
 	sender := newSender(t, js)
 	connection.Close()

@@ -1,4 +1,4 @@
-module github.com/kissmetrics-go/kissmetrics/jetstream
+module github.com/kissmetrics-go/kissmetrics/natsbox
 
 go 1.27
 

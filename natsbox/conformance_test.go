@@ -1,4 +1,4 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"context"
@@ -6,10 +6,10 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 	"github.com/kissmetrics-go/kissmetrics/outboxtest"
 )
 
@@ -22,13 +22,13 @@ func TestConformance(t *testing.T) {
 	streams := 0
 	outboxtest.Run(t, func(t *testing.T) outboxtest.Storage {
 		streams++
-		name := jetstream.WithStream("s" + strconv.Itoa(streams))
-		require.NoError(t, jetstream.CreateStreams(t.Context(), servers.jetStream(t), 1<<20, single(name)...))
+		name := natsbox.WithStream("s" + strconv.Itoa(streams))
+		require.NoError(t, natsbox.CreateStreams(t.Context(), servers.jetStream(t), 1<<20, single(name)...))
 		return outboxtest.Storage{Open: func(t *testing.T, _ int) outboxtest.Store {
 			connection := servers.connect(t)
-			js, err := natsjs.New(connection)
+			js, err := jetstream.New(connection)
 			require.NoError(t, err)
-			sender, err := jetstream.New(t.Context(), js, single(name)...)
+			sender, err := natsbox.New(t.Context(), js, single(name)...)
 			require.NoError(t, err)
 			return store{sender, connection}
 		}}
@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 
 // store is a Sender as the suite wants it.
 type store struct {
-	*jetstream.Sender
+	*natsbox.Sender
 
 	connection *nats.Conn
 }

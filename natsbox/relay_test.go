@@ -1,4 +1,4 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"context"
@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 func TestAFailedDeliveryIsTriedAgain(t *testing.T) {
@@ -62,7 +62,7 @@ func TestAFailedDeliveryIsTriedAgain(t *testing.T) {
 
 func TestTheWaitsGrowToTheirLimitAndNoFurther(t *testing.T) {
 	t.Parallel()
-	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithBackoff(time.Millisecond, 2*time.Millisecond))
+	sender := newSender(t, startServer(t, "").jetStream(t), natsbox.WithBackoff(time.Millisecond, 2*time.Millisecond))
 	var attempts atomic.Int32
 	startRelay(t, sender, senderFunc(func(context.Context, []kissmetrics.Record) error {
 		if attempts.Add(1) <= 70 { // more doublings than a duration has bits
@@ -107,7 +107,7 @@ func TestWhatCanNeverBeDeliveredIsSetAsideAndHoldsUpNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			js := startServer(t, "").jetStream(t)
-			sender := newSender(t, js, jetstream.WithWorkers(1))
+			sender := newSender(t, js, natsbox.WithWorkers(1))
 			var delivered sync.Map
 			var healed atomic.Bool
 			startRelay(t, sender, senderFunc(func(_ context.Context, got []kissmetrics.Record) error {
@@ -200,14 +200,14 @@ func TestWhatCannotBeSetAsideStays(t *testing.T) {
 	}))
 	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
 	require.Eventually(t, func() bool { return attempts.Load() > 2 }, 10*time.Second, 5*time.Millisecond)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 64<<20, single()...))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 64<<20, single()...))
 	requireDrained(t, sender)
 	assert.EqualValues(t, 1, stats(t, sender).SetAside)
 }
 
 func TestALongDeliveryIsNotHandedToAnotherRelay(t *testing.T) {
 	t.Parallel()
-	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithAckWait(600*time.Millisecond))
+	sender := newSender(t, startServer(t, "").jetStream(t), natsbox.WithAckWait(600*time.Millisecond))
 	var calls atomic.Int32
 	release := make(chan struct{})
 	next := senderFunc(func(context.Context, []kissmetrics.Record) error {
@@ -228,7 +228,7 @@ func TestALongDeliveryIsNotHandedToAnotherRelay(t *testing.T) {
 func TestARelayThatEndsGivesItsMessagesToAnotherAtOnce(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
-	sender := newSender(t, js, jetstream.WithAckWait(time.Hour))
+	sender := newSender(t, js, natsbox.WithAckWait(time.Hour))
 	taken := make(chan struct{})
 	stop := startRelay(t, sender, senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error {
 		close(taken)
@@ -246,7 +246,7 @@ func TestARelayThatEndsGivesItsMessagesToAnotherAtOnce(t *testing.T) {
 
 func TestAnOutageIsNotAnsweredWithAStorm(t *testing.T) {
 	t.Parallel()
-	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithWorkers(4), jetstream.WithBackoff(time.Hour, time.Hour))
+	sender := newSender(t, startServer(t, "").jetStream(t), natsbox.WithWorkers(4), natsbox.WithBackoff(time.Hour, time.Hour))
 	server := kissmetricstest.NewServer(t)
 	server.FailWith(func(*http.Request) *kissmetricstest.Fault { return &kissmetricstest.Fault{Status: 503} })
 	for i := range 50 {
@@ -277,21 +277,21 @@ func TestARelayEndsWhereItCannotGoOn(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		spoil func(t *testing.T, js natsjs.JetStream, connection *nats.Conn)
+		spoil func(t *testing.T, js jetstream.JetStream, connection *nats.Conn)
 		want  func(t *testing.T, err error)
 	}{
-		{"the stream is deleted", func(t *testing.T, js natsjs.JetStream, _ *nats.Conn) {
+		{"the stream is deleted", func(t *testing.T, js jetstream.JetStream, _ *nats.Conn) {
 			require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
-		}, func(t *testing.T, err error) { require.ErrorIs(t, err, natsjs.ErrStreamNotFound) }},
-		{"the connection is closed", func(_ *testing.T, _ natsjs.JetStream, connection *nats.Conn) {
+		}, func(t *testing.T, err error) { require.ErrorIs(t, err, jetstream.ErrStreamNotFound) }},
+		{"the connection is closed", func(_ *testing.T, _ jetstream.JetStream, connection *nats.Conn) {
 			connection.Close()
 		}, func(t *testing.T, err error) { // which of the two says it is a matter of chance
-			require.True(t, errors.Is(err, natsjs.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionClosed), "%v", err)
+			require.True(t, errors.Is(err, jetstream.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionClosed), "%v", err)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			connection := startServer(t, "").connect(t)
-			js, err := natsjs.New(connection)
+			js, err := jetstream.New(connection)
 			require.NoError(t, err)
 			sender := newSender(t, js)
 			ended := make(chan error, 1)
@@ -316,8 +316,8 @@ func TestARelayDoesNotStartWhereSettingsAreWrong(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	sender := newSender(t, js)
-	_, err := js.CreateConsumer(t.Context(), "KISSMETRICS", natsjs.ConsumerConfig{
-		Durable: "relay", AckPolicy: natsjs.AckExplicitPolicy, MaxDeliver: 3, FilterSubject: "KISSMETRICS.records", MaxAckPending: -1,
+	_, err := js.CreateConsumer(t.Context(), "KISSMETRICS", jetstream.ConsumerConfig{
+		Durable: "relay", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 3, FilterSubject: "KISSMETRICS.records", MaxAckPending: -1,
 	})
 	require.NoError(t, err)
 	requireProblems(t, sender.Run(t.Context(), httpSender(t, kissmetricstest.NewServer(t))),
@@ -328,7 +328,7 @@ func TestARelayDoesNotStartWhereSettingsAreWrong(t *testing.T) {
 func TestStatsTellTheLagAndTheAgeOfTheOldest(t *testing.T) {
 	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
-	assert.Equal(t, jetstream.Stats{}, stats(t, sender))
+	assert.Equal(t, natsbox.Stats{}, stats(t, sender))
 	before := time.Now()
 	for i := range 3 {
 		require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(i)}))
@@ -350,14 +350,14 @@ func TestStatsTellTheLagAndTheAgeOfTheOldest(t *testing.T) {
 	assert.Equal(t, first.Oldest, stats(t, sender).Oldest, "the oldest is the one that is held up")
 	close(release)
 	requireDrained(t, sender)
-	assert.Equal(t, jetstream.Stats{}, stats(t, sender))
+	assert.Equal(t, natsbox.Stats{}, stats(t, sender))
 }
 
 func TestRequeueStopsWhereTheStreamIsFull(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 4096, single()...))
-	sender, err := jetstream.New(t.Context(), js, single()...)
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 4096, single()...))
+	sender, err := natsbox.New(t.Context(), js, single()...)
 	require.NoError(t, err)
 	stop := startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error { return refuse(records) }))
 	for i := range 5 {
@@ -368,7 +368,7 @@ func TestRequeueStopsWhereTheStreamIsFull(t *testing.T) {
 	for i := 100; err == nil; i++ {
 		err = sender.Send(t.Context(), []kissmetrics.Record{event(i)})
 	}
-	require.ErrorIs(t, err, jetstream.ErrFull)
+	require.ErrorIs(t, err, natsbox.ErrFull)
 	requeue := func() (err error) {
 		for letter, broken := range sender.DeadLetters(t.Context()) {
 			require.NoError(t, broken)
@@ -376,7 +376,7 @@ func TestRequeueStopsWhereTheStreamIsFull(t *testing.T) {
 		}
 		return err
 	}
-	require.ErrorIs(t, requeue(), jetstream.ErrFull)
+	require.ErrorIs(t, requeue(), natsbox.ErrFull)
 	assert.Positive(t, stats(t, sender).SetAside)
 
 	server := kissmetricstest.NewServer(t)
@@ -384,7 +384,7 @@ func TestRequeueStopsWhereTheStreamIsFull(t *testing.T) {
 	requireDrained(t, sender)
 	require.NoError(t, requeue())
 	requireDrained(t, sender)
-	require.ErrorIs(t, sender.Requeue(t.Context(), 1), natsjs.ErrMsgNotFound)
+	require.ErrorIs(t, sender.Requeue(t.Context(), 1), jetstream.ErrMsgNotFound)
 	for i := range 5 {
 		assert.Len(t, server.Events(fmt.Sprintf("user-%d", i)), 1)
 	}

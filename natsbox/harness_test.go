@@ -1,4 +1,4 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"bufio"
@@ -20,12 +20,12 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 // childVariable tells the test binary to be a process that tests kill.
@@ -98,7 +98,7 @@ func beRelay(ctx context.Context, argument string) error {
 		return err
 	}
 	defer connection.Close()
-	js, err := natsjs.New(connection)
+	js, err := jetstream.New(connection)
 	if err != nil {
 		return err
 	}
@@ -107,10 +107,10 @@ func beRelay(ctx context.Context, argument string) error {
 	if err != nil {
 		return err
 	}
-	var sender *jetstream.Sender
+	var sender *natsbox.Sender
 	for sender == nil && ctx.Err() == nil { // the server may be dead
-		sender, err = jetstream.New(ctx, js, jetstream.WithReplicas(a.Replicas), jetstream.WithSyncUnchecked(),
-			jetstream.WithAckWait(a.AckWait), jetstream.WithBackoff(time.Millisecond, 100*time.Millisecond))
+		sender, err = natsbox.New(ctx, js, natsbox.WithReplicas(a.Replicas), natsbox.WithSyncUnchecked(),
+			natsbox.WithAckWait(a.AckWait), natsbox.WithBackoff(time.Millisecond, 100*time.Millisecond))
 	}
 	if err != nil {
 		return err
@@ -307,32 +307,32 @@ func (c *cluster) connectSystem(t testing.TB) *nats.Conn {
 }
 
 // jetStream returns JetStream over a connection of its own.
-func (c *cluster) jetStream(t testing.TB) natsjs.JetStream {
+func (c *cluster) jetStream(t testing.TB) jetstream.JetStream {
 	t.Helper()
-	js, err := natsjs.New(c.connect(t))
+	js, err := jetstream.New(c.connect(t))
 	require.NoError(t, err)
 	return js
 }
 
 // single are the options of a sender to one server.
-func single(options ...jetstream.Option) []jetstream.Option {
-	return append([]jetstream.Option{
-		jetstream.WithReplicas(1), jetstream.WithSyncUnchecked(), jetstream.WithBackoff(time.Millisecond, 50*time.Millisecond),
+func single(options ...natsbox.Option) []natsbox.Option {
+	return append([]natsbox.Option{
+		natsbox.WithReplicas(1), natsbox.WithSyncUnchecked(), natsbox.WithBackoff(time.Millisecond, 50*time.Millisecond),
 	}, options...)
 }
 
 // newSender returns a sender to a new stream of one server.
-func newSender(t testing.TB, js natsjs.JetStream, options ...jetstream.Option) *jetstream.Sender {
+func newSender(t testing.TB, js jetstream.JetStream, options ...natsbox.Option) *natsbox.Sender {
 	t.Helper()
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 64<<20, single(options...)...))
-	sender, err := jetstream.New(t.Context(), js, single(options...)...)
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 64<<20, single(options...)...))
+	sender, err := natsbox.New(t.Context(), js, single(options...)...)
 	require.NoError(t, err)
 	return sender
 }
 
 // startRelay runs a relay until the returned function, or the end of the test,
 // stops it.
-func startRelay(t testing.TB, sender *jetstream.Sender, next kissmetrics.Sender) (stop func()) {
+func startRelay(t testing.TB, sender *natsbox.Sender, next kissmetrics.Sender) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -1,4 +1,4 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 // A server stores, and a relay, which may be another program, delivers.
@@ -31,17 +31,17 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer connection.Close()
-	js, err := natsjs.New(connection)
+	js, err := jetstream.New(connection)
 	if err != nil {
 		log.Fatal(err)
 	}
 	// One server for an example; in earnest, leave the options out, and give
 	// WithSystemConn.
-	single := []jetstream.Option{jetstream.WithReplicas(1), jetstream.WithSyncUnchecked()}
-	if err := jetstream.CreateStreams(ctx, js, 1<<20, single...); err != nil {
+	single := []natsbox.Option{natsbox.WithReplicas(1), natsbox.WithSyncUnchecked()}
+	if err := natsbox.CreateStreams(ctx, js, 1<<20, single...); err != nil {
 		log.Fatal(err)
 	}
-	sender, err := jetstream.New(ctx, js, single...)
+	sender, err := natsbox.New(ctx, js, single...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func Example() {
 
 // exampleServer starts a server within this process.
 func exampleServer() (url string, stop func()) {
-	directory, err := os.MkdirTemp("", "jetstream")
+	directory, err := os.MkdirTemp("", "natsbox")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func exampleServer() (url string, stop func()) {
 func ExampleWithStream_partitions() {
 	partitions := make(partitioned, 4)
 	for i := range partitions {
-		// In earnest: jetstream.New(ctx, js, jetstream.WithStream(fmt.Sprintf("KISSMETRICS-%d", i)), …)
+		// In earnest: natsbox.New(ctx, js, natsbox.WithStream(fmt.Sprintf("KISSMETRICS-%d", i)), …)
 		partitions[i] = kissmetrics.Sender(printer(i))
 	}
 	client, err := kissmetrics.New(kissmetrics.WithSender(partitions))

@@ -1,16 +1,10 @@
-// Package jetstream carries records through [NATS JetStream], for those whose
+// Package natsbox carries records through [NATS JetStream], for those whose
 // events outgrow one database: any number of machines send, any number relay,
 // and a cluster of servers keeps what is in between.
 //
-//	import (
-//		natsjs "github.com/nats-io/nats.go/jetstream"
-//
-//		"github.com/kissmetrics-go/kissmetrics/jetstream"
-//	)
-//
-//	js, err := natsjs.New(connection)
+//	js, err := jetstream.New(connection)
 //	…
-//	sender, err := jetstream.New(ctx, js, jetstream.WithSystemConn(system))
+//	sender, err := natsbox.New(ctx, js, natsbox.WithSystemConn(system))
 //	…
 //	client, err := kissmetrics.New(kissmetrics.WithSender(sender)) // stores
 //	…
@@ -75,7 +69,7 @@
 //
 // [NATS JetStream]: https://docs.nats.io/nats-concepts/jetstream
 // [the analysis of NATS 2.12.1]: https://jepsen.io/analyses/nats-2.12.1
-package jetstream
+package natsbox
 
 import (
 	"context"
@@ -87,7 +81,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -105,13 +99,13 @@ const (
 // ErrFull is returned by [Sender.Send] when the stream has reached its limit of
 // bytes, or the servers theirs. Nothing of the message was stored. What is stored
 // already is kept: it is never dropped to make room.
-var ErrFull = errors.New("jetstream: the stream is full")
+var ErrFull = errors.New("natsbox: the stream is full")
 
 // A Sender is a [kissmetrics.Sender] that stores records in a stream, and the
 // relay that delivers them from there. It is safe for concurrent use, starts no
 // goroutine that outlives a call, and need not be closed.
 type Sender struct {
-	js     natsjs.JetStream
+	js     jetstream.JetStream
 	config config
 }
 
@@ -123,7 +117,7 @@ var _ kissmetrics.Sender = (*Sender)(nil)
 //
 // The error wraps [kissmetrics.ErrInvalidOption], is a [*SettingsError] that
 // lists all that is wrong, or is that of the server.
-func New(ctx context.Context, js natsjs.JetStream, options ...Option) (*Sender, error) {
+func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sender, error) {
 	c, err := configure(options)
 	if js == nil {
 		err = errors.Join(err, fmt.Errorf("%w: New: there is no JetStream", kissmetrics.ErrInvalidOption))
@@ -192,7 +186,7 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 		if callers.Err() != nil {
 			failure.Kind, failure.Err = kissmetrics.FailureCanceled, callers.Err()
 		}
-		return fmt.Errorf("jetstream: %s: %w", reason(err), failure)
+		return fmt.Errorf("natsbox: %s: %w", reason(err), failure)
 	}
 }
 
@@ -207,16 +201,16 @@ func (s *Sender) store(ctx context.Context, message *nats.Msg) error {
 	if err != nil || !ack.Duplicate || s.waits(ctx, ack.Sequence) {
 		return err
 	}
-	message.Header.Set(natsjs.MsgIDHeader, rand.Text())
+	message.Header.Set(jetstream.MsgIDHeader, rand.Text())
 	_, err = s.publish(ctx, message, s.config.stream)
 	return err
 }
 
 // publish makes one attempt at storing a message in the named stream.
-func (s *Sender) publish(ctx context.Context, message *nats.Msg, stream string) (*natsjs.PubAck, error) {
+func (s *Sender) publish(ctx context.Context, message *nats.Msg, stream string) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	return s.js.PublishMsg(ctx, message, natsjs.WithExpectStream(stream), natsjs.WithRetryAttempts(0))
+	return s.js.PublishMsg(ctx, message, jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
 }
 
 // waits reports whether it is known that a message is still in the stream.
@@ -233,17 +227,17 @@ func (s *Sender) waits(ctx context.Context, sequence uint64) bool {
 
 // Codes of the server's errors: https://github.com/nats-io/nats-server/blob/main/server/errors.json.
 const (
-	codeAccountResources  natsjs.ErrorCode = 10002
-	codeServerResources   natsjs.ErrorCode = 10023
-	codeStorageResources  natsjs.ErrorCode = 10047
-	codeMessageTooLarge   natsjs.ErrorCode = 10054
-	codeWrongStream       natsjs.ErrorCode = 10060
-	codeStreamStoreFailed natsjs.ErrorCode = 10077
+	codeAccountResources  jetstream.ErrorCode = 10002
+	codeServerResources   jetstream.ErrorCode = 10023
+	codeStorageResources  jetstream.ErrorCode = 10047
+	codeMessageTooLarge   jetstream.ErrorCode = 10054
+	codeWrongStream       jetstream.ErrorCode = 10060
+	codeStreamStoreFailed jetstream.ErrorCode = 10077
 )
 
 // isFull reports whether there is no room for a message.
 func isFull(err error) bool {
-	failed, ok := errors.AsType[*natsjs.APIError](err)
+	failed, ok := errors.AsType[*jetstream.APIError](err)
 	if !ok {
 		return false
 	}
@@ -258,14 +252,14 @@ func isFull(err error) bool {
 
 // isTooLarge reports whether a message is one that the server will never take.
 func isTooLarge(err error) bool {
-	failed, ok := errors.AsType[*natsjs.APIError](err)
+	failed, ok := errors.AsType[*jetstream.APIError](err)
 	return errors.Is(err, nats.ErrMaxPayload) || ok && failed.ErrorCode == codeMessageTooLarge
 }
 
 // mayPass reports whether to try again what failed. A connection that was closed
 // stays closed, and what another stream takes is not for us.
 func mayPass(err error) bool {
-	failed, ok := errors.AsType[*natsjs.APIError](err)
+	failed, ok := errors.AsType[*jetstream.APIError](err)
 	return !errors.Is(err, nats.ErrConnectionClosed) && (!ok || failed.ErrorCode != codeWrongStream)
 }
 

@@ -1,4 +1,4 @@
-package jetstream_test
+package natsbox_test
 
 import (
 	"context"
@@ -13,20 +13,20 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/jetstream"
+	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
 func TestACallerWithoutAContextOrAServerDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	var none context.Context
-	require.NoError(t, jetstream.CreateStreams(none, js, 1<<20, single()...))
-	sender, err := jetstream.New(none, js, single()...)
+	require.NoError(t, natsbox.CreateStreams(none, js, 1<<20, single()...))
+	sender, err := natsbox.New(none, js, single()...)
 	require.NoError(t, err)
 	require.NoError(t, sender.Send(none, []kissmetrics.Record{event(1)}))
 	_, err = sender.Stats(none)
@@ -34,12 +34,12 @@ func TestACallerWithoutAContextOrAServerDoesNoHarm(t *testing.T) {
 	for _, err := range sender.DeadLetters(none) {
 		require.NoError(t, err)
 	}
-	require.ErrorIs(t, sender.Requeue(none, 1), natsjs.ErrMsgNotFound)
+	require.ErrorIs(t, sender.Requeue(none, 1), jetstream.ErrMsgNotFound)
 	require.Error(t, sender.Delete(none, 1))
 	require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
-	require.ErrorIs(t, sender.Run(none, senderFunc(nil)), natsjs.ErrStreamNotFound)
+	require.ErrorIs(t, sender.Run(none, senderFunc(nil)), jetstream.ErrStreamNotFound)
 
-	err = jetstream.CreateStreams(t.Context(), nil, 1<<20)
+	err = natsbox.CreateStreams(t.Context(), nil, 1<<20)
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	require.ErrorContains(t, err, "there is no JetStream")
 }
@@ -179,34 +179,34 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	streams := 0
-	right := natsjs.ConsumerConfig{
-		Durable: "relay", AckPolicy: natsjs.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1, MaxAckPending: -1,
+	right := jetstream.ConsumerConfig{
+		Durable: "relay", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxDeliver: -1, MaxAckPending: -1,
 	}
 	for _, tt := range []struct {
 		problem string
-		spoil   func(c *natsjs.ConsumerConfig, subject string)
+		spoil   func(c *jetstream.ConsumerConfig, subject string)
 	}{
-		{"it waits 1s for an acknowledgement, not 30s", func(c *natsjs.ConsumerConfig, _ string) { c.AckWait = time.Second }},
-		{"it gives up after 3 deliveries", func(c *natsjs.ConsumerConfig, _ string) { c.MaxDeliver = 3 }},
-		{"it hands out nothing more when 1000 messages fail", func(c *natsjs.ConsumerConfig, _ string) { c.MaxAckPending = 1000 }},
-		{"it takes some subjects only", func(c *natsjs.ConsumerConfig, subject string) { c.FilterSubject = subject }},
-		{"it takes some subjects only", func(c *natsjs.ConsumerConfig, subject string) { c.FilterSubjects = []string{subject} }},
-		{"it hands out as slowly as messages came", func(c *natsjs.ConsumerConfig, _ string) { c.ReplayPolicy = natsjs.ReplayOriginalPolicy }},
-		{"it has priority groups", func(c *natsjs.ConsumerConfig, _ string) {
-			c.PriorityPolicy, c.PriorityGroups = natsjs.PriorityPolicyOverflow, []string{"a"}
+		{"it waits 1s for an acknowledgement, not 30s", func(c *jetstream.ConsumerConfig, _ string) { c.AckWait = time.Second }},
+		{"it gives up after 3 deliveries", func(c *jetstream.ConsumerConfig, _ string) { c.MaxDeliver = 3 }},
+		{"it hands out nothing more when 1000 messages fail", func(c *jetstream.ConsumerConfig, _ string) { c.MaxAckPending = 1000 }},
+		{"it takes some subjects only", func(c *jetstream.ConsumerConfig, subject string) { c.FilterSubject = subject }},
+		{"it takes some subjects only", func(c *jetstream.ConsumerConfig, subject string) { c.FilterSubjects = []string{subject} }},
+		{"it hands out as slowly as messages came", func(c *jetstream.ConsumerConfig, _ string) { c.ReplayPolicy = jetstream.ReplayOriginalPolicy }},
+		{"it has priority groups", func(c *jetstream.ConsumerConfig, _ string) {
+			c.PriorityPolicy, c.PriorityGroups = jetstream.PriorityPolicyOverflow, []string{"a"}
 		}},
-		{"it lets a relay wait for 1s only", func(c *natsjs.ConsumerConfig, _ string) { c.MaxRequestExpires = time.Second }},
-		{"it has waits between deliveries of its own", func(c *natsjs.ConsumerConfig, _ string) { c.BackOff = []time.Duration{30 * time.Second, time.Hour} }},
-		{"it pushes", func(c *natsjs.ConsumerConfig, subject string) { c.DeliverSubject = subject + ".pushed" }},
-		{"it hands out headers only", func(c *natsjs.ConsumerConfig, _ string) { c.HeadersOnly = true }},
-		{"it is kept in memory", func(c *natsjs.ConsumerConfig, _ string) { c.MemoryStorage = true }},
-		{"it cannot be created: multiple non-filtered consumers not allowed on workqueue stream", func(c *natsjs.ConsumerConfig, _ string) { c.Durable = "another" }},
+		{"it lets a relay wait for 1s only", func(c *jetstream.ConsumerConfig, _ string) { c.MaxRequestExpires = time.Second }},
+		{"it has waits between deliveries of its own", func(c *jetstream.ConsumerConfig, _ string) { c.BackOff = []time.Duration{30 * time.Second, time.Hour} }},
+		{"it pushes", func(c *jetstream.ConsumerConfig, subject string) { c.DeliverSubject = subject + ".pushed" }},
+		{"it hands out headers only", func(c *jetstream.ConsumerConfig, _ string) { c.HeadersOnly = true }},
+		{"it is kept in memory", func(c *jetstream.ConsumerConfig, _ string) { c.MemoryStorage = true }},
+		{"it cannot be created: multiple non-filtered consumers not allowed on workqueue stream", func(c *jetstream.ConsumerConfig, _ string) { c.Durable = "another" }},
 	} {
 		t.Run(tt.problem, func(t *testing.T) {
 			streams++
 			name := fmt.Sprintf("s%d", streams)
-			require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single(jetstream.WithStream(name))...))
-			sender, err := jetstream.New(t.Context(), js, single(jetstream.WithStream(name))...)
+			require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single(natsbox.WithStream(name))...))
+			sender, err := natsbox.New(t.Context(), js, single(natsbox.WithStream(name))...)
 			require.NoError(t, err)
 			config := right
 			tt.spoil(&config, name+".records")
@@ -223,26 +223,26 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 
 // answering is JetStream whose answers to what is published are made up.
 type answering struct {
-	natsjs.JetStream
+	jetstream.JetStream
 
 	answers []error
 	asked   atomic.Int32
 }
 
-func (a *answering) PublishMsg(context.Context, *nats.Msg, ...natsjs.PublishOpt) (*natsjs.PubAck, error) {
+func (a *answering) PublishMsg(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
 	i := min(int(a.asked.Add(1)), len(a.answers)) - 1
 	if a.answers[i] != nil {
 		return nil, a.answers[i]
 	}
-	return &natsjs.PubAck{Stream: "KISSMETRICS", Sequence: 1}, nil
+	return &jetstream.PubAck{Stream: "KISSMETRICS", Sequence: 1}, nil
 }
 
 func TestWhatSendMakesOfTheServersAnswers(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	newSender(t, js)
-	answer := func(code natsjs.ErrorCode, description string) error {
-		return &natsjs.APIError{Code: 500, ErrorCode: code, Description: description}
+	answer := func(code jetstream.ErrorCode, description string) error {
+		return &jetstream.APIError{Code: 500, ErrorCode: code, Description: description}
 	}
 	invalid := func(t *testing.T, err error) {
 		t.Helper()
@@ -250,7 +250,7 @@ func TestWhatSendMakesOfTheServersAnswers(t *testing.T) {
 		require.True(t, ok, "%v", err)
 		assert.Equal(t, "message", wrong.Field)
 	}
-	full := func(t *testing.T, err error) { t.Helper(); require.ErrorIs(t, err, jetstream.ErrFull) }
+	full := func(t *testing.T, err error) { t.Helper(); require.ErrorIs(t, err, natsbox.ErrFull) }
 	stored := func(t *testing.T, err error) { t.Helper(); require.NoError(t, err) }
 	unavailable := func(t *testing.T, err error) {
 		t.Helper()
@@ -273,13 +273,13 @@ func TestWhatSendMakesOfTheServersAnswers(t *testing.T) {
 		{"the connection takes none so large", []error{nats.ErrMaxPayload}, invalid, 1},
 		{"another stream has the subject", []error{answer(10060, "expected stream does not match")}, unavailable, 1},
 		{"the store failed, and then did not", []error{answer(10077, "maximum effort failed"), nil}, stored, 2},
-		{"there is no leader for a while", []error{nats.ErrNoResponders, natsjs.ErrNoStreamResponse, answer(10008, "system temporarily unavailable"), nil}, stored, 4},
+		{"there is no leader for a while", []error{nats.ErrNoResponders, jetstream.ErrNoStreamResponse, answer(10008, "system temporarily unavailable"), nil}, stored, 4},
 		{"the first attempt is still being stored", []error{context.DeadlineExceeded, answer(10158, "duplicate message id is in process"), nil}, stored, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			made := &answering{JetStream: js, answers: tt.answers}
-			sender, err := jetstream.New(t.Context(), made, single()...)
+			sender, err := natsbox.New(t.Context(), made, single()...)
 			require.NoError(t, err)
 			tt.want(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
 			assert.Equal(t, tt.asked, made.asked.Load())
@@ -290,11 +290,11 @@ func TestWhatSendMakesOfTheServersAnswers(t *testing.T) {
 func TestNewSeesAMirrorAndASeal(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single(jetstream.WithStream("SOURCE"))...))
-	require.NoError(t, jetstream.CreateStreams(t.Context(), js, 1<<20, single()...))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single(natsbox.WithStream("SOURCE"))...))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single()...))
 	require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
-	_, err := js.CreateStream(t.Context(), natsjs.StreamConfig{
-		Name: "KISSMETRICS", Mirror: &natsjs.StreamSource{Name: "SOURCE-DEAD"}, Discard: natsjs.DiscardNew, MaxBytes: 1 << 20,
+	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
+		Name: "KISSMETRICS", Mirror: &jetstream.StreamSource{Name: "SOURCE-DEAD"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20,
 	})
 	require.NoError(t, err)
 	dead, err := js.Stream(t.Context(), "KISSMETRICS-DEAD")
@@ -303,7 +303,7 @@ func TestNewSeesAMirrorAndASeal(t *testing.T) {
 	config.Sealed = true
 	_, err = js.UpdateStream(t.Context(), config)
 	require.NoError(t, err)
-	_, err = jetstream.New(t.Context(), js, single()...)
+	_, err = natsbox.New(t.Context(), js, single()...)
 	requireProblems(t, err,
 		"stream KISSMETRICS: its subjects are [], without KISSMETRICS.records",
 		"stream KISSMETRICS: its retention is Limits, not WorkQueue",
@@ -318,25 +318,25 @@ func TestNewAsksTheServersOfBothStreams(t *testing.T) {
 	servers := startServersOf(t, syncAlways, "")
 	js := servers.jetStream(t)
 	for name, tag := range map[string]string{"KISSMETRICS": "n1", "KISSMETRICS-DEAD": "n2"} {
-		config := natsjs.StreamConfig{
-			Name: name, Subjects: []string{"KISSMETRICS.records"}, Retention: natsjs.WorkQueuePolicy, Discard: natsjs.DiscardNew,
-			MaxBytes: 1 << 20, Placement: &natsjs.Placement{Tags: []string{tag}},
+		config := jetstream.StreamConfig{
+			Name: name, Subjects: []string{"KISSMETRICS.records"}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
+			MaxBytes: 1 << 20, Placement: &jetstream.Placement{Tags: []string{tag}},
 		}
 		if tag == "n2" {
-			config.Subjects, config.Retention = []string{"KISSMETRICS.dead"}, natsjs.LimitsPolicy
+			config.Subjects, config.Retention = []string{"KISSMETRICS.dead"}, jetstream.LimitsPolicy
 		}
 		require.Eventually(t, func() bool {
 			_, err := js.CreateStream(t.Context(), config)
 			return err == nil
 		}, 60*time.Second, 50*time.Millisecond, "the cluster has no leader")
 	}
-	_, err := jetstream.New(t.Context(), js, jetstream.WithReplicas(1), jetstream.WithSystemConn(servers.connectSystem(t)))
+	_, err := natsbox.New(t.Context(), js, natsbox.WithReplicas(1), natsbox.WithSystemConn(servers.connectSystem(t)))
 	requireProblems(t, err, "server n2: its sync_interval is not always")
 }
 
 func TestWhatIsDeliveredWhileARelayEndsIsAcknowledged(t *testing.T) {
 	t.Parallel()
-	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithAckWait(time.Hour))
+	sender := newSender(t, startServer(t, "").jetStream(t), natsbox.WithAckWait(time.Hour))
 	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
 	ctx, cancel := context.WithCancel(t.Context())
 	require.NoError(t, sender.Run(ctx, senderFunc(func(context.Context, []kissmetrics.Record) error {
@@ -350,7 +350,7 @@ func TestWhatIsDeliveredWhileARelayEndsIsAcknowledged(t *testing.T) {
 // time of WithAckWait.
 func TestWhatComesWhileARelayEndsIsNotHeldBack(t *testing.T) {
 	t.Parallel()
-	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithAckWait(time.Hour), jetstream.WithWorkers(32))
+	sender := newSender(t, startServer(t, "").jetStream(t), natsbox.WithAckWait(time.Hour), natsbox.WithWorkers(32))
 	none := senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error { return ctx.Err() })
 	for round := range 10 {
 		stop := startRelay(t, sender, none)
@@ -395,7 +395,7 @@ func TestARelayKeepsNothingOfWhatIsDelivered(t *testing.T) {
 func TestNoServerCanMakeAMessageWaitForLong(t *testing.T) {
 	t.Parallel()
 	waits := make(chan time.Duration, 1)
-	sender := newSender(t, startServer(t, "").jetStream(t), jetstream.WithLogger(slog.New(waitsOf(waits))))
+	sender := newSender(t, startServer(t, "").jetStream(t), natsbox.WithLogger(slog.New(waitsOf(waits))))
 	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
 		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: 1000 * time.Hour}
 	}))

@@ -1,4 +1,4 @@
-package jetstream
+package natsbox
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -27,7 +27,7 @@ type SettingsError struct {
 }
 
 func (e *SettingsError) Error() string {
-	return "jetstream: settings that lose records: " + strings.Join(e.Problems, "; ")
+	return "natsbox: settings that lose records: " + strings.Join(e.Problems, "; ")
 }
 
 // settings compares settings with what they must be.
@@ -54,7 +54,7 @@ func (s *settings) must(ok bool, format string, args ...any) {
 //		--storage file --replicas 3 --discard new --max-bytes 10GB --defaults
 //	nats stream add KISSMETRICS-DEAD --subjects KISSMETRICS.dead --retention limits \
 //		--storage file --replicas 3 --discard new --max-bytes 10GB --defaults
-func CreateStreams(ctx context.Context, js natsjs.JetStream, maxBytes int64, options ...Option) error {
+func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, options ...Option) error {
 	c, err := configure(options)
 	if maxBytes < 1 {
 		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: %d bytes are no room", kissmetrics.ErrInvalidOption, maxBytes))
@@ -65,23 +65,23 @@ func CreateStreams(ctx context.Context, js natsjs.JetStream, maxBytes int64, opt
 	if err != nil {
 		return err
 	}
-	stream := natsjs.StreamConfig{
+	stream := jetstream.StreamConfig{
 		Name:        c.stream,
 		Description: "Records on their way to Kissmetrics",
 		Subjects:    []string{c.subject()},
-		Retention:   natsjs.WorkQueuePolicy,
-		Discard:     natsjs.DiscardNew,
+		Retention:   jetstream.WorkQueuePolicy,
+		Discard:     jetstream.DiscardNew,
 		MaxBytes:    maxBytes,
-		Storage:     natsjs.FileStorage,
+		Storage:     jetstream.FileStorage,
 		Replicas:    c.replicas,
 	}
 	dead := stream
-	dead.Name, dead.Subjects, dead.Retention = c.deadStream(), []string{c.deadSubject()}, natsjs.LimitsPolicy
+	dead.Name, dead.Subjects, dead.Retention = c.deadStream(), []string{c.deadSubject()}, jetstream.LimitsPolicy
 	dead.Description = "Records that Kissmetrics will never take"
 	ctx = known(ctx)
-	for _, config := range []natsjs.StreamConfig{stream, dead} {
+	for _, config := range []jetstream.StreamConfig{stream, dead} {
 		if _, err := js.CreateStream(ctx, config); err != nil {
-			return fmt.Errorf("jetstream: creating the stream %s: %w", config.Name, err)
+			return fmt.Errorf("natsbox: creating the stream %s: %w", config.Name, err)
 		}
 	}
 	return nil
@@ -91,11 +91,11 @@ func CreateStreams(ctx context.Context, js natsjs.JetStream, maxBytes int64, opt
 func (s *Sender) check(ctx context.Context) error {
 	c := &s.config
 	var problems []string
-	var servers []*natsjs.ClusterInfo
+	var servers []*jetstream.ClusterInfo
 	for _, name := range []string{c.stream, c.deadStream()} {
 		stream, err := s.js.Stream(ctx, name)
 		if err != nil {
-			return fmt.Errorf("jetstream: the stream %s: %w", name, err)
+			return fmt.Errorf("natsbox: the stream %s: %w", name, err)
 		}
 		info := stream.CachedInfo()
 		servers = append(servers, info.Cluster)
@@ -115,18 +115,18 @@ func (s *Sender) check(ctx context.Context) error {
 }
 
 // streamProblems compares the settings of one of the two streams.
-func (c *config) streamProblems(has *natsjs.StreamConfig) []string {
+func (c *config) streamProblems(has *jetstream.StreamConfig) []string {
 	s := settings{of: "stream " + has.Name}
-	subject, retention := c.subject(), natsjs.WorkQueuePolicy
+	subject, retention := c.subject(), jetstream.WorkQueuePolicy
 	if has.Name == c.deadStream() {
-		subject, retention = c.deadSubject(), natsjs.LimitsPolicy
+		subject, retention = c.deadSubject(), jetstream.LimitsPolicy
 	}
 	s.must(slices.Contains(has.Subjects, subject), "its subjects are %q, without %s", has.Subjects, subject)
 	s.must(has.Retention == retention, "its retention is %v, not %v", has.Retention, retention)
-	s.must(has.Storage == natsjs.FileStorage, "its storage is %v, not %v", has.Storage, natsjs.FileStorage)
-	s.must(has.PersistMode == natsjs.DefaultPersistMode, "it is written asynchronously")
+	s.must(has.Storage == jetstream.FileStorage, "its storage is %v, not %v", has.Storage, jetstream.FileStorage)
+	s.must(has.PersistMode == jetstream.DefaultPersistMode, "it is written asynchronously")
 	s.must(has.Replicas >= c.replicas, "it has %d replicas, not %d", has.Replicas, c.replicas)
-	s.must(has.Discard == natsjs.DiscardNew, "when full it discards what is old, not what is new")
+	s.must(has.Discard == jetstream.DiscardNew, "when full it discards what is old, not what is new")
 	s.must(has.MaxBytes > 0, "it has no limit of bytes")
 	s.must(has.MaxAge == 0, "it drops what is older than %v", has.MaxAge)
 	s.must(has.MaxMsgsPerSubject <= 0, "it keeps %d messages of a subject only", has.MaxMsgsPerSubject)
@@ -141,17 +141,17 @@ func (c *config) streamProblems(has *natsjs.StreamConfig) []string {
 }
 
 // consumerProblems compares the settings of the consumer that all relays share.
-func (c *config) consumerProblems(has *natsjs.ConsumerConfig) []string {
+func (c *config) consumerProblems(has *jetstream.ConsumerConfig) []string {
 	s := settings{of: "consumer " + consumerName}
-	s.must(has.AckPolicy == natsjs.AckExplicitPolicy, "its acknowledgements are %v, not %v", has.AckPolicy, natsjs.AckExplicitPolicy)
+	s.must(has.AckPolicy == jetstream.AckExplicitPolicy, "its acknowledgements are %v, not %v", has.AckPolicy, jetstream.AckExplicitPolicy)
 	s.must(has.AckWait == c.ackWait, "it waits %v for an acknowledgement, not %v", has.AckWait, c.ackWait)
 	s.must(has.MaxDeliver < 0, "it gives up after %d deliveries", has.MaxDeliver)
 	s.must(has.MaxAckPending < 0 || has.MaxAckPending >= maxUnderWay, "it hands out nothing more when %d messages fail", has.MaxAckPending)
 	s.must(len(has.BackOff) == 0, "it has waits between deliveries of its own")
 	s.must(has.FilterSubject == "" && len(has.FilterSubjects) == 0, "it takes some subjects only")
-	s.must(has.DeliverPolicy == natsjs.DeliverAllPolicy, "it does not begin with the first message")
-	s.must(has.ReplayPolicy == natsjs.ReplayInstantPolicy, "it hands out as slowly as messages came")
-	s.must(has.PriorityPolicy == natsjs.PriorityPolicyNone, "it has priority groups")
+	s.must(has.DeliverPolicy == jetstream.DeliverAllPolicy, "it does not begin with the first message")
+	s.must(has.ReplayPolicy == jetstream.ReplayInstantPolicy, "it hands out as slowly as messages came")
+	s.must(has.PriorityPolicy == jetstream.PriorityPolicyNone, "it has priority groups")
 	s.must(has.MaxRequestExpires == 0 || has.MaxRequestExpires >= pullExpiry, "it lets a relay wait for %v only", has.MaxRequestExpires)
 	s.must(!has.HeadersOnly, "it hands out headers only")
 	s.must(!has.MemoryStorage, "it is kept in memory")
@@ -161,9 +161,9 @@ func (c *config) consumerProblems(has *natsjs.ConsumerConfig) []string {
 // syncProblems asks the servers that keep the streams whether they sync always.
 // Those that are down cannot tell, and need not, as long as a majority of each
 // stream's does.
-func syncProblems(ctx context.Context, system *nats.Conn, streams []*natsjs.ClusterInfo) ([]string, error) {
+func syncProblems(ctx context.Context, system *nats.Conn, streams []*jetstream.ClusterInfo) ([]string, error) {
 	always := map[string]bool{} // by the name of a server, of those that told
-	told := func(of *natsjs.ClusterInfo) (n, all int) {
+	told := func(of *jetstream.ClusterInfo) (n, all int) {
 		for _, name := range serversOf(of) {
 			if _, ok := always[name]; ok {
 				n++
@@ -179,16 +179,16 @@ func syncProblems(ctx context.Context, system *nats.Conn, streams []*natsjs.Clus
 		err = system.PublishRequest("$SYS.REQ.SERVER.PING.JSZ", answers, nil)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("jetstream: asking for the servers' settings: %w", err)
+		return nil, fmt.Errorf("natsbox: asking for the servers' settings: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemTimeout)
 	defer cancel()
-	for slices.ContainsFunc(streams, func(of *natsjs.ClusterInfo) bool { n, all := told(of); return n < all }) {
+	for slices.ContainsFunc(streams, func(of *jetstream.ClusterInfo) bool { n, all := told(of); return n < all }) {
 		message, err := subscription.NextMsgWithContext(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
 			break
 		} else if err != nil {
-			return nil, fmt.Errorf("jetstream: asking for the servers' settings: %w", err)
+			return nil, fmt.Errorf("natsbox: asking for the servers' settings: %w", err)
 		}
 		var answer struct {
 			Server struct {
@@ -201,14 +201,14 @@ func syncProblems(ctx context.Context, system *nats.Conn, streams []*natsjs.Clus
 			} `json:"data"`
 		}
 		if err := json.Unmarshal(message.Data, &answer); err != nil {
-			return nil, fmt.Errorf("jetstream: a server's settings: %w", err)
+			return nil, fmt.Errorf("natsbox: a server's settings: %w", err)
 		}
 		always[answer.Server.Name] = answer.Data.Config.SyncAlways
 	}
 	var problems []string
 	for _, of := range streams {
 		if n, all := told(of); n < all/2+1 {
-			return nil, fmt.Errorf("jetstream: %d of %d servers told their settings", n, all)
+			return nil, fmt.Errorf("natsbox: %d of %d servers told their settings", n, all)
 		}
 		for _, name := range serversOf(of) {
 			s := settings{of: "server " + name}
@@ -223,7 +223,7 @@ func syncProblems(ctx context.Context, system *nats.Conn, streams []*natsjs.Clus
 
 // serversOf returns the names of the servers that keep a stream, the leader's
 // first. While there is no leader it is unknown, and so is its name.
-func serversOf(stream *natsjs.ClusterInfo) []string {
+func serversOf(stream *jetstream.ClusterInfo) []string {
 	if stream == nil {
 		return []string{""}
 	}

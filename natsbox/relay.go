@@ -1,4 +1,4 @@
-package jetstream
+package natsbox
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -74,7 +74,7 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 	}
 	ctx, cancel := context.WithCancel(known(ctx))
 	defer cancel()
-	r := &relay{Sender: s, next: next, underWay: make(map[natsjs.Msg]struct{})}
+	r := &relay{Sender: s, next: next, underWay: make(map[jetstream.Msg]struct{})}
 	var workers, beat sync.WaitGroup
 	var why error
 	var once sync.Once
@@ -101,7 +101,7 @@ type relay struct {
 	next kissmetrics.Sender
 
 	mu       sync.Mutex
-	underWay map[natsjs.Msg]struct{}
+	underWay map[jetstream.Msg]struct{}
 }
 
 // beat tells the server of every message under way that it is worked on, until
@@ -116,7 +116,7 @@ func (r *relay) beat(done <-chan struct{}) {
 			return
 		}
 		r.mu.Lock()
-		messages := make([]natsjs.Msg, 0, len(r.underWay))
+		messages := make([]jetstream.Msg, 0, len(r.underWay))
 		for m := range r.underWay {
 			messages = append(messages, m)
 		}
@@ -142,10 +142,10 @@ func (r *relay) work(ctx context.Context) error {
 			break
 		}
 		_, wrong := errors.AsType[*SettingsError](err)
-		if wrong || errors.Is(err, natsjs.ErrStreamNotFound) || errors.Is(err, natsjs.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionClosed) {
-			return fmt.Errorf("jetstream: the relay cannot go on: %w", err)
+		if wrong || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionClosed) {
+			return fmt.Errorf("natsbox: the relay cannot go on: %w", err)
 		}
-		r.config.logger.WarnContext(ctx, "jetstream: the relay gets no messages", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: the relay gets no messages", "reason", reason(err))
 		sleep(ctx, backoff(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxHoldBack)))
 	}
 	return nil
@@ -153,33 +153,33 @@ func (r *relay) work(ctx context.Context) error {
 
 // open returns an iterator over messages, which asks for one at a time: a message
 // that waited for its turn here would be none of another relay's.
-func (r *relay) open(ctx context.Context) (natsjs.MessagesContext, error) {
+func (r *relay) open(ctx context.Context) (jetstream.MessagesContext, error) {
 	consumer, err := r.consumer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return consumer.Messages(natsjs.PullMaxMessages(1), natsjs.PullExpiry(pullExpiry), natsjs.PullHeartbeat(pullHeartbeat),
-		natsjs.WithMessagesErrOnMissingHeartbeat(false))
+	return consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
+		jetstream.WithMessagesErrOnMissingHeartbeat(false))
 }
 
 // consumer returns the consumer that all relays share.
-func (r *relay) consumer(ctx context.Context) (natsjs.Consumer, error) {
+func (r *relay) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout) // a server that dies answers nothing
 	defer cancel()
 	consumer, err := r.js.Consumer(ctx, r.config.stream, consumerName)
-	if errors.Is(err, natsjs.ErrConsumerNotFound) {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		// Another relay may do the same at the same time, with the same result.
-		consumer, err = r.js.CreateConsumer(ctx, r.config.stream, natsjs.ConsumerConfig{
+		consumer, err = r.js.CreateConsumer(ctx, r.config.stream, jetstream.ConsumerConfig{
 			Durable:       consumerName,
 			Description:   "Relays to Kissmetrics",
-			AckPolicy:     natsjs.AckExplicitPolicy,
+			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       r.config.ackWait,
 			MaxDeliver:    -1,
 			MaxAckPending: maxUnderWay,
 			MaxWaiting:    maxPulls,
 		})
 	}
-	if errors.Is(err, natsjs.ErrNotPullConsumer) {
+	if errors.Is(err, jetstream.ErrNotPullConsumer) {
 		return nil, &SettingsError{[]string{"consumer " + consumerName + ": it pushes"}}
 	} else if err != nil {
 		return nil, uncreatable(err)
@@ -193,20 +193,20 @@ func (r *relay) consumer(ctx context.Context) (natsjs.Consumer, error) {
 // uncreatable makes a settings' error of what the server says of a consumer that it
 // will never create, such as where the stream has another.
 func uncreatable(err error) error {
-	failed, ok := errors.AsType[*natsjs.APIError](err)
-	if !ok || failed.Code != http.StatusBadRequest || errors.Is(err, natsjs.ErrConsumerExists) { // created by another relay just now
+	failed, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok || failed.Code != http.StatusBadRequest || errors.Is(err, jetstream.ErrConsumerExists) { // created by another relay just now
 		return err
 	}
 	return &SettingsError{[]string{"consumer " + consumerName + ": it cannot be created: " + failed.Description}}
 }
 
 // deliverAll delivers messages until ctx ends or there will be no more.
-func (r *relay) deliverAll(ctx context.Context, messages natsjs.MessagesContext, wentWell func()) error {
+func (r *relay) deliverAll(ctx context.Context, messages jetstream.MessagesContext, wentWell func()) error {
 	for failures := 0; ; {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		m, err := messages.Next(natsjs.NextContext(ctx))
+		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}
@@ -223,7 +223,7 @@ func (r *relay) deliverAll(ctx context.Context, messages natsjs.MessagesContext,
 
 // deliver delivers one message, and tells the server what became of it. Where it
 // could not be delivered, ok is false, and wait what the answer asked for.
-func (r *relay) deliver(ctx context.Context, m natsjs.Msg) (wait time.Duration, ok bool) {
+func (r *relay) deliver(ctx context.Context, m jetstream.Msg) (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	r.underWay[m] = struct{}{}
 	r.mu.Unlock()
@@ -251,7 +251,7 @@ func (r *relay) deliver(ctx context.Context, m natsjs.Msg) (wait time.Duration, 
 		return 0, false
 	}
 	again := max(v.wait, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
-	r.config.logger.WarnContext(ctx, "jetstream: a delivery failed", "records", len(v.left), "retry_in", again, "reason", v.reason)
+	r.config.logger.WarnContext(ctx, "natsbox: a delivery failed", "records", len(v.left), "retry_in", again, "reason", v.reason)
 	r.giveBack(ctx, m, again)
 	return v.wait, false
 }
@@ -299,18 +299,18 @@ func judge(records []kissmetrics.Record, err error) verdict {
 
 // acknowledge has the server remove a message, and confirm that. Where it does
 // not, the message may be delivered again.
-func (r *relay) acknowledge(ctx context.Context, m natsjs.Msg) bool {
+func (r *relay) acknowledge(ctx context.Context, m jetstream.Msg) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
 	if err := m.DoubleAck(ctx); err != nil {
-		r.config.logger.WarnContext(ctx, "jetstream: an acknowledgement was not confirmed", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: an acknowledgement was not confirmed", "reason", reason(err))
 	}
 	return true // as for the next sender
 }
 
 // setAside stores what can never be delivered where it can be seen, and then has
 // the server remove the message.
-func (r *relay) setAside(ctx context.Context, m natsjs.Msg, version string, data []byte, why string) bool {
+func (r *relay) setAside(ctx context.Context, m jetstream.Msg, version string, data []byte, why string) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
 	dead := &nats.Msg{Subject: r.config.deadSubject(), Data: data, Header: nats.Header{reasonHeader: {shortened(why)}}}
@@ -318,35 +318,35 @@ func (r *relay) setAside(ctx context.Context, m natsjs.Msg, version string, data
 		dead.Header.Set(formatHeader, version)
 	}
 	if metadata, err := m.Metadata(); err == nil { // so that a second time does nothing
-		dead.Header.Set(natsjs.MsgIDHeader, fmt.Sprintf("%s-%d-%d", metadata.Stream, metadata.Sequence.Stream, metadata.Timestamp.UnixNano()))
+		dead.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s-%d-%d", metadata.Stream, metadata.Sequence.Stream, metadata.Timestamp.UnixNano()))
 	}
 	if _, err := r.publish(ctx, dead, r.config.deadStream()); err != nil {
-		r.config.logger.ErrorContext(ctx, "jetstream: what can never be delivered could not be set aside", "reason", reason(err))
+		r.config.logger.ErrorContext(ctx, "natsbox: what can never be delivered could not be set aside", "reason", reason(err))
 		r.giveBack(ctx, m, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
 		return false
 	}
-	r.config.logger.WarnContext(ctx, "jetstream: records are set aside", "reason", why)
+	r.config.logger.WarnContext(ctx, "natsbox: records are set aside", "reason", why)
 	if err := m.TermWithReason("set aside"); err != nil {
-		r.config.logger.WarnContext(ctx, "jetstream: a termination was not sent", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: a termination was not sent", "reason", reason(err))
 	}
 	return true
 }
 
 // giveBack has the server hand out a message again, after a wait.
-func (r *relay) giveBack(ctx context.Context, m natsjs.Msg, wait time.Duration) {
+func (r *relay) giveBack(ctx context.Context, m jetstream.Msg, wait time.Duration) {
 	if err := m.NakWithDelay(wait); err != nil { // then it does so after the time of WithAckWait
-		r.config.logger.WarnContext(ctx, "jetstream: a message was not given back", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: a message was not given back", "reason", reason(err))
 	}
 }
 
 // giveBackRest ends an iterator, and gives back what came too late for it.
-func (r *relay) giveBackRest(ctx context.Context, messages natsjs.MessagesContext) {
+func (r *relay) giveBackRest(ctx context.Context, messages jetstream.MessagesContext) {
 	defer messages.Stop()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	messages.Drain()
 	for {
-		m, err := messages.Next(natsjs.NextContext(ctx))
+		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return
 		}
@@ -355,7 +355,7 @@ func (r *relay) giveBackRest(ctx context.Context, messages natsjs.MessagesContex
 }
 
 // deliveries returns how often the server has handed out a message.
-func deliveries(m natsjs.Msg) int {
+func deliveries(m jetstream.Msg) int {
 	metadata, err := m.Metadata()
 	if err != nil {
 		return 1

@@ -1,4 +1,4 @@
-package jetstream
+package natsbox
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Stats are what the servers know of a stream, whoever sends to it or relays from
@@ -34,11 +34,11 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 	ctx = known(ctx)
 	stream, err := s.js.Stream(ctx, s.config.stream)
 	if err != nil {
-		return Stats{}, fmt.Errorf("jetstream: the stream %s: %w", s.config.stream, err)
+		return Stats{}, fmt.Errorf("natsbox: the stream %s: %w", s.config.stream, err)
 	}
 	dead, err := s.js.Stream(ctx, s.config.deadStream())
 	if err != nil {
-		return Stats{}, fmt.Errorf("jetstream: the stream %s: %w", s.config.deadStream(), err)
+		return Stats{}, fmt.Errorf("natsbox: the stream %s: %w", s.config.deadStream(), err)
 	}
 	info := stream.CachedInfo()
 	stats := Stats{
@@ -51,10 +51,10 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 	}
 	consumer, err := stream.Consumer(ctx, consumerName)
 	switch {
-	case errors.Is(err, natsjs.ErrConsumerNotFound): // no relay has run
+	case errors.Is(err, jetstream.ErrConsumerNotFound): // no relay has run
 		return stats, nil
 	case err != nil:
-		return Stats{}, fmt.Errorf("jetstream: the consumer %s: %w", consumerName, err)
+		return Stats{}, fmt.Errorf("natsbox: the consumer %s: %w", consumerName, err)
 	}
 	stats.UnderWay = int64(consumer.CachedInfo().NumAckPending)
 	stats.Redelivered = int64(consumer.CachedInfo().NumRedelivered)
