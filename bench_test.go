@@ -98,7 +98,7 @@ func BenchmarkOrderEvent(b *testing.B) {
 	var message kissmetrics.Message = orderEvent()
 	order, params := orderEvent(), plainMap(orderEvent())
 	ours := func() {
-		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{})
+		records, _, err := kissmetrics.Transform(message, time.Time{}, kissmetrics.TransformOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,94 +2,126 @@ package kissmetrics
 
 import (
 	"context"
+	"log/slog"
+	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 )
 
-// A Client turns messages into records and hands them to a [Sender], which by
-// default delivers them before the call returns, and [WithQueue] later. It is safe for concurrent use,
-// and meant to be made once and shared.
+// A Client turns messages into records and hands them to a [Sender]: to one that
+// delivers them before the call returns, or with [WithQueue] to a queue that
+// delivers them later. It is safe for concurrent use, and meant to be made once
+// and shared.
 //
 // Every method returns nil only when the sender has taken all records of the
-// message. Otherwise the error is a [*ValidationError] (or several joined): the
-// message is wrong, and nothing of it was sent; a [*DeliveryError]: it says
-// which records were not delivered, and calling again with the same message and
-// Timestamp repeats nothing; [ErrQueueFull]; [ErrClosed]; or what a sender of the caller's own
-// returns.
+// message. Otherwise the error is one of these:
+//
+//   - a [*ValidationError], or several joined: the message is wrong, and nothing
+//     of it was sent;
+//   - a [*DeliveryError]: it says which records were not delivered; calling again
+//     with the same message and Timestamp repeats nothing;
+//   - [ErrQueueFull] or [ErrClosed];
+//   - an error of the caller's own sender.
 type Client struct {
 	sender    Sender
 	deliver   func(context.Context, []Record) error // what sender does with records that are known to be valid
 	transform TransformOptions
+	onAdjust  func(context.Context, Message, []Adjustment)
+	logger    *slog.Logger
 	owned     *HTTPSender // where the client made its sender
 	queue     *Queue      // where there is one
 	closed    atomic.Bool
+	adjusted  atomic.Int64
+	told      atomic.Int64 // when the log last spoke of adjustments, in Unix nanoseconds
 }
 
 // New returns a client. It needs [WithAPIKey], or [WithSender], and reports
 // every option that is wrong at once, each wrapping [ErrInvalidOption].
 func New(options ...Option) (*Client, error) {
-	c, err := configure(options, forClient|forHTTP)
+	c, queue, err := configureClient(options)
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{sender: c.sender, transform: c.transform}
+	client := &Client{sender: c.sender, transform: c.transform, onAdjust: c.onAdjust, logger: c.http.logger}
 	if client.sender == nil {
-		client.owned = newHTTPSender(c)
+		client.owned = newHTTPSender(c.http)
 		client.sender, client.deliver = client.owned, client.owned.send
 	} else {
 		client.deliver = client.sender.Send
 	}
-	if c.forQueue != nil {
-		client.queue = newQueue(client.sender, *c.forQueue)
+	if queue != nil {
+		client.queue = newQueue(client.sender, *queue)
 		client.sender, client.deliver = client.queue, client.queue.accept
 	}
 	return client, nil
 }
 
 // Identify sends what is known of a person.
-func (c *Client) Identify(ctx context.Context, m Identify) error { return c.Send(ctx, m) }
+func (c *Client) Identify(ctx context.Context, m Identify) error { return c.SendMessage(ctx, m) }
 
 // Page sends that a page was viewed.
-func (c *Client) Page(ctx context.Context, m Page) error { return c.Send(ctx, m) }
+func (c *Client) Page(ctx context.Context, m Page) error { return c.SendMessage(ctx, m) }
 
 // Screen sends that a screen of an application was viewed.
-func (c *Client) Screen(ctx context.Context, m Screen) error { return c.Send(ctx, m) }
+func (c *Client) Screen(ctx context.Context, m Screen) error { return c.SendMessage(ctx, m) }
 
 // Track sends an event.
-func (c *Client) Track(ctx context.Context, m Track) error { return c.Send(ctx, m) }
+func (c *Client) Track(ctx context.Context, m Track) error { return c.SendMessage(ctx, m) }
 
 // Group sends that a person belongs to a group.
-func (c *Client) Group(ctx context.Context, m Group) error { return c.Send(ctx, m) }
+func (c *Client) Group(ctx context.Context, m Group) error { return c.SendMessage(ctx, m) }
 
 // Alias sends that two identities are one person.
-func (c *Client) Alias(ctx context.Context, m Alias) error { return c.Send(ctx, m) }
+func (c *Client) Alias(ctx context.Context, m Alias) error { return c.SendMessage(ctx, m) }
 
-// Send sends a message of any kind, such as one from [ParseMessage]. A message
-// without a timestamp happens now.
-func (c *Client) Send(ctx context.Context, message Message) error {
+// SendMessage sends a message of any kind, such as one from [ParseMessage]. A
+// message without a timestamp happens now.
+func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	if c.closed.Load() {
 		return ErrClosed
 	}
-	options := c.transform
-	options.Now = time.Now()
-	records, err := Transform(message, options)
+	ctx = orBackground(ctx)
+	records, adjustments, err := Transform(message, time.Now(), c.transform)
 	if err != nil {
 		return err
 	}
-	return c.deliver(orBackground(ctx), records)
+	if len(adjustments) > 0 {
+		c.tell(ctx, message, adjustments)
+	}
+	return c.deliver(ctx, records)
+}
+
+// tell tells what was adjusted of a message: the caller's function every time,
+// the log once a minute.
+func (c *Client) tell(ctx context.Context, message Message, adjustments []Adjustment) {
+	total := c.adjusted.Add(int64(len(adjustments)))
+	now, last := time.Now().UnixNano(), c.told.Load()
+	if now-last >= int64(time.Minute) && c.told.CompareAndSwap(last, now) {
+		c.logger.WarnContext(ctx, "kissmetrics: messages were adjusted", "adjustments", total, "last", adjustments[0].String())
+	}
+	if c.onAdjust == nil {
+		return
+	}
+	defer func() {
+		if recover() != nil { // what it panics with may hold anything
+			c.logger.ErrorContext(ctx, "kissmetrics: the function of WithOnAdjust panicked")
+		}
+	}()
+	c.onAdjust(ctx, message, adjustments)
 }
 
 // Flush waits until everything that was accepted before it has got its outcome;
 // see [Queue.Flush]. A client without a queue accepts nothing that it has not
 // delivered, so there is nothing to wait for, unless the sender given by
-// [WithSender] has a Flush method: then that is called.
+// [WithSender] is a [Flusher]: then its Flush is called.
 func (c *Client) Flush(ctx context.Context) error { return flush(orBackground(ctx), c.sender) }
 
 // Close makes every later call return [ErrClosed]. With a queue it then delivers
-// what is left, as [Queue.Close] says; without one it flushes, while calls under
-// way go on and return to their callers as they would have. At last it lets go
-// of idle connections. A sender given by [WithSender] is not closed. Closing
-// again is harmless.
+// what is left, as [Queue.Close] says. Without one it flushes, while calls under
+// way go on and return to their callers as they would have. Finally it closes
+// idle connections. A sender given by [WithSender] is not closed. Closing again
+// is harmless.
 func (c *Client) Close(ctx context.Context) error {
 	c.closed.Store(true)
 	var err error
@@ -105,10 +137,36 @@ func (c *Client) Close(ctx context.Context) error {
 }
 
 // Stats returns the counts of the client's queue, which are all zero where it
-// has none.
+// has none, and how often the client adjusted something.
 func (c *Client) Stats() Stats {
-	if c.queue == nil {
-		return Stats{}
+	var stats Stats
+	if c.queue != nil {
+		stats = c.queue.Stats()
 	}
-	return c.queue.Stats()
+	stats.Adjusted = c.adjusted.Load()
+	return stats
+}
+
+// orBackground spares a caller that has no context the panic.
+func orBackground(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
+}
+
+// version returns the version of this module in the program, as the go command
+// recorded it.
+func version() string {
+	const path = "github.com/kissmetrics-go/kissmetrics"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, module := range append(info.Deps, &info.Main) {
+		if module.Path == path && module.Version != "" {
+			return strings.Trim(module.Version, "()")
+		}
+	}
+	return "devel"
 }

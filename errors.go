@@ -1,6 +1,7 @@
 package kissmetrics
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,6 +16,10 @@ var ErrClosed = errors.New("kissmetrics: closed")
 // ErrQueueFull is returned by a [Queue] that has no room for a message. Nothing
 // of it was accepted.
 var ErrQueueFull = errors.New("kissmetrics: the queue is full")
+
+// ErrSenderPanicked is what a [Queue], and the durable senders of this project,
+// take a panic of the sender behind them for: a failure that may pass.
+var ErrSenderPanicked = errors.New("kissmetrics: the next sender panicked")
 
 // ErrInvalidOption is what every error of [New], [NewHTTPSender] and [NewQueue] wraps. The
 // error joins one line for every option that is wrong.
@@ -85,6 +90,61 @@ func quoted(name string) string {
 	return strconv.Quote(name)
 }
 
+// An Adjustment says what of a message was changed, so that the rest of it could
+// be sent; [Transform] returns it. It may name a property, but never holds a
+// value, and can be compared.
+//
+//	Kind                   what happened
+//	AdjustedValueCut       a value has more characters than are kept; it was cut
+//	AdjustedValueDropped   a value cannot be written, such as NaN or a function; it was dropped
+//	AdjustedNameCut        the name of an event or a property has more than 255 characters; it was cut
+//	AdjustedNameDropped    the name of a property is blank; it was dropped
+//	AdjustedReserved       the name of a property is the protocol's own, such as _k; it was dropped
+//	AdjustedClash          two names are one to Kissmetrics, with different values; this one was dropped
+//	AdjustedDepth          what is nested more than 64 levels deep, or in a cycle, was dropped
+//	AdjustedCount          what comes after the first 65,536 values was dropped
+//	AdjustedShape          properties or traits are no object; they were dropped
+//	AdjustedTime           a time cannot be read, or is impossible; the next one, or now, was taken
+//	AdjustedIdentity       an identity is nobody's own, or cannot be kept as it is; another one was taken
+//	AdjustedAmount         a revenue is not clearly an amount; it was sent without a Billing Amount
+type Adjustment struct {
+	// Field is what was adjusted, as in a [ValidationError]: "event", "timestamp",
+	// "userId", "properties", "traits", or "property" for one of them.
+	Field string
+	// Property is the name of the property, before any prefix.
+	Property string
+	// Kind says what happened.
+	Kind AdjustmentKind
+}
+
+// An AdjustmentKind is what happens to a part of a message that cannot be sent as
+// it is; see [Adjustment].
+type AdjustmentKind string
+
+// The kinds of adjustments.
+const (
+	AdjustedValueCut     AdjustmentKind = "value cut"
+	AdjustedValueDropped AdjustmentKind = "value dropped"
+	AdjustedNameCut      AdjustmentKind = "name cut"
+	AdjustedNameDropped  AdjustmentKind = "blank name dropped"
+	AdjustedReserved     AdjustmentKind = "reserved name dropped"
+	AdjustedClash        AdjustmentKind = "one of two equal names dropped"
+	AdjustedDepth        AdjustmentKind = "deep nesting dropped"
+	AdjustedCount        AdjustmentKind = "too many values dropped"
+	AdjustedShape        AdjustmentKind = "no object, dropped"
+	AdjustedTime         AdjustmentKind = "time replaced"
+	AdjustedIdentity     AdjustmentKind = "identity replaced"
+	AdjustedAmount       AdjustmentKind = "no amount"
+)
+
+// String returns the field, the property where there is one, and the kind.
+func (a Adjustment) String() string {
+	if a.Property == "" && a.Field != "property" {
+		return a.Field + ": " + string(a.Kind)
+	}
+	return a.Field + " " + quoted(a.Property) + ": " + string(a.Kind)
+}
+
 // A FailureKind says what a failed delivery means for the records that were not
 // delivered.
 type FailureKind int
@@ -136,17 +196,20 @@ type DeliveryError struct {
 	// will never accept, and what it has not accepted yet, or of which it is not
 	// known.
 	Delivered, Refused, Undelivered []Record
-	// Err is the cause, or nil where the answer says it all. Its text is safe too.
+	// Reason says why, for people and logs. It must hold no secrets.
+	Reason string
+	// Err is the cause, or nil where Reason says it all. Where Reason is empty, the
+	// text of Err stands for it, and must hold no secrets either.
 	Err error
-
-	reason string // for people to read, without secrets
 }
 
 func (e *DeliveryError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "kissmetrics: delivery %s", e.Kind)
-	if e.reason != "" {
-		b.WriteString(": " + e.reason)
+	if reason := e.Reason; reason != "" {
+		b.WriteString(": " + reason)
+	} else if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
 	}
 	attempts := "attempts"
 	if e.Attempts == 1 {
@@ -166,9 +229,9 @@ func (e *DeliveryError) GoString() string {
 	return fmt.Sprintf("&kissmetrics.DeliveryError{%q}", e.Error())
 }
 
-// Temporary reports whether sending again may succeed: true unless the server
+// Retryable reports whether sending again may succeed: true unless the server
 // refused all that was not delivered.
-func (e *DeliveryError) Temporary() bool {
+func (e *DeliveryError) Retryable() bool {
 	return e.Kind != FailureRefused || len(e.Undelivered) > 0
 }
 
@@ -178,8 +241,6 @@ func (e *DeliveryError) Temporary() bool {
 //
 // Its text holds neither identities nor property values.
 type UndeliveredError struct {
-	// Count is the number of records.
-	Count int
 	// Records are those that were not delivered, or of which it is not known,
 	// in no particular order.
 	Records []Record
@@ -188,7 +249,7 @@ type UndeliveredError struct {
 }
 
 func (e *UndeliveredError) Error() string {
-	return fmt.Sprintf("kissmetrics: closed with %d records undelivered: %v", e.Count, e.Err)
+	return fmt.Sprintf("kissmetrics: closed with %d records undelivered: %v", len(e.Records), e.Err)
 }
 
 // Unwrap returns the cause.
@@ -198,3 +259,79 @@ func (e *UndeliveredError) Unwrap() error { return e.Err }
 func (e *UndeliveredError) GoString() string {
 	return fmt.Sprintf("&kissmetrics.UndeliveredError{%q}", e.Error())
 }
+
+// An Outcome is what became of records that were handed to a [Sender].
+type Outcome struct {
+	// Delivered were taken, Refused never will be, and Undelivered are to be tried
+	// again. Every record is in one of them, in the order in which they were given.
+	Delivered, Refused, Undelivered []Record
+	// RetryAfter is how long the other side asked to wait, at most 5 minutes, and
+	// zero where it did not.
+	RetryAfter time.Duration
+	// Reason says why, for logs: it holds no secrets.
+	Reason string
+}
+
+// Settle says what the error that a [Sender] returned for records means for each
+// of them:
+//
+//   - nil: all were delivered;
+//   - a [*DeliveryError] that lists as many records as were given: what it says;
+//   - any other DeliveryError that is not [DeliveryError.Retryable], and a
+//     [*ValidationError]: all are refused for good;
+//   - anything else: none was delivered, and all are to be tried again.
+//
+// An error whose methods panic, such as a nil pointer, is one of the last kind.
+func Settle(records []Record, err error) (outcome Outcome) {
+	if err == nil {
+		return Outcome{Delivered: records}
+	}
+	defer func() {
+		if recover() != nil {
+			outcome = Outcome{Undelivered: records, Reason: unknownReason(err)}
+		}
+	}()
+	outcome.Reason = safeReason(err)
+	delivery, isDelivery := errors.AsType[*DeliveryError](err)
+	_, isValidation := errors.AsType[*ValidationError](err)
+	if isDelivery {
+		outcome.RetryAfter = min(max(delivery.RetryAfter, 0), maxRetryAfter)
+	}
+	switch {
+	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records):
+		outcome.Delivered, outcome.Refused, outcome.Undelivered = delivery.Delivered, delivery.Refused, delivery.Undelivered
+	case isDelivery && !delivery.Retryable(), !isDelivery && isValidation:
+		outcome.Refused = records
+	default:
+		outcome.Undelivered = records
+	}
+	return outcome
+}
+
+// safeReason returns the text of an error that is known to hold no secrets, and
+// the type of any other. Errors joined are told one by one.
+func safeReason(err error) string {
+	switch err := err.(type) { //nolint:errorlint // what is wrapped comes below
+	case *DeliveryError:
+		return err.Error()
+	case *ValidationError:
+		return err.Error()
+	case interface{ Unwrap() []error }:
+		var reasons []string
+		for _, e := range err.Unwrap() {
+			reasons = append(reasons, safeReason(e))
+		}
+		return strings.Join(reasons, "; ")
+	}
+	for _, own := range []error{ErrQueueFull, ErrClosed, ErrSenderPanicked, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, own) {
+			return own.Error()
+		}
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return safeReason(inner)
+	}
+	return unknownReason(err)
+}
+
+func unknownReason(err error) string { return fmt.Sprintf("an error of type %T", err) }

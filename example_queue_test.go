@@ -122,7 +122,7 @@ func ExampleClient_Stats() {
 		fmt.Println(err)
 	}
 	fmt.Println(expvar.Get("kissmetrics"))
-	// Output: {"accepted":1,"delivered":1,"failed":0,"dropped":0,"waiting":0,"waiting_bytes":0,"outage":false}
+	// Output: {"accepted":1,"delivered":1,"failed":0,"dropped":0,"waiting":0,"waiting_bytes":0,"adjusted":0,"outage":false}
 }
 
 // A queue serves a pipeline, too: it is a Sender in front of a Sender.
@@ -133,8 +133,8 @@ func ExampleQueue() {
 		fmt.Println(err)
 		return
 	}
-	records, err := kissmetrics.Transform(
-		kissmetrics.Track{UserID: "user-1", Event: "Signed Up", Timestamp: exampleTime}, kissmetrics.TransformOptions{})
+	records, _, err := kissmetrics.Transform(
+		kissmetrics.Track{UserID: "user-1", Event: "Signed Up", Timestamp: exampleTime}, time.Time{}, kissmetrics.TransformOptions{})
 	if err != nil {
 		fmt.Println(err)
 		return

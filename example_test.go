@@ -23,7 +23,7 @@ func show(message kissmetrics.Message, options ...kissmetrics.Option) {
 		fmt.Println(err)
 		return
 	}
-	if err := client.Send(context.Background(), message); err != nil {
+	if err := client.SendMessage(context.Background(), message); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -107,17 +107,17 @@ func ExampleWithPrefixProperties() {
 	// Output: /e {"_p":"user-1","_t":1772443800,"_n":"Billed","Billed - revenue":5,"Billed-label":"x","Billing Amount":5}
 }
 
-func ExampleWithAliasOnIdentify() {
-	show(kissmetrics.Identify{UserID: "user-1", AnonymousID: "a-1", Timestamp: exampleTime}, kissmetrics.WithAliasOnIdentify())
+func ExampleTransformOptions_aliasOnIdentify() {
+	show(kissmetrics.Identify{UserID: "user-1", AnonymousID: "a-1", Timestamp: exampleTime}, kissmetrics.WithTransform(kissmetrics.TransformOptions{AliasOnIdentify: true}))
 	// Output:
 	// /a {"_p":"a-1","_t":1772443800,"_p2":"user-1"}
 	// /s {"_p":"user-1","_t":1772443800}
 }
 
-func ExampleWithOrderTotalAsRevenue() {
+func ExampleTransformOptions_orderTotalAsRevenue() {
 	show(kissmetrics.Track{
 		UserID: "user-1", Event: "Order Completed", Properties: kissmetrics.Properties{"total": 20}, Timestamp: exampleTime,
-	}, kissmetrics.WithOrderTotalAsRevenue())
+	}, kissmetrics.WithTransform(kissmetrics.TransformOptions{OrderTotalAsRevenue: true}))
 	// Output: /e {"_p":"user-1","_t":1772443800,"_n":"Order Completed","Billing Amount":20,"revenue":20,"total":20}
 }
 
@@ -135,7 +135,7 @@ func ExampleTransform() {
 			fmt.Println(err)
 			continue
 		}
-		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: exampleTime})
+		records, _, err := kissmetrics.Transform(message, exampleTime, kissmetrics.TransformOptions{})
 		if err != nil {
 			fmt.Println(err)
 			continue

@@ -245,6 +245,13 @@ func (f *flattener) scalar(name string, v any, depth int) (string, class) {
 		b = strconv.AppendInt(b, v.Unix(), 10)
 	case time.Duration:
 		b = appendSeconds(b, v)
+	case json.RawMessage:
+		var decoded any
+		if decodeJSON(v, &decoded) != nil {
+			f.refuse(name, "is not valid JSON")
+			return "", none
+		}
+		return f.scalar(name, decoded, depth+1)
 	case map[string]any, Properties, []any:
 		rv := reflect.ValueOf(v)
 		switch {

@@ -60,8 +60,8 @@ func FuzzTransform(f *testing.F) {
 		}
 		untouched, _ := kissmetrics.ParseMessage(data)
 		for _, prefix := range []kissmetrics.PrefixStyle{kissmetrics.PrefixNone, kissmetrics.PrefixHyphen, kissmetrics.PrefixSpacedHyphen} {
-			options := kissmetrics.TransformOptions{Prefix: prefix, AliasOnIdentify: true, OrderTotalAsRevenue: true, Now: testNow}
-			records, err := kissmetrics.Transform(message, options)
+			options := kissmetrics.TransformOptions{Prefix: prefix, AliasOnIdentify: true, OrderTotalAsRevenue: true}
+			records, _, err := kissmetrics.Transform(message, testNow, options)
 			if err != nil {
 				requireOnlyValidationErrors(t, err)
 				require.Empty(t, records)
@@ -71,7 +71,7 @@ func FuzzTransform(f *testing.F) {
 			for _, r := range records {
 				require.NoError(t, r.Validate())
 			}
-			again, err := kissmetrics.Transform(message, options)
+			again, _, err := kissmetrics.Transform(message, testNow, options)
 			require.NoError(t, err)
 			require.Equal(t, records, again)
 		}

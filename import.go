@@ -8,6 +8,8 @@ import (
 	"io"
 	"iter"
 	"syscall"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/neterr"
 )
 
 // maxLineBytes bounds a line of an import, without its end.
@@ -150,15 +152,15 @@ func importFailure(err error, records []Record) error {
 	errno, isErrno := errors.AsType[syscall.Errno](err)
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		failure.Kind, failure.Attempts, failure.reason = FailureCanceled, 0, err.Error()
+		failure.Kind, failure.Attempts, failure.Reason = FailureCanceled, 0, err.Error()
 	case isErrno:
-		failure.reason = "the writer failed: " + errno.Error()
+		failure.Reason = "the writer failed: " + errno.Error()
 	case errors.Is(err, io.ErrShortWrite), errors.Is(err, errWriterPanicked):
-		failure.reason = err.Error()
+		failure.Reason = err.Error()
 	default: // its text is not known to be safe
-		failure.reason = "the writer failed"
+		failure.Reason = "the writer failed"
 	}
-	failure.Err = &cause{err, failure.reason}
+	failure.Err = neterr.Wrap(err, failure.Reason)
 	return failure
 }
 

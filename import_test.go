@@ -23,9 +23,9 @@ import (
 // orderRecords are the records of one message.
 func orderRecords(t testing.TB, person string) []kissmetrics.Record {
 	t.Helper()
-	records, err := kissmetrics.Transform(kissmetrics.Track{UserID: person, Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{
+	records, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: person, Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{
 		"revenue": 25, "note": "a\nb\u2028c <&>", "products": []any{map[string]any{"sku": "MUG"}, map[string]any{"sku": "TEE"}},
-	}}, kissmetrics.TransformOptions{})
+	}}, time.Time{}, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	require.Len(t, records, 3)
 	return records
@@ -52,7 +52,7 @@ func TestImportIsReadBackAsWritten(t *testing.T) {
 		if err != nil {
 			continue // as it must be
 		}
-		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: testNow})
+		records, _, err := kissmetrics.Transform(message, testNow, kissmetrics.TransformOptions{})
 		if err != nil {
 			continue
 		}

@@ -24,9 +24,11 @@ package kissmetrics
 
 import "time"
 
-// Version is the version of this module. Every request names it in its
-// User-Agent header.
-const Version = "0.1.0"
+// MaxValueLength is how many characters of a value Kissmetrics keeps, as its
+// [technical notes] say.
+//
+// [technical notes]: https://support.kissmetrics.io/docs/technical-notes-on-events-and-properties
+const MaxValueLength = 512
 
 // Properties are the properties of an event, or the traits of a person or a
 // group. A map is only read, during the call it is passed to, and nothing of it
@@ -94,6 +96,8 @@ type Identify struct {
 	AnonymousID string
 	Traits      Properties
 	Timestamp   time.Time
+
+	parsed *parsed
 }
 
 // Page records that a page was viewed: the event "Viewed <category> <name>
@@ -107,6 +111,8 @@ type Page struct {
 	Category   string
 	Properties Properties
 	Timestamp  time.Time
+
+	parsed *parsed
 }
 
 // Screen records that a screen of an application was viewed: the event "Viewed
@@ -120,6 +126,8 @@ type Screen struct {
 	Category   string
 	Properties Properties
 	Timestamp  time.Time
+
+	parsed *parsed
 }
 
 // Track records an event.
@@ -137,6 +145,8 @@ type Track struct {
 	Event      string
 	Properties Properties
 	Timestamp  time.Time
+
+	parsed *parsed
 }
 
 // Group says that a person belongs to a group. It sets "Group - id" and, for
@@ -149,6 +159,8 @@ type Group struct {
 	GroupID   string
 	Traits    Properties
 	Timestamp time.Time
+
+	parsed *parsed
 }
 
 // Alias says that two identities are one person. Kissmetrics merges the two and
@@ -162,6 +174,15 @@ type Alias struct {
 	// Timestamp is not sent to the tracking API, which has no place for it in
 	// an alias.
 	Timestamp time.Time
+
+	parsed *parsed
+}
+
+// parsed is what [ParseMessage] found while it read a message, for [Transform] to
+// tell or to use.
+type parsed struct {
+	adjustments []Adjustment
+	times       []time.Time // readable times of the message behind its Timestamp, in their order
 }
 
 func (Identify) message() {}

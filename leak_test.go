@@ -201,7 +201,7 @@ func TestValidationTellsNoSecret(t *testing.T) {
 		kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"a": strings.Repeat(secretValue, 1000), "b": secretValue, "B": "other " + secretValue}},
 		kissmetrics.Alias{UserID: secretValue, PreviousID: secretValue},
 	} {
-		requireQuiet(t, newClient(t).Send(t.Context(), m))
+		requireQuiet(t, newClient(t).SendMessage(t.Context(), m))
 	}
 	for _, data := range []string{
 		`{"type":"track","properties":"` + secretValue + `"}`, `{"type":"track","userId":["` + secretValue + `"]}`,

@@ -82,14 +82,14 @@ func requireField(t testing.TB, field string, err error) {
 func TestConformanceAsPipeline(t *testing.T) {
 	for _, c := range allConformance(t) {
 		t.Run(c.Name, func(t *testing.T) {
-			options := kissmetrics.TransformOptions{Now: testNow}
+			var options kissmetrics.TransformOptions
 			if c.Config.PrefixProperties {
 				options.Prefix = kissmetrics.PrefixHyphen
 			}
 			message, err := kissmetrics.ParseMessage(c.Message)
 			var records []kissmetrics.Record
 			if err == nil {
-				records, err = kissmetrics.Transform(message, options)
+				records, _, err = kissmetrics.Transform(message, testNow, options)
 			}
 			if c.WantError != "" {
 				requireField(t, c.WantError, err)
@@ -221,7 +221,7 @@ func TestDestinationDocument(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			records, err := kissmetrics.Transform(test.message, kissmetrics.TransformOptions{Now: testNow})
+			records, _, err := kissmetrics.Transform(test.message, testNow, kissmetrics.TransformOptions{})
 			require.NoError(t, err)
 			var got []string
 			for i, r := range records {

@@ -34,8 +34,12 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"backoff":            {[]kissmetrics.Option{key, kissmetrics.WithBackoff(0, time.Second)}, "WithBackoff"},
 		"backoff limit":      {[]kissmetrics.Option{key, kissmetrics.WithBackoff(time.Second, 1)}, "WithBackoff"},
 		"nil logger":         {[]kissmetrics.Option{key, kissmetrics.WithLogger(nil)}, "WithLogger"},
-		"prefix style":       {[]kissmetrics.Option{key, kissmetrics.WithPrefixStyle(9)}, "WithPrefixStyle"},
+		"prefix style":       {[]kissmetrics.Option{key, kissmetrics.WithTransform(kissmetrics.TransformOptions{Prefix: 9})}, "WithTransform"},
 		"nil sender":         {[]kissmetrics.Option{kissmetrics.WithSender(nil)}, "WithSender"},
+		"nil transport":      {[]kissmetrics.Option{key, kissmetrics.WithTransport(nil)}, "WithTransport: the transport is nil"},
+		"transport and Doer": {[]kissmetrics.Option{key, kissmetrics.WithTransport(http.DefaultTransport), kissmetrics.WithDoer(http.DefaultClient)}, "WithTransport has no effect"},
+		"value length":       {[]kissmetrics.Option{key, kissmetrics.WithMaxValueLength(-1)}, "WithMaxValueLength"},
+		"nil on adjust":      {[]kissmetrics.Option{key, kissmetrics.WithOnAdjust(nil)}, "WithOnAdjust"},
 		"sender and key":     {[]kissmetrics.Option{key, kissmetrics.WithSender(&kissmetricstest.Recorder{})}, "WithAPIKey has no effect"},
 	}
 	for name, test := range tests {
@@ -76,21 +80,29 @@ func TestAllBadOptionsAreReportedAtOnce(t *testing.T) {
 	assert.Len(t, strings.Split(err.Error(), "\n"), 4)
 }
 
-func TestHTTPSenderTakesNoOptionsOfTheClient(t *testing.T) {
-	for _, option := range []kissmetrics.Option{
-		kissmetrics.WithPrefixProperties(), kissmetrics.WithAliasOnIdentify(), kissmetrics.WithOrderTotalAsRevenue(),
-		kissmetrics.WithPrefixStyle(kissmetrics.PrefixNone), kissmetrics.WithSender(&kissmetricstest.Recorder{}),
-	} {
-		_, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("k"), option)
-		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
-		require.ErrorContains(t, err, "is not for NewHTTPSender")
-	}
+// What is for a client, for HTTP or for a queue is told by the compiler; these
+// are the types that it goes by.
+var (
+	_ kissmetrics.Option       = kissmetrics.WithPrefixProperties()
+	_ kissmetrics.HTTPOption   = kissmetrics.WithAPIKey("")
+	_ kissmetrics.QueueOption  = kissmetrics.WithWorkers(1)
+	_ kissmetrics.SharedOption = kissmetrics.WithLogger(nil)
+)
+
+func TestOptionsAreOnlyForWhatTheyConfigure(t *testing.T) {
+	_, isHTTP := kissmetrics.WithTransform(kissmetrics.TransformOptions{}).(kissmetrics.HTTPOption)
+	assert.False(t, isHTTP)
+	_, isClient := kissmetrics.WithWorkers(1).(kissmetrics.Option)
+	assert.False(t, isClient)
+	_, isQueue := kissmetrics.WithAPIKey("k").(kissmetrics.QueueOption)
+	assert.False(t, isQueue)
 }
 
 func TestClientOptionsReachTheTransform(t *testing.T) {
 	var recorder kissmetricstest.Recorder
-	client, err := kissmetrics.New(kissmetrics.WithSender(&recorder), kissmetrics.WithPrefixStyle(kissmetrics.PrefixSpacedHyphen),
-		kissmetrics.WithAliasOnIdentify(), kissmetrics.WithOrderTotalAsRevenue())
+	client, err := kissmetrics.New(kissmetrics.WithSender(&recorder), kissmetrics.WithTransform(kissmetrics.TransformOptions{
+		Prefix: kissmetrics.PrefixSpacedHyphen, AliasOnIdentify: true, OrderTotalAsRevenue: true,
+	}))
 	require.NoError(t, err)
 	require.NoError(t, client.Identify(t.Context(), kissmetrics.Identify{UserID: "u", AnonymousID: "a", Timestamp: second}))
 	require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{"total": 5}}))

@@ -73,17 +73,17 @@ func ParseMessage(data []byte) (Message, error) {
 		if len(m.Traits) == 0 {
 			m.Traits = m.contextTraits(&p)
 		}
-		message = Identify{userID, anonymousID, m.Traits, when}
+		message = Identify{UserID: userID, AnonymousID: anonymousID, Traits: m.Traits, Timestamp: when}
 	case "page":
-		message = Page{userID, anonymousID, name, category, m.Properties, when}
+		message = Page{UserID: userID, AnonymousID: anonymousID, Name: name, Category: category, Properties: m.Properties, Timestamp: when}
 	case "screen":
-		message = Screen{userID, anonymousID, name, category, m.Properties, when}
+		message = Screen{UserID: userID, AnonymousID: anonymousID, Name: name, Category: category, Properties: m.Properties, Timestamp: when}
 	case "track":
-		message = Track{userID, anonymousID, wireText(&p, "event", m.Event), m.Properties, when}
+		message = Track{UserID: userID, AnonymousID: anonymousID, Event: wireText(&p, "event", m.Event), Properties: m.Properties, Timestamp: when}
 	case "group":
-		message = Group{userID, anonymousID, wireText(&p, "groupId", m.GroupID), m.Traits, when}
+		message = Group{UserID: userID, AnonymousID: anonymousID, GroupID: wireText(&p, "groupId", m.GroupID), Traits: m.Traits, Timestamp: when}
 	case "alias":
-		message = Alias{userID, wireText(&p, "previousId", m.PreviousID), when}
+		message = Alias{UserID: userID, PreviousID: wireText(&p, "previousId", m.PreviousID), Timestamp: when}
 	case "":
 		p.add("type", "is missing")
 	default:
@@ -209,4 +209,28 @@ func jsonProblem(err error) error {
 		return &ValidationError{Field: "message", Reason: "is not JSON, as of byte " + strconv.FormatInt(syntax.Offset, 10)}
 	}
 	return &ValidationError{Field: "message", Reason: "is not JSON: it ends too early"}
+}
+
+// Excluded reports whether a message, in the JSON form that [ParseMessage] reads,
+// is not for Kissmetrics: its integrations say "Kissmetrics": false, or "All":
+// false and nothing else about Kissmetrics. A pipeline asks this before it
+// transforms a message, as package collect does.
+func Excluded(data []byte) bool {
+	var m struct {
+		Integrations map[string]any `json:"integrations"`
+	}
+	if decodeJSON(data, &m) != nil {
+		return false
+	}
+	all := true
+	for name, v := range m.Integrations {
+		on, isSwitch := v.(bool)
+		switch {
+		case strings.EqualFold(name, "Kissmetrics"):
+			return isSwitch && !on
+		case strings.EqualFold(name, "All") && isSwitch:
+			all = on
+		}
+	}
+	return !all
 }

@@ -91,9 +91,9 @@ func (v asJSON) MarshalJSON() ([]byte, error)    { return []byte(v.json), nil }
 
 // transformed returns the properties that a track of one property "v" becomes.
 func transformed(v any) (map[string]string, error) {
-	records, err := kissmetrics.Transform(kissmetrics.Track{
+	records, _, err := kissmetrics.Transform(kissmetrics.Track{
 		UserID: "u", Event: "e", Properties: kissmetrics.Properties{"v": v},
-	}, kissmetrics.TransformOptions{Now: testNow})
+	}, testNow, kissmetrics.TransformOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -333,8 +333,8 @@ func TestNamesThatAreRefused(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			for range 20 { // whatever the order of the map's iteration
-				records, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Traits: test.properties},
-					kissmetrics.TransformOptions{Now: testNow})
+				records, _, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Traits: test.properties}, testNow,
+					kissmetrics.TransformOptions{})
 				if test.reason != "" {
 					requireField(t, "property", err)
 					require.ErrorContains(t, err, test.reason)
@@ -358,7 +358,7 @@ func TestProblemsNameWhatIsWrong(t *testing.T) {
 		`"products" is a map`:    {"products": []any{map[int]int{1: 2}}},
 		`"products" is a struct`: {"products": []any{hidden{1, 2}}},
 	} {
-		_, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: properties}, kissmetrics.TransformOptions{Now: testNow})
+		_, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: properties}, testNow, kissmetrics.TransformOptions{})
 		requireField(t, "property", err)
 		assert.ErrorContains(t, err, want)
 	}
@@ -383,7 +383,7 @@ func TestLongNamesAreNotMultiplied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := kissmetrics.Transform(test.message, kissmetrics.TransformOptions{Now: testNow, Prefix: kissmetrics.PrefixHyphen})
+			_, _, err := kissmetrics.Transform(test.message, testNow, kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen})
 			runtime.ReadMemStats(&after)
 			requireField(t, test.field, err)
 			assert.ErrorContains(t, err, "more than 255 characters")
@@ -404,18 +404,18 @@ func manyNames(more ...string) kissmetrics.Properties {
 }
 
 func TestAPropertyNeverOverridesAParameter(t *testing.T) {
-	records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+	records, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
 		"_K": "evil", "_p2": "evil", "_ip": "1.2.3.4",
-	}}, kissmetrics.TransformOptions{Now: testNow})
+	}}, testNow, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, []kissmetrics.Property{{Name: "_ip", Value: "1.2.3.4"}}, records[0].Properties)
 }
 
 func TestLiterals(t *testing.T) {
-	records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+	records, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
 		"bool": true, "text bool": "true", "int": 5, "text int": "5", "float": 2.5, "time": time.Unix(9, 0),
 		"list": []int{1}, "duration": time.Second, "number": json.Number("1e2"), "revenue": "$5.00",
-	}}, kissmetrics.TransformOptions{Now: testNow})
+	}}, testNow, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	assert.Equal(t, []kissmetrics.Property{
 		{Name: "Billing Amount", Value: "5", Literal: true},
@@ -437,12 +437,12 @@ func TestProblemsAreBoundedAndJoined(t *testing.T) {
 	for i := range 1000 {
 		bad[fmt.Sprint("bad ", i)] = math.NaN()
 	}
-	_, err := kissmetrics.Transform(kissmetrics.Track{Properties: bad}, kissmetrics.TransformOptions{})
+	_, _, err := kissmetrics.Transform(kissmetrics.Track{Properties: bad}, time.Time{}, kissmetrics.TransformOptions{})
 	joined, ok := err.(interface{ Unwrap() []error })
 	require.True(t, ok)
 	assert.Len(t, joined.Unwrap(), 16)
 
-	_, err = kissmetrics.Transform(kissmetrics.Track{}, kissmetrics.TransformOptions{})
+	_, _, err = kissmetrics.Transform(kissmetrics.Track{}, time.Time{}, kissmetrics.TransformOptions{})
 	for _, field := range []string{"identity", "event", "timestamp"} {
 		assert.ErrorContains(t, err, "kissmetrics: invalid "+field+": is missing")
 	}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
 
@@ -58,7 +60,7 @@ type Queue struct {
 	send     func(context.Context, []Record) error
 	lends    bool // nobody keeps the records that send is given
 	next     Sender
-	config   config
+	config   queueConfig
 	stopping context.Context // ends when Close gives up
 	stop     context.CancelFunc
 	drained  chan struct{} // closed when the queue is, and nothing is left
@@ -121,19 +123,42 @@ type Stats struct {
 	Waiting int64 `json:"waiting"`
 	// WaitingBytes is what those take: of names and values, and 64 for a message.
 	WaitingBytes int64 `json:"waiting_bytes"`
+	// Adjusted is how many adjustments a [Client] has made to its messages; see
+	// [Adjustment].
+	Adjusted int64 `json:"adjusted"`
 	// Outage says that deliveries fail, and the queue holds back.
 	Outage bool `json:"outage"`
 }
 
+// queueConfig is what the options of a [Queue] say.
+type queueConfig struct {
+	sharedConfig
+
+	workers    int
+	maxRecords int
+	maxBytes   int
+	whenFull   FullPolicy
+	onResult   func(context.Context, Record, error)
+
+	given []string // the names of the options that were given
+}
+
+func defaultQueue(shared sharedConfig) queueConfig {
+	return queueConfig{
+		sharedConfig: shared,
+		workers:      8,
+		maxRecords:   100_000,
+		maxBytes:     64 << 20,
+	}
+}
+
 // NewQueue returns a queue in front of another sender, and starts its workers.
-// It takes the options WithWorkers, WithCapacity, WithFullPolicy, WithOnResult,
-// WithBackoff and WithLogger.
 //
 // An [*HTTPSender] in its place tries each record once and leaves the trying
 // again to the queue.
-func NewQueue(next Sender, options ...Option) (*Queue, error) {
-	c, err := configure(options, forQueue)
-	if isNil(next) {
+func NewQueue(next Sender, options ...QueueOption) (*Queue, error) {
+	c, err := configureQueue(defaultShared(), options)
+	if nilness.IsNil(next) {
 		err = errors.Join(err, fmt.Errorf("%w: NewQueue: the next sender is nil", ErrInvalidOption))
 	}
 	if err != nil {
@@ -142,7 +167,37 @@ func NewQueue(next Sender, options ...Option) (*Queue, error) {
 	return newQueue(next, c), nil
 }
 
-func newQueue(next Sender, c config) *Queue {
+func configureQueue(shared sharedConfig, options []QueueOption) (queueConfig, error) {
+	c := defaultQueue(shared)
+	var wrong complaint
+	for _, o := range options {
+		if nilness.IsNil(o) {
+			wrong.add("an option is nil")
+			continue
+		}
+		o.applyQueue(&c)
+	}
+	c.validate(&wrong)
+	return c, wrong.err()
+}
+
+func (c *queueConfig) validate(wrong *complaint) {
+	c.sharedConfig.validate(wrong)
+	if c.workers < 1 || c.workers > maxWorkers {
+		wrong.add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
+	}
+	if c.maxRecords < 1 || c.maxBytes < 1 {
+		wrong.add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
+	}
+	if p := c.whenFull; p < FullRefuse || p > FullDropOldest {
+		wrong.add("WithFullPolicy: unknown policy %d", p)
+	}
+	if slices.Contains(c.given, "WithOnResult") && c.onResult == nil {
+		wrong.add("WithOnResult: the function is nil")
+	}
+}
+
+func newQueue(next Sender, c queueConfig) *Queue {
 	q := &Queue{
 		send:     next.Send,
 		next:     next,
@@ -154,8 +209,8 @@ func newQueue(next Sender, c config) *Queue {
 		schedule: retry.NewSchedule(c.initialBackoff, c.maxBackoff),
 	}
 	if sender, ok := next.(*HTTPSender); ok {
-		once := *sender
-		once.maxAttempts = 1
+		once, config := *sender, *sender.config
+		once.config, config.maxAttempts = &config, 1
 		q.send = once.send // the records have been checked
 		q.lends = c.onResult == nil
 	}
@@ -213,7 +268,7 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 		}
 		q.mu.Unlock()
 		for _, oldest := range dropped {
-			q.lost(ErrQueueFull, oldest.records)
+			q.lost(ErrQueueFull.Error(), oldest.records)
 			q.report(oldest, unpack(oldest.data, nil), ErrQueueFull)
 			q.settled(oldest)
 		}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -45,7 +46,7 @@ func reportQueuedMemory(b *testing.B, orders int, products []any) {
 		if products != nil {
 			message.Properties["products"] = products
 		}
-		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{})
+		records, _, err := kissmetrics.Transform(message, time.Time{}, kissmetrics.TransformOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -33,20 +33,10 @@ func (q *Queue) Flush(ctx context.Context) error {
 	return flush(ctx, q.next)
 }
 
-// orBackground spares a caller that has no context the panic.
-func orBackground(ctx context.Context) context.Context {
-	if ctx == nil {
-		return context.Background()
-	}
-	return ctx
-}
-
 // flush calls the Flush method of a sender that has one.
 func flush(ctx context.Context, sender Sender) error {
-	if sender, ok := sender.(interface {
-		Flush(ctx context.Context) error
-	}); ok {
-		return sender.Flush(ctx)
+	if flusher, ok := sender.(Flusher); ok {
+		return flusher.Flush(ctx)
 	}
 	return nil
 }
@@ -111,7 +101,6 @@ func (q *Queue) handBack() {
 	for q.first != nil {
 		m := q.pop()
 		left = append(left, m)
-		undelivered.Count += m.records
 		undelivered.Records = append(undelivered.Records, unpack(m.data, nil)...)
 		q.stats.Dropped += int64(m.records)
 		q.release(m.records, m.bytes())
@@ -124,5 +113,5 @@ func (q *Queue) handBack() {
 		q.report(m, unpack(m.data, nil), ErrClosed)
 		q.settled(m)
 	}
-	q.logLosses(ErrClosed, undelivered.Count, true)
+	q.logLosses(ErrClosed.Error(), len(undelivered.Records), true)
 }

@@ -2,8 +2,6 @@ package kissmetrics
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -28,15 +26,15 @@ func (q *Queue) reportOne(ctx context.Context, r Record, err error) {
 }
 
 // lost notes, for the log, that records are lost.
-func (q *Queue) lost(err error, records int) {
+func (q *Queue) lost(reason string, records int) {
 	if records > 0 {
-		q.logLosses(err, records, false)
+		q.logLosses(reason, records, false)
 	}
 }
 
 // logLosses logs how many records were lost, at most once a minute unless it is
 // the last time.
-func (q *Queue) logLosses(err error, records int, last bool) {
+func (q *Queue) logLosses(reason string, records int, last bool) {
 	q.mu.Lock()
 	q.losses += records
 	losses := q.losses
@@ -46,23 +44,6 @@ func (q *Queue) logLosses(err error, records int, last bool) {
 	}
 	q.mu.Unlock()
 	if log {
-		q.config.logger.Warn("kissmetrics: records were not delivered", "records", losses, "reason", safeText(err))
+		q.config.logger.Warn("kissmetrics: records were not delivered", "records", losses, "reason", reason)
 	}
-}
-
-// safeText returns the text of an error that is known to hold no secrets, and
-// the type of any other.
-func safeText(err error) string {
-	if delivery, ok := errors.AsType[*DeliveryError](err); ok {
-		return delivery.Error()
-	}
-	if invalid, ok := errors.AsType[*ValidationError](err); ok {
-		return invalid.Error()
-	}
-	for _, own := range []error{errSenderPanicked, ErrQueueFull, ErrClosed} {
-		if errors.Is(err, own) {
-			return own.Error()
-		}
-	}
-	return fmt.Sprintf("an error of type %T", err)
 }

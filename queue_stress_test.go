@@ -101,7 +101,7 @@ func TestConservationUnderStress(t *testing.T) {
 							refused.Add(1)
 							continue
 						}
-						records, _ := kissmetrics.Transform(message, kissmetrics.TransformOptions{})
+						records, _, _ := kissmetrics.Transform(message, time.Time{}, kissmetrics.TransformOptions{})
 						accepted.Add(int64(len(records)))
 						for _, r := range records {
 							keys.Store(recordKey(r), true)
@@ -164,7 +164,7 @@ func TestConservationUnderStress(t *testing.T) {
 			assert.EqualValues(t, stats.Dropped, counted["closed"]+counted["full"])
 			undelivered := 0
 			if err != nil {
-				undelivered = requireUndelivered(t, err).Count
+				undelivered = len(requireUndelivered(t, err).Records)
 				for _, r := range requireUndelivered(t, err).Records {
 					require.ErrorIs(t, told[recordKey(r)][0], kissmetrics.ErrClosed)
 				}

@@ -91,7 +91,7 @@ func (o *outcomes) of(t testing.TB, name string) error {
 
 // newQueue returns a queue that is closed, at the end of the test, with an ended
 // context.
-func newQueue(t testing.TB, next kissmetrics.Sender, options ...kissmetrics.Option) *kissmetrics.Queue {
+func newQueue(t testing.TB, next kissmetrics.Sender, options ...kissmetrics.QueueOption) *kissmetrics.Queue {
 	t.Helper()
 	q, err := kissmetrics.NewQueue(next, options...)
 	require.NoError(t, err)
@@ -433,18 +433,17 @@ func TestQueueOptionsThatAreRefused(t *testing.T) {
 	next := &kissmetricstest.Recorder{}
 	for name, test := range map[string]struct {
 		next    kissmetrics.Sender
-		options []kissmetrics.Option
+		options []kissmetrics.QueueOption
 		want    string
 	}{
-		"no next sender":  {nil, nil, "the next sender is nil"},
-		"no workers":      {next, []kissmetrics.Option{kissmetrics.WithWorkers(0)}, "WithWorkers: 0"},
-		"many workers":    {next, []kissmetrics.Option{kissmetrics.WithWorkers(257)}, "WithWorkers: 257"},
-		"no capacity":     {next, []kissmetrics.Option{kissmetrics.WithCapacity(0, 1)}, "WithCapacity"},
-		"no bytes":        {next, []kissmetrics.Option{kissmetrics.WithCapacity(1, 0)}, "WithCapacity"},
-		"unknown policy":  {next, []kissmetrics.Option{kissmetrics.WithFullPolicy(3)}, "WithFullPolicy: unknown policy 3"},
-		"no function":     {next, []kissmetrics.Option{kissmetrics.WithOnResult(nil)}, "WithOnResult: the function is nil"},
-		"option of HTTP":  {next, []kissmetrics.Option{kissmetrics.WithAPIKey("k")}, "WithAPIKey is not for a queue"},
-		"queue of queues": {next, []kissmetrics.Option{kissmetrics.WithQueue()}, "WithQueue is not for a queue"},
+		"no next sender": {nil, nil, "the next sender is nil"},
+		"no workers":     {next, []kissmetrics.QueueOption{kissmetrics.WithWorkers(0)}, "WithWorkers: 0"},
+		"many workers":   {next, []kissmetrics.QueueOption{kissmetrics.WithWorkers(257)}, "WithWorkers: 257"},
+		"no capacity":    {next, []kissmetrics.QueueOption{kissmetrics.WithCapacity(0, 1)}, "WithCapacity"},
+		"no bytes":       {next, []kissmetrics.QueueOption{kissmetrics.WithCapacity(1, 0)}, "WithCapacity"},
+		"unknown policy": {next, []kissmetrics.QueueOption{kissmetrics.WithFullPolicy(3)}, "WithFullPolicy: unknown policy 3"},
+		"no function":    {next, []kissmetrics.QueueOption{kissmetrics.WithOnResult(nil)}, "WithOnResult: the function is nil"},
+		"nil option":     {next, []kissmetrics.QueueOption{nil}, "an option is nil"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := kissmetrics.NewQueue(test.next, test.options...)
@@ -453,9 +452,8 @@ func TestQueueOptionsThatAreRefused(t *testing.T) {
 		})
 	}
 	for name, options := range map[string][]kissmetrics.Option{
-		"bad option within":  {kissmetrics.WithAPIKey("k"), kissmetrics.WithQueue(kissmetrics.WithWorkers(-1))},
-		"outside of a queue": {kissmetrics.WithAPIKey("k"), kissmetrics.WithWorkers(1)},
-		"attempts":           {kissmetrics.WithAPIKey("k"), kissmetrics.WithMaxAttempts(3), kissmetrics.WithQueue()},
+		"bad option within": {kissmetrics.WithAPIKey("k"), kissmetrics.WithQueue(kissmetrics.WithWorkers(-1))},
+		"attempts":          {kissmetrics.WithAPIKey("k"), kissmetrics.WithMaxAttempts(3), kissmetrics.WithQueue()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := kissmetrics.New(options...)

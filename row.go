@@ -49,19 +49,19 @@ func (r *row) message() (Message, error) {
 	var message Message
 	switch kind {
 	case "identify":
-		message = Identify{userID, anonymousID, r.traits(), when}
+		message = Identify{UserID: userID, AnonymousID: anonymousID, Traits: r.traits(), Timestamp: when}
 	case "page":
-		message = Page{userID, anonymousID, text("event", "name"), text("event", "category"), r.properties(), when}
+		message = Page{UserID: userID, AnonymousID: anonymousID, Name: text("event", "name"), Category: text("event", "category"), Properties: r.properties(), Timestamp: when}
 	case "screen":
-		message = Screen{userID, anonymousID, text("event", "name"), text("event", "category"), r.properties(), when}
+		message = Screen{UserID: userID, AnonymousID: anonymousID, Name: text("event", "name"), Category: text("event", "category"), Properties: r.properties(), Timestamp: when}
 	case "track":
-		message = Track{userID, anonymousID, text("event", "event_text", "event"), r.event(), when}
+		message = Track{UserID: userID, AnonymousID: anonymousID, Event: text("event", "event_text", "event"), Properties: r.event(), Timestamp: when}
 	case "group":
 		traits := r.properties()
 		delete(traits, r.names["group_id"])
-		message = Group{userID, anonymousID, text("groupId", "group_id"), traits, when}
+		message = Group{UserID: userID, AnonymousID: anonymousID, GroupID: text("groupId", "group_id"), Traits: traits, Timestamp: when}
 	case "alias":
-		message = Alias{userID, text("previousId", "previous_id"), when}
+		message = Alias{UserID: userID, PreviousID: text("previousId", "previous_id"), Timestamp: when}
 	default:
 		p.add("type", "is missing, and the columns of the row do not tell it")
 	}

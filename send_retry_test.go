@@ -31,7 +31,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 				failed := requireDelivery(t, err)
 				require.Equal(t, kissmetrics.FailureRefused, failed.Kind, "%d", status)
 				require.Equal(t, status, failed.StatusCode)
-				require.False(t, failed.Temporary())
+				require.False(t, failed.Retryable())
 				require.Len(t, doer.times, 1)
 			}
 		})
@@ -46,7 +46,7 @@ func TestRetrySchedule(t *testing.T) {
 			err := newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok)
 			failed := requireDelivery(t, err)
 			assert.Equal(t, kissmetrics.FailureUnavailable, failed.Kind)
-			assert.True(t, failed.Temporary())
+			assert.True(t, failed.Retryable())
 			assert.Equal(t, 4, failed.Attempts)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 			for i, wait := range doer.waits() {
@@ -103,19 +103,33 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
+func TestADeadlineBeforeTheNextAttemptIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		doer := &script{answers: []answer{{status: 503, header: after("120")}}}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		start := time.Now()
+		failed := requireDelivery(t, newClient(t, kissmetrics.WithDoer(doer)).Track(ctx, ok))
+		assert.Zero(t, time.Since(start))
+		assert.Equal(t, kissmetrics.FailureUnavailable, failed.Kind)
+		assert.Equal(t, 2*time.Minute, failed.RetryAfter)
+	})
+}
+
 func TestCancelWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		doer := &script{answers: []answer{{status: 503, header: after("60")}}}
 		client := newClient(t, kissmetrics.WithDoer(doer))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		time.AfterFunc(10*time.Second, cancel)
 		start := time.Now()
 		err := client.Track(ctx, order)
 		assert.Equal(t, 10*time.Second, time.Since(start))
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.Canceled)
 		failed := requireDelivery(t, err)
 		assert.Equal(t, kissmetrics.FailureCanceled, failed.Kind)
-		assert.True(t, failed.Temporary())
+		assert.True(t, failed.Retryable())
 		assert.Equal(t, 1, failed.Attempts)
 		assert.Len(t, failed.Undelivered, 3)
 	})

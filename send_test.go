@@ -97,7 +97,7 @@ func TestCloseLetsGoOfIdleConnections(t *testing.T) {
 }
 
 func TestSomeOfSeveralRecordsFail(t *testing.T) {
-	records, err := kissmetrics.Transform(order, kissmetrics.TransformOptions{})
+	records, _, err := kissmetrics.Transform(order, time.Time{}, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	tests := map[string]struct {
 		answers     []answer
@@ -129,7 +129,7 @@ func TestSomeOfSeveralRecordsFail(t *testing.T) {
 				assert.Equal(t, pick(test.delivered), failed.Delivered)
 				assert.Equal(t, pick(test.refused), failed.Refused)
 				assert.Equal(t, pick(test.undelivered), failed.Undelivered)
-				assert.Equal(t, test.undelivered != nil, failed.Temporary())
+				assert.Equal(t, test.undelivered != nil, failed.Retryable())
 			})
 		})
 	}
@@ -178,7 +178,7 @@ func TestWireOfARequest(t *testing.T) {
 			require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL+test.baseURL)).Track(t.Context(), ok))
 			assert.Equal(t, http.MethodGet, got.Method)
 			assert.Equal(t, test.path, got.URL.EscapedPath())
-			assert.Equal(t, "kissmetrics-go/"+kissmetrics.Version, got.Header.Get("User-Agent"))
+			assert.Equal(t, "kissmetrics-go/devel", got.Header.Get("User-Agent"))
 			assert.Equal(t, testKey, got.URL.Query().Get("_k"))
 			assert.Len(t, got.Header, 1, "and nothing else") // Accept-Encoding, say: a picture does not get smaller
 		})
@@ -198,7 +198,7 @@ func TestDoerMayChangeHeaders(t *testing.T) {
 	for range 2 {
 		require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e"}))
 	}
-	assert.Equal(t, http.Header{"User-Agent": {"kissmetrics-go/" + kissmetrics.Version}}, seen[1])
+	assert.Equal(t, http.Header{"User-Agent": {"kissmetrics-go/devel"}}, seen[1])
 }
 
 func TestLongQueriesArePosted(t *testing.T) {
@@ -207,7 +207,7 @@ func TestLongQueriesArePosted(t *testing.T) {
 	track := func(n int) kissmetrics.Track {
 		return kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second, Properties: kissmetrics.Properties{"v": strings.Repeat("x", n)}}
 	}
-	records, err := kissmetrics.Transform(track(0), kissmetrics.TransformOptions{})
+	records, _, err := kissmetrics.Transform(track(0), time.Time{}, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	room := 2048 - len(records[0].Query(testKey))
 	require.NoError(t, client.Track(t.Context(), track(room)))
@@ -228,7 +228,7 @@ func TestPostedFormSaysHowLongItIs(t *testing.T) {
 	defer server.Close()
 	long := kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second, Properties: kissmetrics.Properties{"v": strings.Repeat("x", 3000)}}
 	require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL)).Track(t.Context(), long))
-	records, err := kissmetrics.Transform(long, kissmetrics.TransformOptions{})
+	records, _, err := kissmetrics.Transform(long, time.Time{}, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	assert.EqualValues(t, len(records[0].Query(testKey)), length)
 }
@@ -283,7 +283,7 @@ func TestNilContextIsTakenForNone(t *testing.T) {
 	doer := &script{answers: []answer{{status: 200}}}
 	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(testKey), kissmetrics.WithDoer(doer))
 	require.NoError(t, err)
-	records, err := kissmetrics.Transform(ok, kissmetrics.TransformOptions{})
+	records, _, err := kissmetrics.Transform(ok, time.Time{}, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	require.NoError(t, sender.Send(nil, records))                               //nolint:staticcheck // on purpose
 	require.NoError(t, newClient(t, kissmetrics.WithDoer(doer)).Track(nil, ok)) //nolint:staticcheck // on purpose

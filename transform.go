@@ -26,20 +26,24 @@ const (
 	PrefixSpacedHyphen
 )
 
-// TransformOptions say how [Transform] names things. The zero value is ready
-// for messages that have a timestamp.
+// TransformOptions say how [Transform] names things. The zero value is ready to
+// use.
 type TransformOptions struct {
-	// Prefix is how names of properties are prefixed; see [WithPrefixProperties].
+	// Prefix is how names of properties are prefixed with that of their event.
 	Prefix PrefixStyle
-	// AliasOnIdentify makes an Identify with both ids an alias of the two as
-	// well; see [WithAliasOnIdentify].
+	// AliasOnIdentify makes an Identify with both ids an alias of the two as well,
+	// as Segment does. Kissmetrics cannot undo an alias.
 	AliasOnIdentify bool
-	// OrderTotalAsRevenue takes the total of a completed order for its revenue;
-	// see [WithOrderTotalAsRevenue].
+	// OrderTotalAsRevenue takes the property "total" of an event "Order Completed"
+	// (or "Completed Order", in any case, with spaces or underscores) for its
+	// revenue where it has none, as Segment does.
 	OrderTotalAsRevenue bool
-	// Now is the time of a message that has no timestamp of its own. Where it is
-	// zero too, such a message is refused.
-	Now time.Time
+	// Strict refuses a message that would otherwise be adjusted: each [Adjustment]
+	// is a [*ValidationError] then.
+	Strict bool
+	// MaxValueLength is the number of characters to which values are cut; zero means
+	// [MaxValueLength]. Kissmetrics documents no more.
+	MaxValueLength int
 }
 
 // Transform returns the records that a message becomes, in the order in which
@@ -55,14 +59,17 @@ type TransformOptions struct {
 // It follows [RudderStack's Kissmetrics destination], but for what the README
 // of this module lists, and writes values as [Properties] says.
 //
+// A message without a Timestamp happens at now. Where now is zero too, such a
+// message is refused.
+//
 // Transform is pure: it reads no clock, does no I/O, keeps and changes nothing
 // of the message, and returns the same records for the same message and
 // options. It is safe for concurrent use. The error is one or several joined
 // [*ValidationError], and then there are no records.
 //
 // [RudderStack's Kissmetrics destination]: https://www.rudderstack.com/docs/destinations/streaming-destinations/kissmetrics/
-func Transform(message Message, options TransformOptions) ([]Record, error) {
-	t := transformer{options: options}
+func Transform(message Message, now time.Time, options TransformOptions) ([]Record, []Adjustment, error) {
+	t := transformer{options: options, now: now}
 	var records []Record
 	switch m := message.(type) {
 	case Identify:
@@ -81,21 +88,22 @@ func Transform(message Message, options TransformOptions) ([]Record, error) {
 		// A pointer to one of these, or nothing.
 		if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
 			if pointee, ok := reflect.TypeAssert[Message](rv.Elem()); ok {
-				return Transform(pointee, options)
+				return Transform(pointee, now, options)
 			}
 		}
-		return nil, &ValidationError{Field: "type", Reason: "the message is nil, or not one of this package"}
+		return nil, nil, &ValidationError{Field: "type", Reason: "the message is nil, or not one of this package"}
 	}
 	if err := t.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return records, nil
+	return records, nil, nil
 }
 
 // transformer makes the records of one message.
 type transformer struct {
 	flattener
 	options TransformOptions
+	now     time.Time
 }
 
 func (t *transformer) identify(m Identify) []Record {
@@ -295,7 +303,7 @@ func (t *transformer) prefix(event string, style PrefixStyle) {
 // record returns a record with the properties flattened so far.
 func (t *transformer) record(kind Kind, person, name string, when time.Time) Record {
 	if when.IsZero() {
-		when = t.options.Now
+		when = t.now
 	}
 	if !when.IsZero() {
 		when = time.Unix(when.Unix(), 0).UTC()

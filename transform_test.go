@@ -17,8 +17,7 @@ import (
 // after testNow, properties.
 func lines(t testing.TB, message kissmetrics.Message, options kissmetrics.TransformOptions) []string {
 	t.Helper()
-	options.Now = testNow
-	records, err := kissmetrics.Transform(message, options)
+	records, _, err := kissmetrics.Transform(message, testNow, options)
 	require.NoError(t, err)
 	var all []string
 	for _, r := range records {
@@ -71,8 +70,8 @@ func TestPrefixStyles(t *testing.T) {
 			assert.Equal(t, test.want, lines(t, test.message, kissmetrics.TransformOptions{Prefix: test.style}))
 		})
 	}
-	_, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: strings.Repeat("e", 250), Properties: kissmetrics.Properties{"label": 1}},
-		kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen, Now: testNow})
+	_, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: strings.Repeat("e", 250), Properties: kissmetrics.Properties{"label": 1}}, testNow,
+		kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen})
 	requireField(t, "property", err) // too long only with its prefix
 }
 
@@ -85,10 +84,9 @@ func TestAliasOnIdentify(t *testing.T) {
 	assert.Equal(t, []string{"/s|a||0s"}, lines(t, kissmetrics.Identify{AnonymousID: "a"}, on))
 	assert.Equal(t, []string{"/s|u||0s"}, lines(t, kissmetrics.Identify{UserID: "u", AnonymousID: "u"}, on))
 
-	on.Now = testNow
-	_, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", AnonymousID: "undefined"}, on)
+	_, _, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", AnonymousID: "undefined"}, testNow, on)
 	requireField(t, "anonymousId", err)
-	_, err = kissmetrics.Transform(kissmetrics.Identify{UserID: "guest", AnonymousID: "a"}, on)
+	_, _, err = kissmetrics.Transform(kissmetrics.Identify{UserID: "guest", AnonymousID: "a"}, testNow, on)
 	requireField(t, "userId", err)
 }
 
@@ -128,8 +126,8 @@ func TestRevenue(t *testing.T) {
 		{map[string]any{"amount": 5}, ""},
 	}
 	for _, test := range tests {
-		records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"revenue": test.revenue}},
-			kissmetrics.TransformOptions{Now: testNow})
+		records, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"revenue": test.revenue}}, testNow,
+			kissmetrics.TransformOptions{})
 		require.NoError(t, err)
 		values := records[0].Values()
 		assert.Equal(t, test.amount, values.Get("Billing Amount"), "%#v", test.revenue)
@@ -178,9 +176,9 @@ func TestProducts(t *testing.T) {
 		"keys that are no text": []any{map[int]int{1: 2}},
 	} {
 		t.Run(name+" refuses all", func(t *testing.T) {
-			records, err := kissmetrics.Transform(kissmetrics.Track{
+			records, _, err := kissmetrics.Transform(kissmetrics.Track{
 				UserID: "u", Event: "e", Properties: kissmetrics.Properties{"products": products},
-			}, kissmetrics.TransformOptions{Now: testNow})
+			}, testNow, kissmetrics.TransformOptions{})
 			requireField(t, "property", err)
 			assert.Empty(t, records)
 		})
@@ -196,9 +194,9 @@ func TestProductsShareNothing(t *testing.T) {
 	}
 	nested := map[string]any{"a": map[string]any{"b": map[string]any{"c": 1}}}
 	for range 20 { // whatever the order of the maps' iteration
-		records, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+		records, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
 			"nested": nested, "products": []any{wide, other, map[string]any{"a.b.c": 2, "a.b": map[string]any{"c": 1}}},
-		}}, kissmetrics.TransformOptions{Now: testNow})
+		}}, testNow, kissmetrics.TransformOptions{})
 		require.NoError(t, err)
 		require.Len(t, records, 4)
 		for i := range 20 {
@@ -212,10 +210,10 @@ func TestProductsShareNothing(t *testing.T) {
 
 func TestTheFirstAndTheLastSecond(t *testing.T) {
 	for _, when := range []time.Time{time.Date(2009, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
-		records, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Timestamp: when}, kissmetrics.TransformOptions{})
+		records, _, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Timestamp: when}, time.Time{}, kissmetrics.TransformOptions{})
 		require.NoError(t, err)
 		require.NoError(t, records[0].Validate())
-		_, err = kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Timestamp: when.Add(time.Second)}, kissmetrics.TransformOptions{})
+		_, _, err = kissmetrics.Transform(kissmetrics.Identify{UserID: "u", Timestamp: when.Add(time.Second)}, time.Time{}, kissmetrics.TransformOptions{})
 		assert.Equal(t, when.Year() == 9999, err != nil)
 	}
 }
@@ -226,7 +224,7 @@ func TestTimesAreWholeSecondsInUTC(t *testing.T) {
 	for _, message := range []kissmetrics.Message{
 		kissmetrics.Track{UserID: "u", Event: "e", Timestamp: when}, kissmetrics.Alias{UserID: "u", PreviousID: "p", Timestamp: when},
 	} {
-		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{})
+		records, _, err := kissmetrics.Transform(message, time.Time{}, kissmetrics.TransformOptions{})
 		require.NoError(t, err)
 		assert.Equal(t, second, records[0].Time)
 	}
@@ -282,7 +280,7 @@ func TestMessagesThatAreRefused(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			records, err := kissmetrics.Transform(test.message, kissmetrics.TransformOptions{Now: testNow})
+			records, _, err := kissmetrics.Transform(test.message, testNow, kissmetrics.TransformOptions{})
 			requireField(t, test.field, err)
 			assert.Empty(t, records)
 		})
@@ -311,7 +309,7 @@ func TestTheSameInputGivesTheSameBytes(t *testing.T) {
 	message.Properties["products"] = []any{map[string]any{"a": 1, "b": 2, "c": map[string]int{"d": 1, "e": 2}}}
 	first := ""
 	for range 50 {
-		records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: testNow, Prefix: kissmetrics.PrefixHyphen})
+		records, _, err := kissmetrics.Transform(message, testNow, kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen})
 		require.NoError(t, err)
 		line, err := json.Marshal(records)
 		require.NoError(t, err)

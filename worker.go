@@ -2,11 +2,8 @@ package kissmetrics
 
 import (
 	"context"
-	"errors"
 	"time"
 )
-
-var errSenderPanicked = errors.New("kissmetrics: the next sender panicked")
 
 // detached is a context that ends with the queue, and has the values of the
 // caller's.
@@ -106,7 +103,8 @@ func (w *worker) deliver() (nap time.Duration) {
 	q, m := w.q, w.message
 	records := unpack(m.data, w.room)
 	err := q.sendGuarded(detached{w.ctx, m.ctx}, records)
-	done, failed, left := outcome(records, err)
+	outcome := Settle(records, err)
+	done, failed, left := outcome.Delivered, outcome.Refused, outcome.Undelivered
 
 	q.mu.Lock()
 	bytes := m.bytes()
@@ -125,7 +123,7 @@ func (w *worker) deliver() (nap time.Duration) {
 		}
 		q.push(m)
 		if !q.stopped {
-			nap, change = w.failed(err)
+			nap, change = w.failed(outcome.RetryAfter)
 		}
 		q.work.Signal()
 	}
@@ -134,11 +132,11 @@ func (w *worker) deliver() (nap time.Duration) {
 
 	switch change {
 	case "outage":
-		q.config.logger.WarnContext(w.ctx, "kissmetrics: deliveries fail; the queue holds back", "failures", failures, "reason", safeText(err))
+		q.config.logger.WarnContext(w.ctx, "kissmetrics: deliveries fail; the queue holds back", "failures", failures, "reason", outcome.Reason)
 	case "recovery":
 		q.config.logger.InfoContext(w.ctx, "kissmetrics: deliveries succeed again", "after", time.Since(since))
 	}
-	q.lost(err, len(failed))
+	q.lost(outcome.Reason, len(failed))
 	q.report(m, done, nil)
 	q.report(m, failed, err)
 	if len(left) == 0 {
@@ -151,35 +149,14 @@ func (w *worker) deliver() (nap time.Duration) {
 	return nap
 }
 
-// sendGuarded hands records to the next sender. A panic is an error, and so is that
-// of an error that it returned, such as a nil pointer.
+// sendGuarded hands records to the next sender, whose panic is an error.
 func (q *Queue) sendGuarded(ctx context.Context, records []Record) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = errSenderPanicked
+			err = ErrSenderPanicked
 		}
 	}()
-	if err = q.send(ctx, records); err != nil {
-		_ = safeText(err)
-	}
-	return err
-}
-
-// outcome says what became of records: taken, refused for good, or to be tried
-// again.
-func outcome(records []Record, err error) (done, failed, left []Record) {
-	if err == nil {
-		return records, nil, nil
-	}
-	delivery, isDelivery := errors.AsType[*DeliveryError](err)
-	_, isValidation := errors.AsType[*ValidationError](err)
-	switch {
-	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records):
-		return delivery.Delivered, delivery.Refused, delivery.Undelivered
-	case isDelivery && !delivery.Temporary(), !isDelivery && isValidation:
-		return nil, records, nil
-	}
-	return nil, nil, records
+	return q.send(ctx, records)
 }
 
 // succeeded notes that the next sender answered.
@@ -204,12 +181,8 @@ func (w *worker) succeeded() (change string) {
 
 // failed notes that the next sender failed, and says how long this worker is to
 // wait, where it is the one that tries again.
-func (w *worker) failed(err error) (nap time.Duration, change string) {
+func (w *worker) failed(wish time.Duration) (nap time.Duration, change string) {
 	q := w.q
-	var wish time.Duration
-	if delivery, ok := errors.AsType[*DeliveryError](err); ok {
-		wish = min(delivery.RetryAfter, maxRetryAfter)
-	}
 	if until := time.Now().Add(wish); wish > 0 && until.After(q.notBefore) {
 		q.notBefore = until
 	}

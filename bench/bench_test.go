@@ -45,11 +45,11 @@ func atOnce(*http.Request) (*http.Response, error) {
 
 // newClient returns a client with a queue that waits for room, so that every
 // event is accepted in the end.
-func newClient(tb testing.TB, doer kissmetrics.Doer, baseURL string, queue ...kissmetrics.Option) *kissmetrics.Client {
+func newClient(tb testing.TB, doer kissmetrics.Doer, baseURL string, queue ...kissmetrics.QueueOption) *kissmetrics.Client {
 	options := []kissmetrics.Option{
 		kissmetrics.WithAPIKey("test-api-key"),
 		kissmetrics.WithBaseURL(baseURL),
-		kissmetrics.WithQueue(append([]kissmetrics.Option{kissmetrics.WithFullPolicy(kissmetrics.FullWait)}, queue...)...),
+		kissmetrics.WithQueue(append([]kissmetrics.QueueOption{kissmetrics.WithFullPolicy(kissmetrics.FullWait)}, queue...)...),
 	}
 	if doer != nil {
 		options = append(options, kissmetrics.WithDoer(doer))

@@ -104,7 +104,7 @@ func newQueue(b *testing.B, baseURL string) *kissmetrics.Queue {
 
 // transformed returns the records of the event.
 func transformed(b *testing.B) []kissmetrics.Record {
-	records, err := kissmetrics.Transform(track(), kissmetrics.TransformOptions{Now: time.Now()})
+	records, _, err := kissmetrics.Transform(track(), time.Now(), kissmetrics.TransformOptions{})
 	require.NoError(b, err)
 	return records
 }

@@ -27,7 +27,7 @@ type subject struct {
 	close func() // delivers what is left, and requires that all was delivered
 }
 
-func ours(tb testing.TB, doer kissmetrics.Doer, events int, options ...kissmetrics.Option) subject {
+func ours(tb testing.TB, doer kissmetrics.Doer, events int, options ...kissmetrics.QueueOption) subject {
 	client := newClient(tb, doer, kissmetrics.DefaultBaseURL, options...)
 	return subject{
 		track: func() error { return client.Track(tb.Context(), track()) },
@@ -167,10 +167,10 @@ func measure(b *testing.B, s subject, calls []time.Duration) round {
 func BenchmarkPeers(b *testing.B) {
 	for _, test := range []struct {
 		name    string
-		options []kissmetrics.Option
+		options []kissmetrics.QueueOption
 	}{
 		{name: "defaults"},
-		{name: "same room", options: []kissmetrics.Option{kissmetrics.WithCapacity(350, 64<<20)}},
+		{name: "same room", options: []kissmetrics.QueueOption{kissmetrics.WithCapacity(350, 64<<20)}},
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			calls := make([]time.Duration, size(20_000))

@@ -325,11 +325,11 @@ func TestCORS(t *testing.T) {
 func TestEveryWrongOptionIsReported(t *testing.T) {
 	_, err := collect.Handler((*kissmetricstest.Recorder)(nil), nil,
 		collect.WithOrigins("shop.example", "https://shop.example/", "*"), collect.WithLimits(0, 1), collect.WithReadTimeout(0),
-		collect.WithClockStep(-1), collect.WithTransform(kissmetrics.TransformOptions{Prefix: 9, Now: time.Now()}),
+		collect.WithClockStep(-1), collect.WithTransform(kissmetrics.TransformOptions{Prefix: 9}),
 		collect.WithOnResult(nil), collect.WithLogger(nil))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	for _, want := range []string{"option is nil", "the sender is nil", "WithWriteKeys is required", `"shop.example"`, `"https://shop.example/"`,
-		"WithLimits", "WithReadTimeout", "WithClockStep", "prefix style 9", "Now is set", "WithOnResult", "WithLogger"} {
+		"WithLimits", "WithReadTimeout", "WithClockStep", "prefix style 9", "WithOnResult", "WithLogger"} {
 		assert.ErrorContains(t, err, want)
 	}
 	_, err = collect.Handler(&kissmetricstest.Recorder{}, collect.WithWriteKeys(writeKey), collect.WithClockStep(1500*time.Millisecond))

@@ -25,7 +25,7 @@ import (
 func TestGzipBombTakesNoMoreMemoryThanABody(t *testing.T) {
 	r := newReceiver(t, collect.WithLimits(1<<20, 100))
 	bomb := zipped(t, `{"batch":[`+strings.Repeat(" ", 64<<20)+`]}`)
-	require.Less(t, len(bomb), 1<<17)
+	require.Less(t, len(bomb), 1<<20, "it passes for a small body")
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	a := r.do(t, "/v1/batch", bomb, set("Content-Encoding", "gzip"))

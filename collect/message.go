@@ -142,11 +142,11 @@ func (h *handler) message(b *batch, data []byte) (m message, err error) {
 	if m.id != "" && !b.history && (!givenTime(original) || !givenTime(timestamp)) {
 		parsed = h.corrected(parsed, sentAt, b.received)
 	}
-	options := h.config.transform
+	var now time.Time // an import has none, so every message must have its own
 	if !b.history {
-		options.Now = b.received
+		now = b.received
 	}
-	m.records, err = kissmetrics.Transform(parsed, options)
+	m.records, _, err = kissmetrics.Transform(parsed, now, h.config.transform)
 	return m, err
 }
 
@@ -277,7 +277,7 @@ func (h *hasher) sum(kind string) (id identity) {
 // isFinal reports whether an error will be the same at a repeat.
 func isFinal(err error) bool {
 	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		return !delivery.Temporary()
+		return !delivery.Retryable()
 	}
 	_, ok := errors.AsType[*kissmetrics.ValidationError](err)
 	return ok

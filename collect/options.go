@@ -71,7 +71,7 @@ func WithClockStep(step time.Duration) Option {
 	return func(c *config) { c.clockStep = step }
 }
 
-// WithTransform says how messages become records. Its Now must be zero.
+// WithTransform says how messages become records.
 func WithTransform(options kissmetrics.TransformOptions) Option {
 	return func(c *config) { c.transform = options }
 }
@@ -131,9 +131,6 @@ func configure(sender kissmetrics.Sender, options []Option) (config, error) {
 	}
 	if p := c.transform.Prefix; p < kissmetrics.PrefixNone || p > kissmetrics.PrefixSpacedHyphen {
 		invalid("WithTransform: unknown prefix style %d", p)
-	}
-	if !c.transform.Now.IsZero() {
-		invalid("WithTransform: Now is set, and would be the time of every message that has none")
 	}
 	if c.onResult == nil {
 		invalid("WithOnResult: the function is nil")

@@ -34,7 +34,7 @@ import (
 // [*kissmetrics.ValidationError]: of the record's validation, for an alias, which
 // a scanner must not be able to make, and for a record whose query is longer
 // than 2,048 bytes, which not every program would load.
-func Beacon(record kissmetrics.Record, options ...kissmetrics.Option) (template.HTML, error) {
+func Beacon(record kissmetrics.Record, options ...kissmetrics.HTTPOption) (template.HTML, error) {
 	address, err := BeaconURL(record, options...)
 	if err != nil {
 		return "", err
@@ -44,7 +44,7 @@ func Beacon(record kissmetrics.Record, options ...kissmetrics.Option) (template.
 
 // BeaconURL returns the URL of the picture of a [Beacon]: the one that an
 // [kissmetrics.HTTPSender] would request, less the time.
-func BeaconURL(record kissmetrics.Record, options ...kissmetrics.Option) (string, error) {
+func BeaconURL(record kissmetrics.Record, options ...kissmetrics.HTTPOption) (string, error) {
 	if record.Kind == kissmetrics.KindAlias {
 		return "", &kissmetrics.ValidationError{Field: "type", Reason: "an alias cannot be a beacon"}
 	}

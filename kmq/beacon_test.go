@@ -63,18 +63,18 @@ func TestBeaconRefuses(t *testing.T) {
 	key := kissmetrics.WithAPIKey("key")
 	for name, test := range map[string]struct {
 		change  func(*kissmetrics.Record)
-		options []kissmetrics.Option
+		options []kissmetrics.HTTPOption
 		option  bool // whether an option is wrong, rather than the record
 	}{
 		"no key":    {func(*kissmetrics.Record) {}, nil, true},
-		"no server": {func(*kissmetrics.Record) {}, []kissmetrics.Option{key, kissmetrics.WithBaseURL("trk.kissmetrics.com")}, true},
-		"no person": {func(r *kissmetrics.Record) { r.Person = "" }, []kissmetrics.Option{key}, false},
-		"no name":   {func(r *kissmetrics.Record) { r.Name = "" }, []kissmetrics.Option{key}, false},
-		"no kind":   {func(r *kissmetrics.Record) { r.Kind = 0 }, []kissmetrics.Option{key}, false},
-		"an alias":  {func(r *kissmetrics.Record) { r.Kind, r.Properties = kissmetrics.KindAlias, nil }, []kissmetrics.Option{key}, false},
+		"no server": {func(*kissmetrics.Record) {}, []kissmetrics.HTTPOption{key, kissmetrics.WithBaseURL("trk.kissmetrics.com")}, true},
+		"no person": {func(r *kissmetrics.Record) { r.Person = "" }, []kissmetrics.HTTPOption{key}, false},
+		"no name":   {func(r *kissmetrics.Record) { r.Name = "" }, []kissmetrics.HTTPOption{key}, false},
+		"no kind":   {func(r *kissmetrics.Record) { r.Kind = 0 }, []kissmetrics.HTTPOption{key}, false},
+		"an alias":  {func(r *kissmetrics.Record) { r.Kind, r.Properties = kissmetrics.KindAlias, nil }, []kissmetrics.HTTPOption{key}, false},
 		"too long a link": {func(r *kissmetrics.Record) {
 			r.Properties = []kissmetrics.Property{{Name: "x", Value: strings.Repeat("x", 2048)}}
-		}, []kissmetrics.Option{key}, false},
+		}, []kissmetrics.HTTPOption{key}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			record := opened

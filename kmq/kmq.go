@@ -34,12 +34,12 @@ import (
 // Options say how [Commands] names and times things. The zero value is ready,
 // except for events with products.
 type Options struct {
-	// PrefixProperties names the properties of events and pages "<event> -
-	// <property>", as the setting "Prefix Properties" of RudderStack does in
-	// device mode; see [kissmetrics.PrefixSpacedHyphen].
-	PrefixProperties bool
+	// Prefix is how the names of properties are prefixed with that of their event.
+	// RudderStack's setting "Prefix Properties" is, in device mode,
+	// [kissmetrics.PrefixSpacedHyphen].
+	Prefix kissmetrics.PrefixStyle
 	// OrderTotalAsRevenue takes the total of a completed order for its revenue;
-	// see [kissmetrics.WithOrderTotalAsRevenue].
+	// see [kissmetrics.TransformOptions].
 	OrderTotalAsRevenue bool
 	// Now is the time of an event that has products but no timestamp: each
 	// product is set at a second of its own, which must be counted from
@@ -84,14 +84,12 @@ func Commands(message kissmetrics.Message, options Options) ([]Command, error) {
 		}
 	}
 	message, userID, when := onPage(message)
-	transform := kissmetrics.TransformOptions{OrderTotalAsRevenue: options.OrderTotalAsRevenue, Now: options.Now}
-	if options.PrefixProperties {
-		transform.Prefix = kissmetrics.PrefixSpacedHyphen
+	transform := kissmetrics.TransformOptions{OrderTotalAsRevenue: options.OrderTotalAsRevenue, Prefix: options.Prefix}
+	now := options.Now
+	if now.IsZero() {
+		now = someTime
 	}
-	if transform.Now.IsZero() {
-		transform.Now = someTime
-	}
-	records, err := kissmetrics.Transform(message, transform)
+	records, _, err := kissmetrics.Transform(message, now, transform)
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func TestCommands(t *testing.T) {
 		},
 		"identify is never prefixed, and its traits have its time": {
 			message: kissmetrics.Identify{UserID: "u", Traits: P{"plan": "pro"}, Timestamp: noon},
-			options: kmq.Options{PrefixProperties: true},
+			options: kmq.Options{Prefix: kissmetrics.PrefixSpacedHyphen},
 			want:    `[["identify","u"],["set",{"plan":"pro","_t":1772452800,"_d":1}]]`,
 		},
 		"a pointer is what it points to": {
@@ -95,12 +95,12 @@ func TestCommands(t *testing.T) {
 		},
 		"a page is prefixed with Page": {
 			message: kissmetrics.Page{Name: "home", Properties: P{"path": "/"}},
-			options: kmq.Options{PrefixProperties: true},
+			options: kmq.Options{Prefix: kissmetrics.PrefixSpacedHyphen},
 			want:    `[["record","Viewed home page",{"Page - path":"/"}]]`,
 		},
 		"a screen is not prefixed": {
 			message: kissmetrics.Screen{Name: "home", Properties: P{"path": "/"}},
-			options: kmq.Options{PrefixProperties: true},
+			options: kmq.Options{Prefix: kissmetrics.PrefixSpacedHyphen},
 			want:    `[["record","Viewed home screen",{"path":"/"}]]`,
 		},
 		"Now gives no time to what needs none": {
@@ -118,7 +118,7 @@ func TestCommands(t *testing.T) {
 		},
 		"revenue is the billing amount too": {
 			message: kissmetrics.Track{Event: "Paid", Properties: P{"revenue": -5, "note": "x"}},
-			options: kmq.Options{PrefixProperties: true},
+			options: kmq.Options{Prefix: kissmetrics.PrefixSpacedHyphen},
 			want:    `[["record","Paid",{"Paid - revenue":-5,"Billing Amount":-5,"Paid - note":"x"}]]`,
 		},
 		"the total is the revenue where that is asked for": {
@@ -134,7 +134,7 @@ func TestCommands(t *testing.T) {
 		},
 		"products are prefixed, and counted from Now": {
 			message: kissmetrics.Track{Event: "Bought", Properties: P{"products": []P{{"sku": 1}}}},
-			options: kmq.Options{PrefixProperties: true, Now: noon},
+			options: kmq.Options{Prefix: kissmetrics.PrefixSpacedHyphen, Now: noon},
 			want: `[["record","Bought",{"_t":1772452800,"_d":1}],
 				["set",{"Bought - sku":1,"_t":1772452801,"_d":1}]]`,
 		},

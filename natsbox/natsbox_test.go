@@ -65,10 +65,10 @@ func requireDrained(t testing.TB, sender *natsbox.Sender) {
 func TestRecordsGoThroughTheStreamUnchanged(t *testing.T) {
 	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
-	records, err := kissmetrics.Transform(kissmetrics.Track{
+	records, _, err := kissmetrics.Transform(kissmetrics.Track{
 		UserID: "user-1", Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{
 			"revenue": 25, "text": "1\n2 \u2028 ü", "ok": true, "products": []any{map[string]any{"sku": "A"}, map[string]any{"sku": "B"}},
-		}}, kissmetrics.TransformOptions{})
+		}}, time.Time{}, kissmetrics.TransformOptions{})
 	require.NoError(t, err)
 	require.Len(t, records, 3)
 	alias := []kissmetrics.Record{{Kind: kissmetrics.KindAlias, Person: "a", Name: "b"}}
@@ -252,7 +252,7 @@ func TestSendFailsWithAllRecordsUndelivered(t *testing.T) {
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, tt.kind, failed.Kind)
 			assert.Equal(t, records, failed.Undelivered)
-			assert.True(t, failed.Temporary())
+			assert.True(t, failed.Retryable())
 			assert.NotContains(t, err.Error(), "user-1")
 		})
 	}

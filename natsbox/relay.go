@@ -289,7 +289,7 @@ func judge(records []kissmetrics.Record, err error) verdict {
 	switch {
 	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records):
 		v.refused, v.left = delivery.Refused, delivery.Undelivered
-	case isDelivery && !delivery.Temporary(), !isDelivery && isValidation:
+	case isDelivery && !delivery.Retryable(), !isDelivery && isValidation:
 		v.refused = records
 	default:
 		v.left = records

@@ -216,9 +216,9 @@ func ExampleOutbox_SendTx() {
 	defer func() { _ = box.Close(ctx) }()
 
 	order := func(id string) error {
-		records, err := kissmetrics.Transform(kissmetrics.Track{
+		records, _, err := kissmetrics.Transform(kissmetrics.Track{
 			UserID: "ada", Event: "Order Completed", Timestamp: time.Unix(1_700_000_000, 0),
-		}, kissmetrics.TransformOptions{})
+		}, time.Time{}, kissmetrics.TransformOptions{})
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@
 //
 // In a transaction of your own, together with your own rows:
 //
-//	records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: time.Now()})
+//	records, _, err := kissmetrics.Transform(message, time.Now(), kissmetrics.TransformOptions{})
 //	…
 //	err = sender.SendTx(ctx, tx, records)
 //

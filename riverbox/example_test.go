@@ -131,9 +131,9 @@ func ExampleSender_SendTx() {
 		log.Fatal(err)
 	}
 	order := func(id string) error {
-		records, err := kissmetrics.Transform(
-			kissmetrics.Track{UserID: "user-1", Event: "Order Completed", Properties: kissmetrics.Properties{"order_id": id}},
-			kissmetrics.TransformOptions{Now: time.Now()},
+		records, _, err := kissmetrics.Transform(
+			kissmetrics.Track{UserID: "user-1", Event: "Order Completed", Properties: kissmetrics.Properties{"order_id": id}}, time.Now(),
+			kissmetrics.TransformOptions{},
 		)
 		if err != nil {
 			return err

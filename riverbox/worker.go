@@ -193,7 +193,7 @@ func outcome(records []kissmetrics.Record, err error) (left []kissmetrics.Record
 			return records, false // a repeat is harmless
 		}
 		return failed.Undelivered, len(failed.Refused) > 0
-	case isDelivery && !failed.Temporary(), !isDelivery && isValidation:
+	case isDelivery && !failed.Retryable(), !isDelivery && isValidation:
 		return nil, true
 	}
 	return records, false

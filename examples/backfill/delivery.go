@@ -18,7 +18,7 @@ type delivery struct {
 
 // openDelivery makes the queue, and tells the outcome of every record to result.
 func openDelivery(f flags, doer kissmetrics.Doer, result func(e *entry, records int, refused string)) (*delivery, error) {
-	options := []kissmetrics.Option{
+	options := []kissmetrics.HTTPOption{
 		kissmetrics.WithAPIKey(f.apiKey),
 		kissmetrics.WithBaseURL(f.baseURL),
 		kissmetrics.WithMaxAttempts(1), // it is the queue that tries again

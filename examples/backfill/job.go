@@ -189,7 +189,8 @@ func (j *job) transform(text []byte) ([]kissmetrics.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return kissmetrics.Transform(message, kissmetrics.TransformOptions{Prefix: prefixes[j.flags.prefix], Now: j.flags.now})
+	records, _, err := kissmetrics.Transform(message, j.flags.now, kissmetrics.TransformOptions{Prefix: prefixes[j.flags.prefix]})
+	return records, err
 }
 
 // excluded reports whether the integrations of a message keep it from

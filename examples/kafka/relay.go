@@ -41,12 +41,12 @@ func deliver(ctx context.Context, record *kgo.Record, sender kissmetrics.Sender)
 		return err
 	}
 	// A message without a time has its record's, so that a repeat has it too.
-	records, err := kissmetrics.Transform(message, kissmetrics.TransformOptions{Now: record.Timestamp})
+	records, _, err := kissmetrics.Transform(message, record.Timestamp, kissmetrics.TransformOptions{})
 	for err == nil {
 		err = sender.Send(ctx, records)
 		delivery, failed := errors.AsType[*kissmetrics.DeliveryError](err)
 		_, invalid := errors.AsType[*kissmetrics.ValidationError](err)
-		if err == nil || invalid || failed && !delivery.Temporary() {
+		if err == nil || invalid || failed && !delivery.Retryable() {
 			return err
 		}
 		select {

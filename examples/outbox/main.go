@@ -173,12 +173,12 @@ func relay(ctx context.Context, box *outbox.Outbox, url string) (stop func(), er
 
 // takeOrder commits an order and its event, both or neither.
 func takeOrder(ctx context.Context, db *sql.DB, box *outbox.Outbox, id string) error {
-	records, err := kissmetrics.Transform(kissmetrics.Track{
+	records, _, err := kissmetrics.Transform(kissmetrics.Track{
 		// Of a person, Kissmetrics takes one event of a name in a second; here one
 		// person orders far more often than that.
 		UserID: "ada", Event: "Order " + id,
 		Timestamp: time.Now(),
-	}, kissmetrics.TransformOptions{})
+	}, time.Time{}, kissmetrics.TransformOptions{})
 	if err != nil {
 		return err
 	}

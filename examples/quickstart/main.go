@@ -153,7 +153,7 @@ func live(ctx context.Context, f flags, stdout io.Writer) error {
 	became := func(m kissmetrics.Message) ([]request, error) {
 		// No options, as the client has none, and every message that needs a time
 		// has one of its own.
-		records, err := kissmetrics.Transform(m, kissmetrics.TransformOptions{})
+		records, _, err := kissmetrics.Transform(m, time.Time{}, kissmetrics.TransformOptions{})
 		return fromRecords(records), err
 	}
 	if err := write(stdout, fmt.Sprintf(liveIntro, f.baseURL)+legend); err != nil {

@@ -161,12 +161,12 @@ var errNoOrder = errors.New("the order was not taken")
 
 // takeOrder commits an order and its event, both or neither.
 func takeOrder(ctx context.Context, pool *pgxpool.Pool, sender *riverbox.Sender, id string, total int, at time.Time) error {
-	records, err := kissmetrics.Transform(kissmetrics.Track{
+	records, _, err := kissmetrics.Transform(kissmetrics.Track{
 		UserID:     "ada",
 		Event:      "Order Completed",
 		Properties: kissmetrics.Properties{"order_id": id, "revenue": total},
 		Timestamp:  at,
-	}, kissmetrics.TransformOptions{})
+	}, time.Time{}, kissmetrics.TransformOptions{})
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (s store) keep(closing error, stdout io.Writer) error {
 		err = os.Rename(file.Name(), s.path)
 	}
 	if err == nil {
-		_, _ = fmt.Fprintf(stdout, "%d records could not be delivered and are in %s\n", undelivered.Count, s.path)
+		_, _ = fmt.Fprintf(stdout, "%d records could not be delivered and are in %s\n", len(undelivered.Records), s.path)
 	}
 	return err
 }

@@ -193,7 +193,7 @@ func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
 		messages = append(messages, kissmetrics.Alias{UserID: u.ID, PreviousID: visitor.AnonymousID})
 	}
 	for _, message := range messages {
-		if err := s.client.Send(r.Context(), message); err != nil {
+		if err := s.client.SendMessage(r.Context(), message); err != nil {
 			http.Error(w, "Something went wrong.", http.StatusInternalServerError)
 			return
 		}

@@ -2,20 +2,20 @@ package kissmetrics
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"reflect"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+	"unicode"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/baseurl"
+	"github.com/kissmetrics-go/kissmetrics/internal/neterr"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
 
@@ -44,8 +44,18 @@ const (
 // not change records nor what they hold, and keeps none of the slice after it
 // has returned; strings it may keep. A Sender that goes on working after Send
 // has returned uses ctx for its values only.
+//
+// A Sender that gathers records is a [Flusher] too. A caller that has another
+// Sender behind it learns from [Settle] what an error means for each record.
 type Sender interface {
 	Send(ctx context.Context, records []Record) error
+}
+
+// A Flusher is a [Sender] that gathers what it has taken. Flush hands all of it
+// on, and returns when that is done or ctx has ended. [Client.Flush],
+// [Client.Close] and the queue's call the Flush of the sender behind them.
+type Flusher interface {
+	Flush(ctx context.Context) error
 }
 
 // A Doer makes an HTTP request, as [*net/http.Client] does; the rules are those
@@ -76,52 +86,105 @@ func (f DoerFunc) Do(request *http.Request) (*http.Response, error) { return f(r
 //
 // It is safe for concurrent use, and need not be closed.
 type HTTPSender struct {
-	doer           Doer
-	apiKey         *string // behind a pointer, where no %+v of a sender prints it
-	base           *url.URL
-	timeout        time.Duration
-	maxAttempts    int
-	initialBackoff time.Duration
-	maxBackoff     time.Duration
-	logger         *slog.Logger
-	own            *http.Transport // the Doer, where none was given
-	header         http.Header     // of every GET by own, which changes none
+	config    *httpConfig
+	doer      Doer
+	own       *http.Transport // what carries the requests, where nothing was given for it
+	userAgent string
 }
 
-// NewHTTPSender returns a sender for pipelines that have no [Client]. It takes
-// the options that are about HTTP: WithAPIKey (required), WithBaseURL,
-// WithDoer, WithTimeout, WithMaxAttempts, WithBackoff and WithLogger.
-func NewHTTPSender(options ...Option) (*HTTPSender, error) {
-	c, err := configure(options, forHTTP)
+// httpConfig is what the options of an [HTTPSender] say.
+type httpConfig struct {
+	sharedConfig
+
+	apiKey      *string // behind a pointer, where no %+v of a sender prints it
+	baseURL     string
+	doer        Doer
+	transport   http.RoundTripper
+	timeout     time.Duration
+	maxAttempts int
+
+	given []string // the names of the options that were given
+	base  *url.URL // what baseURL says
+}
+
+func defaultHTTP() httpConfig {
+	return httpConfig{
+		sharedConfig: defaultShared(),
+		baseURL:      DefaultBaseURL,
+		timeout:      10 * time.Second,
+		maxAttempts:  4,
+	}
+}
+
+// NewHTTPSender returns a sender for pipelines that have no [Client]. It needs
+// [WithAPIKey], and reports every option that is wrong at once, each wrapping
+// [ErrInvalidOption].
+func NewHTTPSender(options ...HTTPOption) (*HTTPSender, error) {
+	c, err := configureHTTP(options)
 	if err != nil {
 		return nil, err
 	}
 	return newHTTPSender(c), nil
 }
 
-func newHTTPSender(c config) *HTTPSender {
-	var own *http.Transport
-	doer := c.doer
-	if doer == nil {
-		own = newTransport()
-		doer = DoerFunc(own.RoundTrip) // neither redirects nor cookies
-	}
-	if client, ok := doer.(*http.Client); ok {
+func newHTTPSender(c httpConfig) *HTTPSender {
+	s := &HTTPSender{config: &c, doer: c.doer, userAgent: "kissmetrics-go/" + version()}
+	if client, ok := c.doer.(*http.Client); ok {
 		still := *client
 		still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		doer = &still
+		s.doer = &still
 	}
-	return &HTTPSender{
-		doer:           doer,
-		header:         http.Header{"User-Agent": {userAgent}},
-		own:            own,
-		apiKey:         &c.apiKey,
-		base:           c.base,
-		timeout:        c.timeout,
-		maxAttempts:    c.maxAttempts,
-		initialBackoff: c.initialBackoff,
-		maxBackoff:     c.maxBackoff,
-		logger:         c.logger,
+	if s.doer == nil {
+		if c.transport == nil {
+			s.own = newTransport()
+			c.transport = s.own
+		}
+		s.doer = DoerFunc(c.transport.RoundTrip) // neither redirects nor cookies
+	}
+	return s
+}
+
+func configureHTTP(options []HTTPOption) (httpConfig, error) {
+	c := defaultHTTP()
+	var wrong complaint
+	for _, o := range options {
+		if nilness.IsNil(o) {
+			wrong.add("an option is nil")
+			continue
+		}
+		o.applyHTTP(&c)
+	}
+	c.validate(&wrong)
+	return c, wrong.err()
+}
+
+func (c *httpConfig) validate(wrong *complaint) {
+	c.sharedConfig.validate(wrong)
+	given := func(name string) bool { return slices.Contains(c.given, name) }
+	switch {
+	case c.apiKey == nil || *c.apiKey == "":
+		wrong.add("WithAPIKey is required and must not be empty")
+	case strings.ContainsFunc(*c.apiKey, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		wrong.add("WithAPIKey: the key holds white space or control characters")
+	}
+	if given("WithDoer") && nilness.IsNil(c.doer) {
+		wrong.add("WithDoer: the Doer is nil")
+	}
+	if given("WithTransport") && nilness.IsNil(c.transport) {
+		wrong.add("WithTransport: the transport is nil")
+	}
+	if given("WithDoer") && given("WithTransport") {
+		wrong.add("WithTransport has no effect with WithDoer")
+	}
+	var problem string
+	if c.base, problem = baseurl.Parse(c.baseURL); problem != "" {
+		wrong.add("WithBaseURL: %s", problem)
+	}
+	if c.timeout <= 0 {
+		wrong.add("WithTimeout: %v is not positive", c.timeout)
+	}
+	if c.maxAttempts < 1 {
+		wrong.add("WithMaxAttempts: %d is less than 1", c.maxAttempts)
 	}
 }
 
@@ -146,10 +209,7 @@ func (s *HTTPSender) Send(ctx context.Context, records []Record) error {
 	if err := validate(records); err != nil {
 		return err
 	}
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	return s.send(ctx, records)
+	return s.send(orBackground(ctx), records)
 }
 
 // validate checks all records of a message.
@@ -197,10 +257,10 @@ func (s *HTTPSender) CloseIdleConnections() {
 
 // deliver sends one record until it is delivered, refused, or given up.
 func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
-	query := r.query(*s.apiKey)
+	query := r.query(*s.config.apiKey)
 	var schedule *retry.Schedule // made when there is something to wait for
 	if err := ctx.Err(); err != nil {
-		return &DeliveryError{Kind: FailureCanceled, Err: err, reason: err.Error()}
+		return &DeliveryError{Kind: FailureCanceled, Err: err, Reason: err.Error()}
 	}
 	for attempt := 1; ; attempt++ {
 		status, retryAfter, err := s.attempt(ctx, r.Kind.Path(), query)
@@ -208,22 +268,25 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 		if verdict == delivered {
 			return nil
 		}
-		failure := &DeliveryError{Attempts: attempt, StatusCode: status, RetryAfter: retryAfter, Err: err, reason: reason}
+		failure := &DeliveryError{Attempts: attempt, StatusCode: status, RetryAfter: retryAfter, Err: err, Reason: reason}
 		var wait time.Duration
 		switch {
 		case err != nil && ctx.Err() != nil:
-			failure.Kind, failure.Err, failure.reason = FailureCanceled, ctx.Err(), ctx.Err().Error()
+			failure.Kind, failure.Err, failure.Reason = FailureCanceled, ctx.Err(), ctx.Err().Error()
 		case verdict == refuse:
 			failure.Kind = FailureRefused
-		case attempt >= s.maxAttempts:
+		case attempt >= s.config.maxAttempts:
 			failure.Kind = FailureUnavailable
 		default:
 			if schedule == nil {
-				schedule = retry.NewSchedule(s.initialBackoff, s.maxBackoff)
+				schedule = retry.NewSchedule(s.config.initialBackoff, s.config.maxBackoff)
 			}
 			wait = schedule.Next(retryAfter, maxRetryAfter)
+			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+				failure.Kind = FailureUnavailable // nobody would see the next attempt
+			}
 		}
-		s.logger.DebugContext(ctx, "kissmetrics: an attempt failed",
+		s.config.logger.DebugContext(ctx, "kissmetrics: an attempt failed",
 			"path", r.Kind.Path(), "attempt", attempt, "reason", reason, "retry_in", wait)
 		if failure.Kind != 0 {
 			return failure
@@ -232,7 +295,7 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			failure.Kind, failure.Err = FailureCanceled, ctx.Err()
-			failure.reason = ctx.Err().Error() + " while waiting to try again after: " + reason
+			failure.Reason = ctx.Err().Error() + " while waiting to try again after: " + reason
 			return failure
 		}
 	}
@@ -246,15 +309,19 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status in
 			status, retryAfter, err = 0, 0, errDoerPanicked
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.timeout)
 	defer cancel()
-	response, err := s.doer.Do(s.request(ctx, path, query))
+	request, err := s.request(ctx, path, query)
+	if err != nil {
+		return 0, 0, neterr.Wrap(err, "the request could not be made")
+	}
+	response, err := s.doer.Do(request)
 	if response != nil && response.Body != nil {
 		defer func() { _ = response.Body.Close() }()
 	}
 	switch {
 	case err != nil:
-		return 0, 0, &cause{err, networkReason(err)}
+		return 0, 0, neterr.Wrap(err, neterr.Reason(err))
 	case response == nil:
 		return 0, 0, errNoResponse
 	}
@@ -270,68 +337,31 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status in
 	return response.StatusCode, retryAfter, nil
 }
 
-// request returns the request for a query. It is put together by hand, because
-// net/http would parse the URL of every one again.
-func (s *HTTPSender) request(ctx context.Context, path, query string) *http.Request {
-	target := *s.base
-	target.Path = strings.TrimSuffix(target.Path, "/") + path
-	if target.RawPath != "" {
-		target.RawPath = strings.TrimSuffix(target.RawPath, "/") + path
-	}
-	request := (&http.Request{
-		Method:     http.MethodGet,
-		URL:        &target,
-		Host:       target.Host,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-		Header:     s.header,
-	}).WithContext(ctx)
-	if s.own == nil || len(query) > maxQueryBytes {
-		request.Header = s.header.Clone()
-	}
-	if len(query) <= maxQueryBytes {
+// request returns the request for a query: a GET, or a POST of a form where the
+// query is long.
+func (s *HTTPSender) request(ctx context.Context, path, query string) (*http.Request, error) {
+	target := s.config.base.JoinPath(path)
+	method, body := http.MethodGet, io.Reader(nil)
+	if len(query) > maxQueryBytes {
+		method, body = http.MethodPost, strings.NewReader(query)
+	} else {
 		target.RawQuery = query
-		return request
 	}
-	request.Method = http.MethodPost
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.ContentLength = int64(len(query))
-	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(query)), nil }
-	request.Body, _ = request.GetBody()
-	return request
+	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	request.Header.Set("User-Agent", s.userAgent)
+	return request, nil
 }
-
-const userAgent = "kissmetrics-go/" + Version
 
 var (
 	errDoerPanicked = errors.New("the Doer panicked")
 	errNoResponse   = errors.New("the Doer returned neither a response nor an error")
 )
-
-// cause is the error of a Doer, found by errors.Is and errors.As as ever, but
-// with a text that quotes nothing of the request or the answer.
-type cause struct {
-	err    error
-	reason string
-}
-
-func (c *cause) Error() string        { return c.reason }
-func (c *cause) Is(target error) bool { return errors.Is(c.err, target) }
-
-// As passes over every *url.Error, which holds the query in its URL.
-func (c *cause) As(target any) bool {
-	found := reflect.New(reflect.TypeOf(target).Elem())
-	for err := c.err; errors.As(err, found.Interface()); {
-		withURL, ok := reflect.TypeAssert[*url.Error](found.Elem())
-		if !ok {
-			reflect.ValueOf(target).Elem().Set(found.Elem())
-			return true
-		}
-		err = withURL.Err
-	}
-	return false
-}
 
 // verdict says what follows from an attempt.
 type verdict int
@@ -360,40 +390,4 @@ func classify(status int, err error) (verdict, string) {
 		return refuse, reason + " (redirects are not followed)"
 	}
 	return refuse, reason
-}
-
-// networkReason names the kind of a failure of the network. The text of the
-// error itself may quote the request.
-func networkReason(err error) string {
-	is := func(target error) bool { return errors.Is(err, target) }
-	dns, isDNS := errors.AsType[*net.DNSError](err)
-	netError, isNetError := errors.AsType[net.Error](err)
-	switch {
-	case isDNS && dns.IsNotFound:
-		return "no such host"
-	case isDNS:
-		return "the host name could not be resolved"
-	case isTLS(err), is(http.ErrSchemeMismatch):
-		return "TLS failed"
-	case isNetError && netError.Timeout(), is(context.DeadlineExceeded):
-		return "timeout"
-	case is(context.Canceled):
-		return "canceled"
-	case is(syscall.ECONNREFUSED):
-		return "connection refused"
-	case is(syscall.ECONNRESET), is(syscall.EPIPE):
-		return "connection reset"
-	case is(io.EOF), is(io.ErrUnexpectedEOF):
-		return "connection closed before the answer"
-	}
-	return "request failed"
-}
-
-func isTLS(err error) bool {
-	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
-	_, record := errors.AsType[tls.RecordHeaderError](err)
-	_, alert := errors.AsType[tls.AlertError](err)
-	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
-	_, hostname := errors.AsType[x509.HostnameError](err)
-	return verification || record || alert || authority || hostname
 }
