@@ -5,15 +5,15 @@
 // It needs neither an account nor a network to be tried, for without an API key
 // it sends to a tracking server of its own, and without a file it sends a sample:
 //
-//	go run ./examples/backfill
-//	go run ./examples/backfill events.jsonl.gz
+//	go run ./cmd/kissmetrics-backfill
+//	go run ./cmd/kissmetrics-backfill events.jsonl.gz
 //
 // With an API key it delivers to Kissmetrics, through a queue, at most so many
 // requests a second; with -import it writes files for Kissmetrics' bulk import
 // instead:
 //
-//	go run ./examples/backfill -api-key "$KISSMETRICS_API_KEY" -rate 100 events.jsonl
-//	go run ./examples/backfill -import out -file-size 100 events.jsonl
+//	go run ./cmd/kissmetrics-backfill -api-key "$KISSMETRICS_API_KEY" -rate 100 events.jsonl
+//	go run ./cmd/kissmetrics-backfill -import out -file-size 100 events.jsonl
 //
 // Every second it notes in a checkpoint file the line up to which every line has
 // got its outcome. Ctrl-C stops it: what it has begun it still delivers, for as
@@ -29,7 +29,7 @@
 // A line that is refused is written to a file, with its number and the reason.
 // When it is corrected, it can be sent on its own:
 //
-//	jq -r .input events.jsonl.refused | … | go run ./examples/backfill -api-key … -
+//	jq -r .input events.jsonl.refused | … | go run ./cmd/kissmetrics-backfill -api-key … -
 package main
 
 import (

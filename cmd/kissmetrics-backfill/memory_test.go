@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/dustin/go-humanize"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -65,7 +66,7 @@ func TestMemory(t *testing.T) {
 			g := &generated{n: n}
 			o := backfill(t.Context(), g, &answering{}, args...)
 			require.NoError(t, o.err)
-			assert.Contains(t, o.stdout.String(), thousands(int64(n))+" lines, "+thousands(int64(n))+" records")
+			assert.Contains(t, o.stdout.String(), humanize.Comma(int64(n))+" lines, "+humanize.Comma(int64(n))+" records")
 			t.Logf("%d events; %d KiB in use early, %d KiB late", n, g.early>>10, g.late>>10)
 			require.NotZero(t, g.early)
 			assert.Less(t, g.late, g.early+6<<20)

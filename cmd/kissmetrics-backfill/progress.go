@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 )
 
@@ -68,13 +69,13 @@ func (p *progress) show() {
 	}
 	if p.bar != nil {
 		p.bar.Describe(fmt.Sprintf("%s lines, %s/s, %s refused%s",
-			thousands(live.lines()), thousands(p.rate(live)), thousands(live.Refused), outage))
+			humanize.Comma(live.lines()), humanize.Comma(p.rate(live)), humanize.Comma(live.Refused), outage))
 		_ = p.bar.Set64(min(raw, max(p.j.in.size-1, 0))) // at the very end the bar closes
 		return
 	}
 	_, _ = fmt.Fprintf(p.j.program.stderr, "%s lines%s, %s/s%s: %s sent, %s refused, %s ignored%s\n",
-		thousands(live.lines()), p.percent(raw), thousands(p.rate(live)), p.left(raw, time.Since(p.start)),
-		thousands(live.Sent), thousands(live.Refused), thousands(live.Ignored), outage)
+		humanize.Comma(live.lines()), p.percent(raw), humanize.Comma(p.rate(live)), p.left(raw, time.Since(p.start)),
+		humanize.Comma(live.Sent), humanize.Comma(live.Refused), humanize.Comma(live.Ignored), outage)
 }
 
 func (c counts) lines() int64 { return c.Sent + c.Refused + c.Ignored }
@@ -126,7 +127,7 @@ func (j *job) summary() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s\n", j.in.name)
 	row := func(name string, n int64, note string) {
-		fmt.Fprintf(&b, "  %-8s %12s %s\n", name, thousands(n), note)
+		fmt.Fprintf(&b, "  %-8s %12s %s\n", name, humanize.Comma(n), note)
 	}
 	what := "lines, %s records delivered"
 	switch {
@@ -135,7 +136,7 @@ func (j *job) summary() error {
 	case j.server != nil:
 		what = "lines, %s records delivered to the server inside this program"
 	}
-	row("sent", s.Sent, fmt.Sprintf(what, thousands(s.Records)))
+	row("sent", s.Sent, fmt.Sprintf(what, humanize.Comma(s.Records)))
 	note := "lines"
 	if s.Refused > 0 && j.flags.refused != "" {
 		note += ", kept in " + j.flags.refused
@@ -176,16 +177,7 @@ func (j *job) knowledge() string {
 		b.WriteString("  The server kept all of it.\n")
 	}
 	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
-		fmt.Fprintf(&b, "  The server dropped %s: %s.\n", thousands(dropped[reason]), reason)
+		fmt.Fprintf(&b, "  The server dropped %s: %s.\n", humanize.Comma(dropped[reason]), reason)
 	}
 	return b.String()
-}
-
-// thousands writes a number with commas.
-func thousands(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }
