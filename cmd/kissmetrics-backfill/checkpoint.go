@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// A checkpoint is how far a run has come.
+// A checkpoint says how far a run has got.
 type checkpoint struct {
 	Settings settings    `json:"settings"`
 	Head     fingerprint `json:"head"`
 	state    state
-	File     fileMark `json:"file"` // where the import files stand
-	Done     bool     `json:"done"` // whether there is nothing left
-	found    bool     // it is that of a run before this
+	File     fileMark `json:"file"` // how far the import files have got
+	Done     bool     `json:"done"` // whether nothing is left
+	found    bool     // whether an earlier run wrote it
 }
 
-// settings are what must be the same when a run goes on.
+// settings must be the same when a run is resumed.
 type settings struct {
 	Input  string    `json:"input"`
 	Import string    `json:"import,omitempty"`
@@ -32,7 +32,7 @@ type settings struct {
 	Now    time.Time `json:"now,omitzero"`
 }
 
-// stored is a checkpoint as it is stored.
+// stored is the form in which a checkpoint is written.
 type stored struct {
 	checkpoint
 	State state `json:"state"`
@@ -58,7 +58,7 @@ func (f *flags) settings() (settings, error) {
 	return s, nil
 }
 
-// load returns the checkpoint to go on from, or that of a run that has not begun.
+// load returns the checkpoint to resume from, or a fresh one.
 func (f *flags) load() (*checkpoint, error) {
 	settings, err := f.settings()
 	if err != nil {
@@ -75,14 +75,14 @@ func (f *flags) load() (*checkpoint, error) {
 	case err != nil:
 		return nil, err
 	case !f.resume:
-		return nil, usageError{fmt.Errorf("there is a checkpoint, %s: -resume goes on from it; to begin again, delete it", f.checkpoint)}
+		return nil, usageError{fmt.Errorf("the checkpoint %s exists: continue from it with -resume, or delete it to start again", f.checkpoint)}
 	}
 	var saved stored
 	if err := json.Unmarshal(data, &saved); err != nil {
 		return nil, fmt.Errorf("reading the checkpoint %s: %w", f.checkpoint, err)
 	}
 	if saved.Settings != settings && !saved.Settings.same(settings) {
-		return nil, usageError{fmt.Errorf("the checkpoint %s is of a run with another file, -import, -base-url, -prefix or -now", f.checkpoint)}
+		return nil, usageError{fmt.Errorf("the checkpoint %s belongs to a run with another file, -import, -base-url, -prefix or -now", f.checkpoint)}
 	}
 	saved.state, saved.found = saved.State, true
 	return &saved.checkpoint, nil
@@ -94,8 +94,8 @@ func (s settings) same(other settings) bool {
 	return sameTime && s == other
 }
 
-// save stores a checkpoint so that there is always a whole one, the old or the
-// new.
+// save writes a checkpoint so that there is always a complete one, either the old
+// or the new.
 func (c *checkpoint) save(path string) error {
 	if path == "" {
 		return nil
@@ -118,11 +118,11 @@ func replaceFile(path string, data []byte) error {
 	if err = errors.Join(err, f.Close()); err == nil {
 		return rename(f.Name(), path)
 	}
-	_ = os.Remove(f.Name()) // gives back the room that it takes
+	_ = os.Remove(f.Name()) // to free its space
 	return err
 }
 
-// rename renames a file for good.
+// rename renames a file durably.
 func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
@@ -130,7 +130,7 @@ func rename(from, to string) error {
 	return syncDir(filepath.Dir(to))
 }
 
-// syncDir makes durable which files a directory has.
+// syncDir makes durable which files a directory holds.
 func syncDir(path string) error {
 	dir, err := os.Open(path) //nolint:gosec // the user names it
 	if err != nil {
@@ -141,17 +141,17 @@ func syncDir(path string) error {
 
 // rejects is the file of refused lines.
 type rejects struct {
-	f     *os.File // nil where they are not kept
+	f     *os.File // nil if they are not kept
 	w     *bufio.Writer
 	bytes int64
 }
 
-// openRejects opens the file, and cuts off what is behind the checkpoint.
+// openRejects opens the file and cuts off what was written after the checkpoint.
 func openRejects(path string, saved *checkpoint) (*rejects, error) {
 	if path == "" {
 		return &rejects{w: bufio.NewWriter(io.Discard)}, nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the user names it; it holds what people did
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, err
 	}
@@ -160,9 +160,9 @@ func openRejects(path string, saved *checkpoint) (*rejects, error) {
 	switch {
 	case err != nil:
 	case !saved.found && info.Size() > 0:
-		err = usageError{fmt.Errorf("%s is there already, with the refused lines of another run: move it away", path)}
+		err = usageError{fmt.Errorf("%s holds the refused lines of another run: move it away", path)}
 	case info.Size() < size:
-		err = fmt.Errorf("%s has less than the checkpoint says", path)
+		err = fmt.Errorf("%s is shorter than the checkpoint says", path)
 	default:
 		err = errors.Join(f.Truncate(size), syncDir(filepath.Dir(path)))
 	}
@@ -175,7 +175,7 @@ func openRejects(path string, saved *checkpoint) (*rejects, error) {
 	return &rejects{f, bufio.NewWriterSize(f, 64<<10), size}, nil
 }
 
-// A reject is a refused line as it is kept.
+// A reject is the form in which a refused line is kept.
 type reject struct {
 	Line   int64  `json:"line"`
 	Reason string `json:"reason"`
@@ -208,7 +208,7 @@ func (r *rejects) sync() error {
 	return r.f.Sync()
 }
 
-// close closes the file, and removes it where it is empty.
+// close closes the file, and removes it if it is empty.
 func (r *rejects) close() {
 	if r.f == nil {
 		return

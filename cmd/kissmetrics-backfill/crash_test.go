@@ -150,12 +150,12 @@ func TestDiskFull(t *testing.T) {
 			child.Stderr = &stderr
 			require.Error(t, child.Run())
 			assert.Equal(t, 1, child.ProcessState.ExitCode())
-			assert.Contains(t, stderr.String(), test.want+"file too large; with -resume it goes on behind line ")
+			assert.Contains(t, stderr.String(), test.want+"file too large; continue after line ")
 			assert.Equal(t, 1, strings.Count(stderr.String(), "file too large"), "it is said once: %s", stderr.String())
 
 			c, ok := readCheckpoint("events.checkpoint")
 			require.True(t, ok)
-			assert.Contains(t, stderr.String(), fmt.Sprintf("behind line %d\n", c.State.Line))
+			assert.Contains(t, stderr.String(), fmt.Sprintf("continue after line %d with -resume\n", c.State.Line))
 			assert.NoFileExists(t, "events.checkpoint.tmp")
 			o := backfill(t.Context(), nil, nil, args...)
 			require.NoError(t, o.err)
@@ -205,8 +205,8 @@ func TestDiskFullWhenACheckpointIsWritten(t *testing.T) {
 			require.ErrorIs(t, o.err, syscall.ENOSPC)
 			c, ok := readCheckpoint("backfill.checkpoint")
 			require.True(t, ok)
-			assert.Regexp(t, `^(line \d+: )?writing the checkpoint: write backfill.checkpoint.tmp: no space left on device; with -resume it goes on behind line `+
-				fmt.Sprint(c.State.Line)+"$", o.err.Error())
+			assert.Regexp(t, `^(line \d+: )?writing the checkpoint: write backfill.checkpoint.tmp: no space left on device; continue after line `+
+				fmt.Sprint(c.State.Line)+" with -resume$", o.err.Error())
 			assert.NoFileExists(t, "backfill.checkpoint.tmp", "which would take the room that there is left")
 
 			o = backfill(t.Context(), strings.NewReader(content), doer, args...)
@@ -237,7 +237,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	<-arrived
 	for _, args := range [][]string{args, append([]string{"-resume"}, args...)} {
 		o := backfill(t.Context(), nil, &answering{}, args...)
-		require.ErrorContains(t, o.err, "another run is at work with the checkpoint "+path)
+		require.ErrorContains(t, o.err, "another run is using the checkpoint "+path)
 		assert.Equal(t, 2, exitCode(o.err))
 		assert.Empty(t, o.stdout.String())
 	}

@@ -16,12 +16,12 @@ type delivery struct {
 	queue *kissmetrics.Queue
 }
 
-// openDelivery makes the queue, and tells the outcome of every record to result.
+// openDelivery makes the queue. It reports the outcome of every record to result.
 func openDelivery(f flags, doer kissmetrics.Doer, result func(e *entry, records int, refused string)) (*delivery, error) {
 	options := []kissmetrics.HTTPOption{
 		kissmetrics.WithAPIKey(f.apiKey),
 		kissmetrics.WithBaseURL(f.baseURL),
-		kissmetrics.WithMaxAttempts(1), // it is the queue that tries again
+		kissmetrics.WithMaxAttempts(1), // the queue retries
 	}
 	if doer != nil {
 		options = append(options, kissmetrics.WithDoer(doer))
@@ -36,7 +36,7 @@ func openDelivery(f flags, doer kissmetrics.Doer, result func(e *entry, records 
 		kissmetrics.WithCapacity(maxQueued, 16<<20),
 		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, err error) {
 			e, _ := ctx.Value(entryKey{}).(*entry)
-			if !errors.Is(err, kissmetrics.ErrClosed) { // which is no outcome
+			if !errors.Is(err, kissmetrics.ErrClosed) { // not an outcome: the record is still to be sent
 				result(e, 1, reasonOf(err))
 			}
 		}))
@@ -46,7 +46,7 @@ func openDelivery(f flags, doer kissmetrics.Doer, result func(e *entry, records 
 	return &delivery{http, queue}, nil
 }
 
-// maxQueued is how many records wait at most. A message must fit.
+// maxQueued is the most records that wait. A message's records must fit.
 const maxQueued = 4096
 
 type entryKey struct{}
@@ -55,14 +55,14 @@ func (d *delivery) send(ctx context.Context, e *entry, records []kissmetrics.Rec
 	return d.queue.Send(context.WithValue(ctx, entryKey{}, e), records)
 }
 
-// sync has nothing to do: what is delivered is durable.
+// sync does nothing: what was delivered is durable.
 func (d *delivery) sync() (fileMark, error) { return fileMark{}, nil }
 
-// drain waits until all is delivered.
+// drain waits until everything is delivered.
 func (d *delivery) drain(ctx context.Context) error {
 	err := d.queue.Close(ctx)
 	if _, ok := errors.AsType[*kissmetrics.UndeliveredError](err); ok {
-		return nil // these lines have no outcome, which the tracker knows
+		return nil // the tracker knows that these lines have no outcome
 	}
 	return err
 }
@@ -72,14 +72,14 @@ func (d *delivery) finish() error { return nil }
 func (d *delivery) close() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = d.queue.Close(ctx) // was drained before, or has nothing
+	_ = d.queue.Close(ctx) // after drain, or with an empty queue
 	d.http.CloseIdleConnections()
 	return nil
 }
 
 func (d *delivery) outage() bool { return d.queue.Stats().Outage }
 
-// A limitedSender is a Sender that sends so many records a second at most.
+// A limitedSender sends a limited number of records a second.
 type limitedSender struct {
 	next    kissmetrics.Sender
 	limiter *rate.Limiter
@@ -101,7 +101,7 @@ func (l *limitedSender) Send(ctx context.Context, records []kissmetrics.Record) 
 	return l.next.Send(ctx, records)
 }
 
-// reasonOf says why a record was refused, and nothing where it was delivered.
+// reasonOf says why a record was refused. It is empty if it was delivered.
 func reasonOf(err error) string {
 	if err == nil {
 		return ""

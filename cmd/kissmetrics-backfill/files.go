@@ -13,16 +13,16 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-// A fileMark is where the import files stand.
+// A fileMark says how far the import files have got.
 type fileMark struct {
-	Number int   `json:"number"` // of the file that is written, or was last
+	Number int   `json:"number"` // of the current or the last file
 	Bytes  int64 `json:"bytes"`
-	Full   bool  `json:"full"` // whether nothing more is written to it
+	Full   bool  `json:"full"` // whether that file is complete
 }
 
-// files writes import files: import-000001.json, and so on. A file has the
-// ending .partial until it is whole, and part of what the checkpoint stands for;
-// from then on it is not touched any more, and may be uploaded.
+// files writes import files: import-000001.json, and so on. A file has the suffix
+// .partial until it is complete and the checkpoint says so. From then on it never
+// changes and may be uploaded.
 type files struct {
 	dir   string
 	limit int64
@@ -31,11 +31,11 @@ type files struct {
 	w     *bufio.Writer
 	lines *kissmetrics.ImportWriter
 	taken func(e *entry, records int)
-	full  func() error // stores a checkpoint
-	err   error        // why nothing more is written
+	full  func() error // writes a checkpoint
+	err   error        // why nothing more can be written
 }
 
-// openFiles goes on where a mark stands, and cuts off what is behind it.
+// openFiles continues at the checkpoint and cuts off what was written after it.
 func openFiles(dir string, limit int64, saved *checkpoint) (*files, error) {
 	mark := saved.File
 	f := &files{dir: dir, limit: limit, mark: mark}
@@ -43,10 +43,10 @@ func openFiles(dir string, limit int64, saved *checkpoint) (*files, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, usageError{err}
 	}
-	if mark.Number == 0 { // no checkpoint knows of a file
+	if mark.Number == 0 { // the checkpoint knows of no file
 		f.mark = fileMark{Full: true}
 		there, err := filepath.Glob(filepath.Join(dir, "import-*.json"))
-		if partial := f.path(1) + partial; err == nil && saved.found { // and so it is this run's
+		if partial := f.path(1) + partial; err == nil && saved.found { // so the file is this run's own
 			if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
 			}
@@ -70,7 +70,7 @@ func openFiles(dir string, limit int64, saved *checkpoint) (*files, error) {
 	}
 	info, err := f.file.Stat()
 	if err == nil && info.Size() < mark.Bytes {
-		err = fmt.Errorf("%s has less than the checkpoint says", f.file.Name())
+		err = fmt.Errorf("%s is shorter than the checkpoint says", f.file.Name())
 	}
 	if err == nil {
 		err = f.file.Truncate(mark.Bytes)
@@ -91,7 +91,7 @@ func (f *files) path(number int) string {
 	return filepath.Join(f.dir, fmt.Sprintf("import-%06d.json", number))
 }
 
-// publish gives the file its name without the ending, if it has not yet.
+// publish removes the suffix from the file's name, unless that was done before.
 func (f *files) publish() error {
 	path := f.path(f.mark.Number)
 	if err := rename(path+partial, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -111,8 +111,8 @@ func (f *files) send(ctx context.Context, e *entry, records []kissmetrics.Record
 	return err
 }
 
-// fail notes an error after which nothing more is written, for nothing is known
-// of what is there.
+// fail remembers an error after which nothing more is written, since the contents
+// of the file are unknown.
 func (f *files) fail(err error) error {
 	if err != nil && f.err == nil {
 		f.err = fmt.Errorf("writing the import file: %w", err)
@@ -120,8 +120,8 @@ func (f *files) fail(err error) error {
 	return f.err
 }
 
-// Write writes the lines of one message, to a new file where they would make
-// this one too large.
+// Write writes the lines of one message. If they would make this file too large,
+// they go to a new one.
 func (f *files) Write(lines []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
@@ -141,7 +141,7 @@ func (f *files) Write(lines []byte) (int, error) {
 	return n, f.fail(err)
 }
 
-// begin begins a file.
+// begin starts a file.
 func (f *files) begin() error {
 	file, err := os.OpenFile(f.path(f.mark.Number+1)+partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -151,7 +151,7 @@ func (f *files) begin() error {
 	return syncDir(f.dir)
 }
 
-// end ends a file: once the checkpoint knows it, it gets its name.
+// end completes a file. It gets its final name once the checkpoint knows it.
 func (f *files) end() error {
 	f.mark.Full = true
 	if err := f.full(); err != nil {
@@ -163,7 +163,7 @@ func (f *files) end() error {
 	return f.fail(errors.Join(err, f.publish()))
 }
 
-// sync makes durable what has been written.
+// sync makes durable what was written.
 func (f *files) sync() (fileMark, error) {
 	if f.err != nil || f.file == nil {
 		return f.mark, f.err
@@ -175,10 +175,10 @@ func (f *files) sync() (fileMark, error) {
 	return f.mark, f.fail(err)
 }
 
-// drain has nothing to wait for.
+// drain returns at once: send leaves nothing to wait for.
 func (f *files) drain(context.Context) error { return nil }
 
-// finish ends the last file.
+// finish completes the last file.
 func (f *files) finish() error {
 	if f.file == nil {
 		return nil

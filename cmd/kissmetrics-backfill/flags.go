@@ -18,19 +18,24 @@ func (e usageError) Unwrap() error { return e.error }
 
 var errHelp = flag.ErrHelp
 
-const usage = `Backfill sends messages of RudderStack or Segment, one JSON object a line, to Kissmetrics.
+const usage = `Kissmetrics-backfill sends messages in the JSON of RudderStack or Segment, one a
+line, to Kissmetrics.
 
-	backfill [flags] [file]
+	kissmetrics-backfill [flags] [file]
 
-The file may be gzipped; - is standard input. Without a file, a sample is sent.
-Without -api-key and -import, all goes to a tracking server inside the program.
+The file may be gzipped; - means standard input. Without a file, a sample is
+sent. With neither -api-key nor -import, everything goes to a tracking server
+inside this program, and nothing leaves the machine.
+
+The exit status is 1 if the run did not finish or every line was refused, and 2
+if the command line is wrong.
 
 `
 
 // flags is what the command line says.
 type flags struct {
 	file       string // empty for the sample
-	live       bool   // whether there is an API key
+	live       bool   // whether an API key was given
 	apiKey     string
 	baseURL    string
 	rate       float64
@@ -51,31 +56,31 @@ var prefixes = map[string]kissmetrics.PrefixStyle{
 	"spaced": kissmetrics.PrefixSpacedHyphen,
 }
 
-// parseFlags returns what args say. Where they ask for help, it is written to
-// stdout and the error is errHelp.
+// parseFlags returns what args say. If they ask for help, it writes that to stdout
+// and returns errHelp.
 func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	var f flags
-	set := flag.NewFlagSet("backfill", flag.ContinueOnError)
-	set.SetOutput(io.Discard) // the error says it all
-	// Not a plain string, so that -api-key "$UNSET" is not taken for no -api-key.
-	set.Func("api-key", "deliver to Kissmetrics, with the API `key` of a product", func(key string) error {
+	set := flag.NewFlagSet("kissmetrics-backfill", flag.ContinueOnError)
+	set.SetOutput(io.Discard) // the error says everything
+	// A function, so that -api-key "$UNSET" differs from no -api-key.
+	set.Func("api-key", "deliver to Kissmetrics with this API `key` of your product", func(key string) error {
 		f.live, f.apiKey = true, key
 		return nil
 	})
-	set.StringVar(&f.baseURL, "base-url", kissmetrics.DefaultBaseURL, "with -api-key, deliver to another `server`")
-	set.Float64Var(&f.rate, "rate", 200, "deliver at most `n` requests a second; 0 is without limit")
-	set.IntVar(&f.workers, "workers", 8, "have at most `n` requests under way")
-	set.StringVar(&f.importDir, "import", "", "write files for the bulk import into this `directory` instead")
-	size := set.Float64("file-size", 50, "with -import, begin a new file before one has more than so many `MB`")
-	set.StringVar(&f.prefix, "prefix", "none", "name properties after their event: none, hyphen or spaced, in this `style`")
-	set.Func("now", "the `time`, as in 2026-03-02T09:30:00Z, of messages that have none (default: they are refused)", func(s string) (err error) {
+	set.StringVar(&f.baseURL, "base-url", kissmetrics.DefaultBaseURL, "with -api-key, deliver to this `URL`")
+	set.Float64Var(&f.rate, "rate", 200, "make at most `n` requests a second; 0 means no limit")
+	set.IntVar(&f.workers, "workers", 8, "have at most `n` requests in flight")
+	set.StringVar(&f.importDir, "import", "", "do not deliver, but write bulk import files to this `directory`")
+	size := set.Float64("file-size", 50, "with -import, start a new file rather than exceed this many `MB`")
+	set.StringVar(&f.prefix, "prefix", "none", "prefix property names with the event name; `style` is none, hyphen (event-name) or spaced (event - name)")
+	set.Func("now", "use this `time` (such as 2026-03-02T09:30:00Z) for messages without one (default: they are refused)", func(s string) (err error) {
 		f.now, err = time.Parse(time.RFC3339, s)
 		return err
 	})
-	set.StringVar(&f.checkpoint, "checkpoint", "", "note in this `file` how far all is done (default: <file>.checkpoint)")
-	set.StringVar(&f.refused, "refused", "", "keep lines that are refused in this `file` (default: <file>.refused)")
-	set.BoolVar(&f.resume, "resume", false, "go on where the checkpoint says; from the start where there is none")
-	set.DurationVar(&f.grace, "grace", 30*time.Second, "after Ctrl-C, deliver what has been begun for at most this `time`")
+	set.StringVar(&f.checkpoint, "checkpoint", "", "keep track of finished lines in this `file` (default: <input>.checkpoint)")
+	set.StringVar(&f.refused, "refused", "", "write refused lines to this `file` (default: <input>.refused)")
+	set.BoolVar(&f.resume, "resume", false, "continue after the checkpoint, or start from the beginning if there is none")
+	set.DurationVar(&f.grace, "grace", 30*time.Second, "after Ctrl-C, go on delivering what was begun for at most this `duration`")
 	err := set.Parse(args)
 	switch {
 	case errors.Is(err, errHelp):
@@ -88,9 +93,9 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 		if strings.Contains(problem, "api-key") {
 			problem, _, _ = strings.Cut(problem, "\"")
 		}
-		return f, errors.New(problem + " (-h tells the flags)")
-	case set.NArg() > 1: // not quoted: one may be a key that lacks its flag
-		return f, fmt.Errorf("one file is expected, and not %d arguments; flags come before it", set.NArg())
+		return f, errors.New(problem + " (-h lists the flags)")
+	case set.NArg() > 1: // not quoted, since one may be a key without its flag
+		return f, fmt.Errorf("expected one file, but got %d arguments; flags come before the file", set.NArg())
 	}
 	f.file = set.Arg(0)
 	f.fileSize = int64(*size * 1e6)
@@ -101,7 +106,7 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	return f, nil
 }
 
-// validate reports every flag that does not go with the others.
+// validate reports every wrong flag, and every combination that makes no sense.
 func (f *flags) validate() error {
 	var wrong []error
 	check := func(ok bool, problem string) {
@@ -109,8 +114,8 @@ func (f *flags) validate() error {
 			wrong = append(wrong, errors.New(problem))
 		}
 	}
-	check(!f.live || f.importDir == "", "-api-key delivers and -import writes files: give one of the two")
-	check(!f.live || f.file != "", "-api-key needs a file, or - for standard input: the sample is not for a real product")
+	check(!f.live || f.importDir == "", "-api-key delivers and -import writes files: give only one of the two")
+	check(!f.live || f.file != "", "-api-key needs a file, or - for standard input: the sample must not reach a real product")
 	check(f.live || f.baseURL == kissmetrics.DefaultBaseURL, "-base-url needs -api-key")
 	check(!f.resume || !f.demo() || f.checkpoint != "", "-resume needs -api-key, -import or -checkpoint")
 	check(f.rate >= 0 && f.rate <= 1e9, "-rate must not be negative")
@@ -122,11 +127,11 @@ func (f *flags) validate() error {
 	return errors.Join(wrong...)
 }
 
-// demo reports whether all goes to a server of the program's own.
+// demo reports whether everything goes to the server inside the program.
 func (f *flags) demo() bool { return !f.live && f.importDir == "" }
 
-// name names the files that have no name yet. A demonstration leaves none
-// behind.
+// name gives the files that are still unnamed their default names. A demonstration
+// leaves no files behind.
 func (f *flags) name() {
 	base := f.file
 	if base == "" || base == "-" {

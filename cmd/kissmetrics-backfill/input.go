@@ -16,7 +16,7 @@ import (
 	"sync/atomic"
 )
 
-// maxLineBytes bounds a line: no SDK sends messages as large as that.
+// maxLineBytes bounds a line. No SDK sends a message that large.
 const maxLineBytes = 4 << 20
 
 //go:embed testdata/sample.jsonl
@@ -24,20 +24,20 @@ var sample []byte
 
 // input is where the lines come from.
 type input struct {
-	name    string // as the checkpoint has it
+	name    string // as in the checkpoint
 	file    *os.File
 	stdin   io.ReadCloser
-	size    int64        // as it is stored, or -1 where that is not known
-	raw     atomic.Int64 // what was read of that
-	regular bool         // whether a read does not wait for anybody
-	plain   bool         // whether offsets are those of the file
+	size    int64        // as stored, or -1 if unknown
+	raw     atomic.Int64 // how much of that was read
+	regular bool         // whether a read never waits for a writer
+	plain   bool         // whether offsets are offsets in the file
 	r       *bufio.Reader
-	line    int64 // the number of lines read
-	offset  int64 // what they take, uncompressed
+	line    int64 // number of lines read
+	offset  int64 // their length, uncompressed
 	head    fingerprint
 }
 
-// fingerprint tells the beginning of an input from that of another.
+// A fingerprint identifies an input by its beginning.
 type fingerprint struct {
 	Bytes  int    `json:"bytes"`
 	SHA256 string `json:"sha256"`
@@ -48,7 +48,7 @@ func fingerprintOf(head []byte) fingerprint {
 	return fingerprint{len(head), hex.EncodeToString(sum[:])}
 }
 
-// Read counts what is read of the input as it is stored.
+// Read reads the input as stored, and counts the bytes.
 func (in *input) Read(p []byte) (n int, err error) {
 	switch {
 	case in.file != nil:
@@ -60,7 +60,7 @@ func (in *input) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// openInput opens the file, or takes standard input or the sample.
+// openInput opens the file, standard input or the sample.
 func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 	in := &input{size: -1}
 	switch f.file {
@@ -80,7 +80,7 @@ func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 		info, err := in.file.Stat()
 		if err != nil || info.IsDir() {
 			in.close()
-			return nil, usageError{errors.Join(err, fmt.Errorf("%s is not a file that can be read", f.file))}
+			return nil, usageError{errors.Join(err, fmt.Errorf("%s is not a readable file", f.file))}
 		}
 		if info.Mode().IsRegular() {
 			in.size, in.plain, in.regular = info.Size(), true, true
@@ -104,9 +104,9 @@ func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 	return in, nil
 }
 
-var errOtherInput = errors.New("the input is not the one that the checkpoint is of")
+var errOtherInput = errors.New("this is not the input that the checkpoint belongs to")
 
-// resume goes to where a checkpoint stands.
+// resume moves to the position of a checkpoint.
 func (in *input) resume(saved *checkpoint) error {
 	offset := saved.state.Offset
 	if offset == 0 {
@@ -116,7 +116,7 @@ func (in *input) resume(saved *checkpoint) error {
 	if err != nil || fingerprintOf(head) != saved.Head {
 		return errOtherInput
 	}
-	in.head = saved.Head // of which there may be more by now
+	in.head = saved.Head // the input may have grown since
 	if in.plain {
 		if offset > in.size {
 			return fmt.Errorf("%w: it is shorter", errOtherInput)
@@ -140,7 +140,7 @@ func (in *input) resume(saved *checkpoint) error {
 	return nil
 }
 
-// ended reports whether nothing is left of the input.
+// ended reports whether nothing is left to read.
 func (in *input) ended() bool {
 	_, err := in.r.Peek(1)
 	return errors.Is(err, io.EOF)
@@ -149,13 +149,14 @@ func (in *input) ended() bool {
 // A line is one line of the input.
 type line struct {
 	number int64
-	end    int64  // the offset behind it
-	raw    int64  // how much of the input, as it is stored, was read by then
-	text   []byte // trimmed; cut where it is too long
-	length int    // of all of it
+	end    int64  // the offset after it
+	raw    int64  // how much of the input, as stored, was read by then
+	text   []byte // trimmed, and cut if the line is too long
+	length int    // of the whole line
 }
 
-// read sends lines until there are no more, or ctx ends, and returns why.
+// read sends lines until there are no more or ctx ends. At the end of the input it
+// returns io.EOF.
 func (in *input) read(ctx context.Context, lines chan<- line) error {
 	defer close(lines)
 	for {
@@ -171,7 +172,7 @@ func (in *input) read(ctx context.Context, lines chan<- line) error {
 	}
 }
 
-// next returns the next line; its text is its own.
+// next returns the next line. The caller may keep its text.
 func (in *input) next() (line, error) {
 	var text []byte
 	length := 0

@@ -16,17 +16,16 @@ import (
 
 // A destination takes the records of lines.
 type destination interface {
-	// send takes the records of a line, or fails. What becomes of each it tells
-	// the tracker, then or later.
+	// send takes the records of a line. It reports the outcome of each to the
+	// tracker, then or later.
 	send(ctx context.Context, e *entry, records []kissmetrics.Record) error
-	// sync makes durable what was taken, and says where the files stand.
+	// sync makes durable what was taken, and says how far the files have got.
 	sync() (fileMark, error)
-	// drain waits for the outcome of what was taken.
+	// drain waits for the outcomes of what was taken.
 	drain(ctx context.Context) error
-	// finish ends the files, once all lines have their outcome; for good with the
-	// checkpoint that says so.
+	// finish completes the files, once all lines have an outcome.
 	finish() error
-	// outage says that nothing can be delivered for now.
+	// outage reports whether deliveries fail at the moment.
 	outage() bool
 	close() error
 }
@@ -40,9 +39,9 @@ type job struct {
 	checkpoint *checkpoint
 	tracker    *tracker
 	out        destination
-	server     *kissmetricstest.Server // of a demonstration
-	complete   bool                    // whether all lines have their outcome, and there are no more
-	failed     error                   // why no checkpoint is stored any more
+	server     *kissmetricstest.Server // in a demonstration
+	complete   bool                    // whether there are no more lines, and all have an outcome
+	failed     error                   // why no more checkpoints are written
 	elapsed    time.Duration
 }
 
@@ -62,7 +61,7 @@ func (j *job) open() error {
 	if f.demo() {
 		j.server = kissmetricstest.Start()
 		f.apiKey, f.baseURL = "demonstration", j.server.URL
-		_, _ = io.WriteString(j.program.stderr, "No -api-key and no -import: all goes to a tracking server inside this program, and nothing leaves it.\n")
+		_, _ = io.WriteString(j.program.stderr, "Without -api-key and -import, everything goes to a tracking server inside this program, and nothing leaves it.\n")
 	}
 	d, err := openDelivery(f, j.program.doer, j.tracker.result)
 	if err != nil {
@@ -72,13 +71,13 @@ func (j *job) open() error {
 	return nil
 }
 
-// run takes line by line, until there is no more or stop ends.
+// run sends line after line, until there are no more or stop ends.
 func (j *job) run(stop, hurry context.Context) (err error) {
 	start := time.Now()
 	defer func() { j.elapsed = time.Since(start) }()
 	defer func() { err = errors.Join(err, j.out.close()) }()
 	j.checkpoint.Head = j.in.head
-	if err := j.save(); err != nil { // and see whether that is possible
+	if err := j.save(); err != nil { // so that an unwritable file is noticed now
 		return err
 	}
 	progress := j.showProgress()
@@ -99,7 +98,7 @@ func (j *job) run(stop, hurry context.Context) (err error) {
 		}
 	case j.in.regular:
 		<-ended //nolint:errcheck // it was told to end
-	default: // a read from a pipe or a terminal may never end; the process does
+	default: // a read from a pipe or a terminal may never end, but the process does
 	}
 	drained := j.drain(stop, hurry, all)
 	if err == nil || drained != nil && !errors.Is(err, drained) {
@@ -116,12 +115,12 @@ func (j *job) run(stop, hurry context.Context) (err error) {
 
 func (j *job) howToGoOn() string {
 	if j.flags.checkpoint == "" {
-		return "not all was sent"
+		return "some lines were not sent"
 	}
-	return fmt.Sprintf("with -resume it goes on behind line %d", j.checkpoint.state.Line)
+	return fmt.Sprintf("continue after line %d with -resume", j.checkpoint.state.Line)
 }
 
-// takeAll takes lines until there are no more, or ctx ends.
+// takeAll takes lines until there are no more or ctx ends.
 func (j *job) takeAll(ctx context.Context, lines <-chan line) error {
 	saved := time.Now()
 	for ctx.Err() == nil {
@@ -148,13 +147,13 @@ func (j *job) takeAll(ctx context.Context, lines <-chan line) error {
 	return nil
 }
 
-// take makes records of a line, and hands them on.
+// take turns a line into records and hands them to the destination.
 func (j *job) take(ctx context.Context, l line) error {
 	e := &entry{line: l}
 	var records []kissmetrics.Record
 	switch {
 	case l.length > maxLineBytes+len("\r\n"):
-		e.reasons, e.text = []string{fmt.Sprintf("the line has more than %d MiB", maxLineBytes>>20)}, nil
+		e.reasons, e.text = []string{fmt.Sprintf("the line is longer than %d MiB", maxLineBytes>>20)}, nil
 	case len(l.text) == 0 || excluded(l.text):
 		e.ignored = true
 	default:
@@ -162,12 +161,12 @@ func (j *job) take(ctx context.Context, l line) error {
 		if records, err = j.transform(l.text); err != nil {
 			e.reasons = strings.Split(strings.ReplaceAll(err.Error(), "kissmetrics: ", ""), "\n")
 		} else if len(records) > maxQueued {
-			e.reasons, records = []string{fmt.Sprintf("the message makes more than %d records", maxQueued)}, nil
+			e.reasons, records = []string{fmt.Sprintf("the message becomes more than %d records", maxQueued)}, nil
 		}
 	}
 	e.left = len(records)
 	if err := j.tracker.add(ctx, e); err != nil {
-		return nil //nolint:nilerr // ctx has ended, and the line has not begun
+		return nil //nolint:nilerr // ctx has ended, and nothing was done with the line
 	}
 	if len(records) == 0 {
 		return nil
@@ -175,9 +174,9 @@ func (j *job) take(ctx context.Context, l line) error {
 	err := j.out.send(ctx, e, records)
 	_, invalid := errors.AsType[*kissmetrics.ValidationError](err)
 	switch {
-	case err == nil, ctx.Err() != nil: // without an outcome, it is not passed by any checkpoint
+	case err == nil, ctx.Err() != nil: // a line without an outcome is not passed by any checkpoint
 		return nil
-	case invalid, errors.Is(err, kissmetrics.ErrQueueFull): // with room for all there is, it is too large
+	case invalid, errors.Is(err, kissmetrics.ErrQueueFull): // FullWait fails only for what could never fit
 		j.tracker.result(e, len(records), strings.ReplaceAll(err.Error(), "kissmetrics: ", ""))
 		return nil
 	}
@@ -213,7 +212,7 @@ func excluded(text []byte) bool {
 	return m.Integrations["All"] == false || m.Integrations["all"] == false
 }
 
-// drain waits for the outcomes: where stop has ended, for the time of grace.
+// drain waits for all outcomes, but no longer than the grace period after stop ends.
 func (j *job) drain(stop, hurry context.Context, all bool) error {
 	ctx, cancel := context.WithCancel(hurry)
 	defer cancel()
@@ -250,14 +249,13 @@ func (j *job) drain(stop, hurry context.Context, all bool) error {
 	}
 }
 
-// keepRefused writes the refused lines that are to be kept, so that they take no
-// memory.
+// keepRefused writes refused lines to their file, so that they take no memory.
 func (j *job) keepRefused() error {
 	return j.fail("writing the refused lines", j.rejects.write(j.tracker.takeRefused()))
 }
 
-// fail notes an error after which no checkpoint is stored, for it may stand for
-// what was not written.
+// fail remembers an error after which no checkpoint is written, since it could
+// cover lines that were not.
 func (j *job) fail(doing string, err error) error {
 	if err != nil && j.failed == nil {
 		j.failed = fmt.Errorf("%s: %w", doing, err)
@@ -265,7 +263,7 @@ func (j *job) fail(doing string, err error) error {
 	return j.failed
 }
 
-// save stores how far all is done: what the checkpoint says is durable before it.
+// save writes a checkpoint. Everything that it covers is made durable first.
 func (j *job) save() error {
 	if j.failed != nil {
 		return j.failed

@@ -8,10 +8,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lock keeps every other run from the checkpoint, and from what it stands for,
-// until unlock is called or the process has ended, however it does: it is the
-// operating system that lets go of a lock. The file that is left of a process
-// that was killed locks nothing.
+// lock keeps other runs away from the checkpoint and the files it describes, until
+// unlock is called or the process ends in any way: the operating system releases
+// the lock. A lock file left by a killed process locks nothing.
 func (f *flags) lock() (unlock func(), err error) {
 	if f.checkpoint == "" {
 		return func() {}, nil
@@ -24,7 +23,7 @@ func (f *flags) lock() (unlock func(), err error) {
 			return nil, fmt.Errorf("locking the checkpoint %s: %w", f.checkpoint, err)
 		}
 		if !locked {
-			return nil, usageError{fmt.Errorf("another run is at work with the checkpoint %s", f.checkpoint)}
+			return nil, usageError{fmt.Errorf("another run is using the checkpoint %s", f.checkpoint)}
 		}
 		if isAt(held, path) {
 			return func() {
@@ -32,14 +31,14 @@ func (f *flags) lock() (unlock func(), err error) {
 				_ = held.Unlock()
 			}, nil
 		}
-		// The run before removed the file just now: that lock keeps nobody out.
+		// Another run has just removed the file, so this lock keeps nobody out.
 		if err := held.Unlock(); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// isAt reports whether the file that is locked is still the one at its path.
+// isAt reports whether the locked file is still the one at path.
 func isAt(held *flock.Flock, path string) bool {
 	locked, err := held.Stat()
 	there, errThere := os.Stat(path) //nolint:gosec // beside what the user names

@@ -1,35 +1,43 @@
-// Backfill sends history to Kissmetrics: the messages of RudderStack or Segment,
-// one JSON object a line, as they lie in a bucket, a topic or the export of a
-// warehouse; plain or gzipped, of a file or of standard input.
+// Kissmetrics-backfill sends history to Kissmetrics: messages in the JSON of
+// RudderStack or Segment, one a line, as they are stored in a bucket, a topic or
+// the export of a warehouse. The input is a file or standard input, and may be
+// gzipped.
 //
-// It needs neither an account nor a network to be tried, for without an API key
-// it sends to a tracking server of its own, and without a file it sends a sample:
+// To try it, you need neither an account nor a network. Without an API key it
+// sends to a tracking server inside the program, and without a file it sends a
+// sample:
 //
 //	go run ./cmd/kissmetrics-backfill
 //	go run ./cmd/kissmetrics-backfill events.jsonl.gz
 //
-// With an API key it delivers to Kissmetrics, through a queue, at most so many
-// requests a second; with -import it writes files for Kissmetrics' bulk import
-// instead:
+// With an API key it delivers to Kissmetrics, with a limit on requests a second.
+// With -import it writes files for Kissmetrics' bulk import instead:
 //
-//	go run ./cmd/kissmetrics-backfill -api-key "$KISSMETRICS_API_KEY" -rate 100 events.jsonl
-//	go run ./cmd/kissmetrics-backfill -import out -file-size 100 events.jsonl
+//	kissmetrics-backfill -api-key "$KISSMETRICS_API_KEY" -rate 100 events.jsonl
+//	kissmetrics-backfill -import out -file-size 100 events.jsonl
 //
-// Every second it notes in a checkpoint file the line up to which every line has
-// got its outcome. Ctrl-C stops it: what it has begun it still delivers, for as
-// long as -grace says or until a second Ctrl-C. With -resume it goes on behind
-// that line. After a Ctrl-C, a crash or a disk that was full, no line is lost.
-// The lines of import files are not repeated either: what was written behind the
-// checkpoint is cut off. What was delivered behind it is delivered again, which
-// Kissmetrics ignores, because a line's records are the same at every run: person,
-// name and second. That is why a message without any time is refused, unless -now
-// gives it one. A second run with the same checkpoint is refused while the first
-// is at work.
+// A checkpoint file, written every second, names the line up to which every line
+// is finished. Ctrl-C stops the program: it still delivers what it has begun, for
+// as long as -grace allows or until a second Ctrl-C. With -resume it continues
+// after the checkpoint.
 //
-// A line that is refused is written to a file, with its number and the reason.
-// When it is corrected, it can be sent on its own:
+// No line is lost to a Ctrl-C, a crash or a full disk. Import files hold every
+// line once: what was written after the checkpoint is cut off. What was delivered
+// after the checkpoint is delivered again. Kissmetrics ignores that repeat,
+// because a line becomes the same records in every run, down to the second. This
+// is why a message without any time is refused unless -now gives it one. Two runs
+// cannot use one checkpoint at the same time.
 //
-//	jq -r .input events.jsonl.refused | … | go run ./cmd/kissmetrics-backfill -api-key … -
+// A message is left out if its "integrations" exclude Kissmetrics.
+//
+// Refused lines are written to a file, each with its number and the reason. Once
+// corrected, they can be sent on their own:
+//
+//	jq -r .input events.jsonl.refused | … | kissmetrics-backfill -api-key … -
+//
+// The exit status is 0 if every line was finished and at least one was sent (or
+// there was none to send), 2 if the command line is wrong, and 1 otherwise; so it
+// is 1 if every line was refused.
 package main
 
 import (
@@ -49,11 +57,11 @@ import (
 
 func main() { os.Exit(start(time.Second)) }
 
-// start runs the program, which stores a checkpoint every so often, and returns
-// its exit code.
+// start runs the program, with a checkpoint every saveEvery, and returns its exit
+// code.
 func start(saveEvery time.Duration) int {
-	// The first signal asks to stop, the second not to wait either, and a third
-	// ends the process.
+	// The first signal stops reading, the second stops delivering, and a third ends
+	// the process.
 	stop, stopping := context.WithCancel(context.Background())
 	hurry, hurrying := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -77,11 +85,11 @@ func start(saveEvery time.Duration) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "backfill:", err)
+	fmt.Fprintln(os.Stderr, "kissmetrics-backfill:", err)
 	return exitCode(err)
 }
 
-// exitCode returns 2 for an error of who typed the command, and else 1.
+// exitCode returns 2 if the command line is wrong, and 1 for any other error.
 func exitCode(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok || errors.Is(err, kissmetrics.ErrInvalidOption) {
 		return 2
@@ -93,16 +101,19 @@ func exitCode(err error) int {
 type program struct {
 	stdin          io.ReadCloser
 	stdout, stderr io.Writer
-	terminal       bool             // whether stderr is one
-	every          time.Duration    // how often a plain line tells of the progress
-	saveEvery      time.Duration    // how often a checkpoint is stored
-	doer           kissmetrics.Doer // or nil
+	terminal       bool             // whether stderr is a terminal
+	every          time.Duration    // between two lines of progress, if it is not
+	saveEvery      time.Duration    // between two checkpoints
+	doer           kissmetrics.Doer // nil for the default
 }
 
-// errInterrupted says that not all of the input was read.
-var errInterrupted = errors.New("interrupted")
+var (
+	// errInterrupted says that some of the input was not read.
+	errInterrupted = errors.New("interrupted")
+	errAllRefused  = errors.New("every line was refused")
+)
 
-// run does what args say, until stop ends; then it delivers what it has begun,
+// run does what args say until stop ends. Then it delivers what it has begun,
 // until hurry ends.
 func (p *program) run(stop, hurry context.Context, args []string) error {
 	f, err := parseFlags(args, p.stdout)
@@ -142,9 +153,9 @@ func (p *program) run(stop, hurry context.Context, args []string) error {
 		defer j.server.Close()
 	}
 	if saved.Done && in.ended() {
-		_, _ = fmt.Fprintf(p.stderr, "%s says that all was sent; there is nothing left to do\n", f.checkpoint)
-		return errors.Join(j.out.close(), j.summary())
+		_, _ = fmt.Fprintf(p.stderr, "%s says that everything was sent; there is nothing left to do\n", f.checkpoint)
+		return errors.Join(j.out.close(), j.summary(), j.verdict())
 	}
 	err = j.run(stop, hurry)
-	return errors.Join(err, j.summary())
+	return errors.Join(err, j.summary(), j.verdict())
 }

@@ -124,7 +124,7 @@ func TestSample(t *testing.T) {
 	require.NoError(t, o.err)
 	for _, want := range []string{
 		"sent                8 lines, 11 records", "refused             3 lines\n", "1   invalid timestamp: is missing",
-		"ignored             2 lines", "The server kept all of it.",
+		"ignored             2 lines", "The server kept everything.",
 	} {
 		assert.Contains(t, o.stdout.String(), want)
 	}
@@ -225,7 +225,7 @@ func TestLongLine(t *testing.T) {
 	assertEvents(t, server, 2)
 	refused, err := os.ReadFile(path + ".refused")
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"line":2,"reason":"the line has more than 4 MiB"}`, string(refused))
+	assert.JSONEq(t, `{"line":2,"reason":"the line is longer than 4 MiB"}`, string(refused))
 }
 
 func TestNow(t *testing.T) {
@@ -250,6 +250,40 @@ func TestRefusedByTheServer(t *testing.T) {
 	assert.Contains(t, string(refused), `{"line":2,"reason":"the server answered 403","input":"{\"type\"`)
 }
 
+func TestARunThatSendsNothingFails(t *testing.T) {
+	const wrong, excluded = `{"type":"track","userId":"u","event":"e"}` + "\n", `{"type":"track","integrations":{"All":false}}` + "\n"
+	for name, test := range map[string]struct {
+		content string
+		refusal int // with which the server answers everything, or 0
+		want    error
+	}{
+		"every line is refused":                 {content: wrong + wrong, want: errAllRefused},
+		"every line but those left out":         {content: excluded + "\n" + wrong, want: errAllRefused},
+		"the server refuses everything":         {content: events(3), refusal: http.StatusForbidden, want: errAllRefused},
+		"one line is sent":                      {content: wrong + event(0)},
+		"there is nothing to send":              {content: ""},
+		"nothing is meant for Kissmetrics":      {content: excluded},
+		"one line is sent, the rest left out":   {content: excluded + event(0)},
+		"one line is sent, the rest is no JSON": {content: "{\n[\n" + event(0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := kissmetricstest.NewServer(t)
+			if test.refusal != 0 {
+				server.FailWith(func(*http.Request) *kissmetricstest.Fault { return &kissmetricstest.Fault{Status: test.refusal} })
+			}
+			args := []string{"-api-key", secret, "-base-url", server.URL, "-rate", "0", "-resume", writeFile(t, "events", test.content)}
+			for range 2 { // a run that finds nothing left to do says the same
+				o := backfill(t.Context(), nil, nil, args...)
+				require.ErrorIs(t, o.err, test.want)
+				if test.want != nil {
+					assert.Equal(t, 1, exitCode(o.err))
+				}
+				assert.Contains(t, o.stdout.String(), "refused")
+			}
+		})
+	}
+}
+
 func TestUsageErrors(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, test := range map[string]struct {
@@ -259,11 +293,11 @@ func TestUsageErrors(t *testing.T) {
 		"unknown flag":         {[]string{"-colour"}, "not defined: -colour"},
 		"misspelled key":       {[]string{"-apikey=" + secret}, "not defined: -apikey"},
 		"key without a file":   {[]string{"-api-key", secret}, "needs a file"},
-		"key and files":        {[]string{"-api-key", secret, "-import", "out", "x"}, "one of the two"},
+		"key and files":        {[]string{"-api-key", secret, "-import", "out", "x"}, "only one of the two"},
 		"empty key":            {[]string{"-api-key", "", "-"}, "WithAPIKey is required"},
-		"two files":            {[]string{"a", secret}, "one file is expected"},
+		"two files":            {[]string{"a", secret}, "expected one file"},
 		"no such file":         {[]string{"nowhere.jsonl"}, "no such file"},
-		"a directory":          {[]string{"."}, "not a file"},
+		"a directory":          {[]string{"."}, "not a readable file"},
 		"server alone":         {[]string{"-base-url", "https://trk.kissmetrics.io"}, "-base-url needs -api-key"},
 		"a rate below zero":    {[]string{"-rate", "-1"}, "-rate"},
 		"no workers":           {[]string{"-workers", "0"}, "-workers"},
@@ -286,7 +320,7 @@ func TestUsageErrors(t *testing.T) {
 func TestHelp(t *testing.T) {
 	o := backfill(t.Context(), nil, nil, "-h")
 	require.NoError(t, o.err)
-	for _, want := range []string{"backfill [flags] [file]", "-api-key key", "-resume", "-rate n"} {
+	for _, want := range []string{"kissmetrics-backfill [flags] [file]", "-api-key key", "-resume", "-rate n"} {
 		assert.Contains(t, o.stdout.String(), want)
 	}
 }

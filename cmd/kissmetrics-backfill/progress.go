@@ -14,17 +14,17 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// redrawEvery is how often the bar is drawn.
+// redrawEvery is the time between two drawings of the bar.
 const redrawEvery = 200 * time.Millisecond
 
-// progress tells on stderr how far a job is: a bar on a terminal, and a plain
-// line now and then elsewhere.
+// progress shows on stderr how far a job has got: as a bar on a terminal, and as a
+// plain line now and then elsewhere.
 type progress struct {
 	j      *job
 	start  time.Time
-	before counts // of earlier runs
+	before counts // from earlier runs
 	rawWas int64
-	bar    *progressbar.ProgressBar // or nil
+	bar    *progressbar.ProgressBar // nil without a terminal
 	ended  chan struct{}
 	wg     sync.WaitGroup
 }
@@ -60,17 +60,17 @@ func (j *job) showProgress() *progress {
 	return p
 }
 
-// show tells how far the job is now.
+// show shows how far the job has got.
 func (p *progress) show() {
 	live, raw := p.j.tracker.progress()
 	outage := ""
 	if p.j.out.outage() {
-		outage = "; deliveries fail, trying again"
+		outage = "; deliveries fail, retrying"
 	}
 	if p.bar != nil {
 		p.bar.Describe(fmt.Sprintf("%s lines, %s/s, %s refused%s",
 			humanize.Comma(live.lines()), humanize.Comma(p.rate(live)), humanize.Comma(live.Refused), outage))
-		_ = p.bar.Set64(min(raw, max(p.j.in.size-1, 0))) // at the very end the bar closes
+		_ = p.bar.Set64(min(raw, max(p.j.in.size-1, 0))) // below the size, at which the bar closes
 		return
 	}
 	_, _ = fmt.Fprintf(p.j.program.stderr, "%s lines%s, %s/s%s: %s sent, %s refused, %s ignored%s\n",
@@ -80,7 +80,7 @@ func (p *progress) show() {
 
 func (c counts) lines() int64 { return c.Sent + c.Refused + c.Ignored }
 
-// rate returns the lines a second of this run.
+// rate returns this run's lines a second.
 func (p *progress) rate(live counts) int64 {
 	return perSecond(live.lines()-p.before.lines(), time.Since(p.start))
 }
@@ -96,7 +96,7 @@ func (p *progress) percent(raw int64) string {
 	return fmt.Sprintf(" (%d%%)", 100*raw/p.j.in.size)
 }
 
-// left returns the time that the rest takes if all goes on as it did.
+// left returns the time that the rest takes at the pace so far.
 func (p *progress) left(raw int64, elapsed time.Duration) string {
 	if p.j.in.size <= 0 || raw <= p.rawWas {
 		return ""
@@ -105,7 +105,7 @@ func (p *progress) left(raw int64, elapsed time.Duration) string {
 	return ", " + time.Duration(left).Round(time.Second).String() + " left"
 }
 
-// stop shows the end of it.
+// stop shows the final state.
 func (p *progress) stop() {
 	close(p.ended)
 	p.wg.Wait()
@@ -121,7 +121,17 @@ func (p *progress) stop() {
 	_, _ = io.WriteString(p.j.program.stderr, "\n")
 }
 
-// summary tells what became of all lines, those of earlier runs included.
+// verdict returns errAllRefused if the run is finished and no line was sent, though
+// there were some to send.
+func (j *job) verdict() error {
+	s := j.checkpoint.state
+	if !j.checkpoint.Done || s.Sent > 0 || s.Refused == 0 {
+		return nil
+	}
+	return errAllRefused
+}
+
+// summary says what became of all lines, including those of earlier runs.
 func (j *job) summary() error {
 	s := j.checkpoint.state
 	var b strings.Builder
@@ -147,7 +157,7 @@ func (j *job) summary() error {
 	}) {
 		row("", s.Reasons[reason], "  "+reason)
 	}
-	row("ignored", s.Ignored, "lines: blank, or kept from Kissmetrics by their integrations")
+	row("ignored", s.Ignored, "lines: blank, or not for Kissmetrics by their integrations")
 	if j.elapsed > 0 {
 		fmt.Fprintf(&b, "  in %v\n", j.elapsed.Round(time.Millisecond))
 	}
@@ -163,7 +173,7 @@ func (j *job) importFiles() string {
 	return fmt.Sprintf("%d files in %s", j.checkpoint.File.Number, j.flags.importDir)
 }
 
-// knowledge tells what the server of a demonstration made of it.
+// knowledge says what the server of a demonstration made of the records.
 func (j *job) knowledge() string {
 	if j.server == nil {
 		return ""
@@ -174,7 +184,7 @@ func (j *job) knowledge() string {
 	}
 	var b strings.Builder
 	if len(dropped) == 0 {
-		b.WriteString("  The server kept all of it.\n")
+		b.WriteString("  The server kept everything.\n")
 	}
 	for _, reason := range slices.Sorted(maps.Keys(dropped)) {
 		fmt.Fprintf(&b, "  The server dropped %s: %s.\n", humanize.Comma(dropped[reason]), reason)

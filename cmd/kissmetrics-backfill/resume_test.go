@@ -92,7 +92,7 @@ func TestStoppedAndResumed(t *testing.T) {
 				require.True(t, ok)
 				require.False(t, c.Done)
 				assert.Equal(t, int64(len(doer.numbers)), c.State.Line, "stop %d: what was begun was delivered", stops)
-				assert.ErrorContains(t, o.err, fmt.Sprintf("behind line %d", c.State.Line))
+				assert.ErrorContains(t, o.err, fmt.Sprintf("after line %d with", c.State.Line))
 			}
 			doer.each = nil
 			o := backfill(t.Context(), nil, doer, args...)
@@ -376,7 +376,7 @@ func TestInterruptedByASignal(t *testing.T) {
 		}
 	}, 30*time.Second, 50*time.Millisecond)
 	require.ErrorContains(t, <-ended, "exit status 1")
-	assert.Contains(t, stderr.String(), "backfill: interrupted; with -resume it goes on behind line ")
+	assert.Contains(t, stderr.String(), "kissmetrics-backfill: interrupted; continue after line ")
 
 	o := backfill(t.Context(), nil, nil, append(live, "-rate", "0", "-resume", path)...)
 	require.NoError(t, o.err)

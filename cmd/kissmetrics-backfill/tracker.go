@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// windowBytes bounds the lines that have been read and have no outcome yet.
+// windowBytes bounds the lines that were read and have no outcome yet.
 const windowBytes = 16 << 20
 
-// counts are of lines, but for Records.
+// counts count lines, except for Records.
 type counts struct {
 	Sent    int64 `json:"sent"`
 	Refused int64 `json:"refused"`
@@ -21,45 +21,45 @@ type counts struct {
 	Records int64 `json:"records"` // delivered or written
 }
 
-// state is what has become of all lines up to one of them.
+// state says what became of every line up to a certain one.
 type state struct {
 	counts
 
 	Line         int64            `json:"line"`
-	Offset       int64            `json:"offset"` // behind that line, uncompressed
+	Offset       int64            `json:"offset"` // after that line, uncompressed
 	Reasons      map[string]int64 `json:"reasons,omitempty"`
 	RefusedBytes int64            `json:"refused_bytes"` // of the file of refused lines
 }
 
-// An entry is a line whose outcome is awaited.
+// An entry is a line that waits for its outcome.
 type entry struct {
 	line
 	left    int      // records without an outcome
 	taken   int      // records delivered or written
-	ignored bool     // of no concern to Kissmetrics
-	reasons []string // why it is refused, or some of its records
-	held    int64    // what it takes of the window
+	ignored bool     // blank, or not for Kissmetrics
+	reasons []string // why the line, or some of its records, were refused
+	held    int64    // its share of the window
 	next    *entry
 }
 
-// A tracker knows which lines have got their outcome. They do in any order; its
-// state is that of the last line before which all have.
+// A tracker knows which lines have an outcome. Outcomes come in any order; the
+// state covers the lines before the first that has none.
 type tracker struct {
 	room *semaphore.Weighted
 
 	mu          sync.Mutex
-	first, last *entry // those at and behind the first without outcome
+	first, last *entry // from the first line without an outcome on
 	state       state
-	refused     []*entry // part of the state, and not written to their file yet
-	live        counts   // of all lines that have got their outcome
-	raw         int64    // how much of the input the state is of
+	refused     []*entry // covered by the state, but not yet written to their file
+	live        counts   // of all lines that have an outcome
+	raw         int64    // how much of the input the state covers
 }
 
 func newTracker(s state) *tracker {
 	return &tracker{room: semaphore.NewWeighted(windowBytes), state: s, live: s.counts}
 }
 
-// add takes the next line, when there is room for it.
+// add adds the next line, as soon as there is room for it.
 func (t *tracker) add(ctx context.Context, e *entry) error {
 	e.held = min(int64(cap(e.text))+512, windowBytes)
 	if err := t.room.Acquire(ctx, e.held); err != nil {
@@ -79,8 +79,8 @@ func (t *tracker) add(ctx context.Context, e *entry) error {
 	return nil
 }
 
-// result notes what became of some records of a line: taken, or refused for a
-// reason.
+// result records what became of some of a line's records: if refused is empty they
+// were delivered or written, otherwise it is the reason.
 func (t *tracker) result(e *entry, records int, refused string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,11 +94,11 @@ func (t *tracker) result(e *entry, records int, refused string) {
 	}
 }
 
-// settle counts a line that has got its outcome, and moves the state on.
+// settle counts a line that has an outcome, and advances the state.
 func (t *tracker) settle(e *entry) {
 	t.live.add(e)
 	if len(e.reasons) == 0 {
-		e.text = nil // is not needed any more
+		e.text = nil // no longer needed
 	}
 	for t.first != nil && t.first.left == 0 {
 		e := t.first
@@ -125,12 +125,12 @@ func (c *counts) add(e *entry) {
 	}
 }
 
-// mostReasons bounds the reasons that are counted one by one.
+// mostReasons bounds the reasons that are counted separately.
 const mostReasons = 50
 
 var names = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 
-// because counts reasons, without the names they quote.
+// because counts reasons, without the names that they quote.
 func (s *state) because(reasons []string) {
 	if s.Reasons == nil {
 		s.Reasons = map[string]int64{}
@@ -144,8 +144,8 @@ func (s *state) because(reasons []string) {
 	}
 }
 
-// take returns the refused lines that are part of the state and have not been
-// taken, and the state.
+// take returns the state, and the refused lines it covers that were not taken
+// before.
 func (t *tracker) take() ([]*entry, state) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -155,7 +155,7 @@ func (t *tracker) take() ([]*entry, state) {
 	return refused, s
 }
 
-// takeRefused returns the refused lines alone.
+// takeRefused is take without the state.
 func (t *tracker) takeRefused() []*entry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -164,14 +164,14 @@ func (t *tracker) takeRefused() []*entry {
 	return refused
 }
 
-// idle reports whether every line that was added has got its outcome.
+// idle reports whether every line that was added has an outcome.
 func (t *tracker) idle() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.first == nil
 }
 
-// progress returns what is known by now.
+// progress returns the counts so far, and how much of the input the state covers.
 func (t *tracker) progress() (live counts, raw int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
