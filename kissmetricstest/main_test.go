@@ -88,6 +88,15 @@ type drop struct {
 	property string
 }
 
+// warnings returns what the server warned of, in the form of drops.
+func warnings(server *kissmetricstest.Server) []drop {
+	var all []drop
+	for _, warning := range server.Warnings() {
+		all = append(all, drop{warning.Reason, warning.Parameter})
+	}
+	return all
+}
+
 func drops(server *kissmetricstest.Server) []drop {
 	var all []drop
 	for _, ignored := range server.Ignored() {
@@ -105,13 +114,15 @@ func event(name string, after int64, properties map[string]string) kissmetricste
 }
 
 // A rule is what Kissmetrics is to make of some requests: what it then knows of
-// the person "ann", and what it has dropped.
+// the person "ann", what it has dropped, and what it may have misunderstood.
 type rule struct {
 	name       string
+	options    []kissmetricstest.Option
 	requests   []string
 	events     []kissmetricstest.Event
 	properties map[string]string
 	ignored    []drop
+	warned     []drop
 }
 
 // run sends the requests of each rule, once by GET and once by POST.
@@ -121,7 +132,7 @@ func run(t *testing.T, rules []rule) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			t.Run(rule.name+" by "+method, func(t *testing.T) {
 				t.Parallel()
-				server, client := kissmetricstest.NewServer(t), newHTTPClient(t)
+				server, client := kissmetricstest.NewServer(t, rule.options...), newHTTPClient(t)
 				for _, target := range rule.requests {
 					got, err := do(client, newRequest(t.Context(), t, method, server.URL, target))
 					require.NoError(t, err)
@@ -134,6 +145,7 @@ func run(t *testing.T, rules []rule) {
 					assert.Equal(t, rule.properties, server.Properties("ann"))
 				}
 				assert.Equal(t, rule.ignored, drops(server))
+				assert.Equal(t, rule.warned, warnings(server))
 				assert.Len(t, server.Requests(), len(rule.requests))
 			})
 		}

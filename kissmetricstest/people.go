@@ -3,236 +3,239 @@ package kissmetricstest
 import (
 	"cmp"
 	"maps"
-	"path"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
-)
-
-const (
-	maxNameChars  = 255
-	maxValueBytes = 8 << 10
-	earliest      = 1230768000 // 2009-01-01
 )
 
 // people is what Kissmetrics knows. What is kept is kept by the identity it
 // came with, and an alias joins identities, so that merging loses nothing.
 type people struct {
-	merged   map[string]string    // an identity to another of the same person
-	known    map[string]*identity // by identity as sent
+	rules    rules
+	known    map[string]*identity // by folded identity
 	spelling map[string]string    // a folded name to its first spelling
 	arrivals int
 }
 
 // identity is what was said of one identity.
 type identity struct {
-	events []event
-	seen   map[string]map[int64]bool        // of events, by folded name
-	values map[string]map[int64]storedValue // of properties, by folded name
+	name   string
+	person *person
+	events map[moment][]*event
+	values map[moment][]value
+}
+
+// person is the identities of one person.
+type person struct{ identities []*identity }
+
+// moment is a folded name of an event or property, and a second.
+type moment struct {
+	name   string
+	second int64
 }
 
 type event struct {
 	name       string
-	second     int64
-	properties []string // folded names
+	arrival    int
+	properties map[string]string // by folded name
 }
 
-type storedValue struct {
+type value struct {
 	text    string
 	arrival int
 }
 
-func newPeople() people {
-	return people{
-		merged:   make(map[string]string),
-		known:    make(map[string]*identity),
-		spelling: make(map[string]string),
-	}
+func newPeople(rules rules) people {
+	return people{rules: rules, known: make(map[string]*identity), spelling: make(map[string]string)}
 }
 
-// record takes a request, and reports what of it is dropped.
-func (p *people) record(request Request, now time.Time, ignore func(reason Reason, property string)) {
-	param := request.Params.Get
-	kind := path.Base(request.Path)
-	second, believed := seconds(param("_t"), param("_d"))
-	if !believed {
-		second = now.Unix()
+// foldIdentity returns what is the same for all spellings of an identity.
+func (p *people) foldIdentity(name string) string {
+	if p.rules.caseSensitive {
+		return name
 	}
-	hasName := kind != "s"
+	return foldText(name)
+}
+
+// did takes an event, unless it is a duplicate.
+func (p *people) did(t *taker, who, name string, second int64, properties []property) {
+	id, at := p.identity(who), moment{foldName(name), second}
+	seen := id.events[at]
+	e := &event{name: name, properties: make(map[string]string, len(properties))}
+	for _, property := range properties {
+		e.properties[property.folded] = property.value
+	}
 	switch {
-	case kind != "e" && kind != "s" && kind != "a":
-		ignore(ReasonUnknownPath, "")
-	case param("_k") == "":
-		ignore(ReasonNoAPIKey, "")
-	case blank(param("_p")):
-		ignore(ReasonNoPerson, "")
-	case hasName && blank(param("_n")):
-		ignore(ReasonNoName, "")
-	case tooLong(param("_p")) || hasName && tooLong(param("_n")):
-		ignore(ReasonNameTooLong, "")
-	case second < earliest:
-		ignore(ReasonTooOld, "")
-	case kind == "a":
-		p.merge(param("_p"), param("_n"))
+	case p.rules.oldDuplicates && len(seen) > 0:
+		t.ignore(ReasonDuplicateEvent, "")
+		e = seen[0]
+	case slices.ContainsFunc(seen, func(other *event) bool { return maps.Equal(other.properties, e.properties) }):
+		t.ignore(ReasonDuplicateEvent, "")
+		return
 	default:
-		id := p.identity(param("_p"))
-		if kind == "e" {
-			e := event{name: normal(param("_n")), second: second}
-			folded := fold(e.name)
-			if id.seen[folded][second] {
-				ignore(ReasonDuplicateEvent, "")
-				return
-			}
-			if id.seen[folded] == nil {
-				id.seen[folded] = make(map[int64]bool)
-			}
-			id.seen[folded][second] = true
-			e.properties = p.set(id, request, second, ignore)
-			id.events = append(id.events, e)
-			return
+		if len(seen) > 0 {
+			t.warn(ReasonSameSecond, "")
 		}
-		p.set(id, request, second, ignore)
+		p.arrivals++
+		e.arrival = p.arrivals
+		id.events[at] = append(seen, e)
+	}
+	for _, property := range properties {
+		p.keep(t, id, second, property)
+		if p.rules.oldDuplicates {
+			e.properties[property.folded] = id.values[moment{property.folded, second}][0].text
+		}
 	}
 }
 
-// set keeps the properties of a request, and returns their folded names.
-func (p *people) set(id *identity, request Request, second int64, ignore func(Reason, string)) []string {
-	var names []string
-	for _, name := range sortedNames(request.Params) {
-		value, folded := request.Params.Get(name), fold(normal(name))
-		switch _, dup := id.values[folded][second]; {
-		case blank(name):
-			ignore(ReasonNoName, name)
-			continue
-		case tooLong(name):
-			ignore(ReasonNameTooLong, name)
-			continue
-		case len(value) > maxValueBytes:
-			ignore(ReasonValueTooLong, name)
-			continue
-		case dup:
-			ignore(ReasonDuplicateValue, name)
-		default:
-			if id.values[folded] == nil {
-				id.values[folded] = make(map[int64]storedValue)
-			}
-			if _, ok := p.spelling[folded]; !ok {
-				p.spelling[folded] = normal(name)
-			}
-			p.arrivals++
-			id.values[folded][second] = storedValue{value, p.arrivals}
-		}
-		names = append(names, folded)
+// set takes properties. Where nothing in them is new, they are a repeat.
+func (p *people) set(t *taker, who string, second int64, properties []property) {
+	id, anyNew := p.identity(who), false
+	for _, property := range properties {
+		isNew := p.keep(t, id, second, property)
+		anyNew = anyNew || isNew
 	}
-	return names
+	if anyNew {
+		return
+	}
+	for _, property := range properties {
+		t.ignore(ReasonDuplicateValue, property.name)
+	}
 }
 
+// keep keeps a property, unless it is a duplicate, and reports whether it is no
+// repeat.
+func (p *people) keep(t *taker, id *identity, second int64, property property) (isNew bool) {
+	at := moment{property.folded, second}
+	seen := id.values[at]
+	switch {
+	case slices.ContainsFunc(seen, func(v value) bool { return v.text == property.value }):
+		return false
+	case p.rules.oldDuplicates && len(seen) > 0:
+		t.ignore(ReasonDuplicateValue, property.name)
+		return true
+	case len(seen) > 0:
+		t.warn(ReasonSameSecond, property.name)
+	}
+	if _, ok := p.spelling[property.folded]; !ok {
+		p.spelling[property.folded] = normal(property.name)
+	}
+	p.arrivals++
+	id.values[at] = append(seen, value{property.value, p.arrivals})
+	return true
+}
+
+// identity returns what was said of an identity, which is known from now on.
 func (p *people) identity(name string) *identity {
-	id := p.known[name]
+	folded := p.foldIdentity(name)
+	id := p.known[folded]
 	if id == nil {
-		id = &identity{
-			seen:   make(map[string]map[int64]bool),
-			values: make(map[string]map[int64]storedValue),
-		}
-		p.known[name] = id
+		id = &identity{name: name, events: make(map[moment][]*event), values: make(map[moment][]value)}
+		id.person = &person{[]*identity{id}}
+		p.known[folded] = id
 	}
 	return id
 }
 
 // merge makes two identities one person.
 func (p *people) merge(a, b string) {
-	p.identity(a)
-	p.identity(b)
-	if a, b = p.root(a), p.root(b); a != b {
-		p.merged[a] = b
+	large, small := p.identity(a).person, p.identity(b).person
+	if large == small {
+		return
+	}
+	if len(large.identities) < len(small.identities) {
+		large, small = small, large
+	}
+	large.identities = append(large.identities, small.identities...)
+	for _, id := range small.identities {
+		id.person = large
 	}
 }
 
-// root returns the identity that stands for a person.
-func (p *people) root(name string) string {
-	for {
-		next, ok := p.merged[name]
-		if !ok {
-			return name
-		}
-		name = next
+// find returns what is known of an identity, or nil.
+func (p *people) find(name string) *identity { return p.known[p.foldIdentity(name)] }
+
+// of returns what is known under each identity of a person.
+func (p *people) of(name string) []*identity {
+	if id := p.find(name); id != nil {
+		return id.person.identities
 	}
+	return nil
 }
 
-// of returns the identities of a person.
 func (p *people) identities(person string) []string {
 	var names []string
-	for name := range p.known {
-		if p.root(name) == p.root(person) {
-			names = append(names, name)
-		}
+	for _, id := range p.of(person) {
+		names = append(names, id.name)
 	}
 	slices.Sort(names)
 	return names
 }
 
+// arrived is something of a second, to be sorted.
+type arrived[T any] struct {
+	what    T
+	second  int64
+	arrival int
+}
+
+// inOrder returns things by second, and by arrival within a second.
+func inOrder[T any](things []arrived[T]) []T {
+	slices.SortFunc(things, func(a, b arrived[T]) int {
+		return cmp.Or(cmp.Compare(a.second, b.second), cmp.Compare(a.arrival, b.arrival))
+	})
+	var sorted []T
+	for _, thing := range things {
+		sorted = append(sorted, thing.what)
+	}
+	return sorted
+}
+
 func (p *people) events(person string) []Event {
-	var events []Event
-	for _, name := range p.identities(person) {
-		id := p.known[name]
-		for _, e := range id.events {
-			properties := make(map[string]string, len(e.properties))
-			for _, folded := range e.properties {
-				properties[p.spelling[folded]] = id.values[folded][e.second].text
+	var all []arrived[Event]
+	for _, id := range p.of(person) {
+		for at, events := range id.events {
+			for _, e := range events {
+				properties := make(map[string]string, len(e.properties))
+				for folded, text := range e.properties {
+					properties[p.spelling[folded]] = text
+				}
+				all = append(all, arrived[Event]{Event{e.name, time.Unix(at.second, 0).UTC(), properties}, at.second, e.arrival})
 			}
-			events = append(events, Event{e.name, time.Unix(e.second, 0).UTC(), properties})
 		}
 	}
-	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
-	return events
+	return inOrder(all)
 }
 
 func (p *people) history(person, property string) []Value {
-	type dated struct {
-		Value
-		arrival int
-	}
-	var all []dated
-	for _, name := range p.identities(person) {
-		for second, v := range p.known[name].values[fold(normal(property))] {
-			all = append(all, dated{Value{time.Unix(second, 0).UTC(), v.text}, v.arrival})
+	var all []arrived[Value]
+	folded := foldName(property)
+	for _, id := range p.of(person) {
+		for at, values := range id.values {
+			if at.name != folded {
+				continue
+			}
+			for _, v := range values {
+				all = append(all, arrived[Value]{Value{time.Unix(at.second, 0).UTC(), v.text}, at.second, v.arrival})
+			}
 		}
 	}
-	slices.SortFunc(all, func(a, b dated) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.arrival, b.arrival))
-	})
-	values := make([]Value, len(all))
-	for i, v := range all {
-		values[i] = v.Value
-	}
-	return values
+	return inOrder(all)
 }
 
 func (p *people) properties(person string) map[string]string {
-	names := make(map[string]bool)
-	for _, name := range p.identities(person) {
-		for folded := range maps.Keys(p.known[name].values) {
-			names[folded] = true
+	latest := make(map[string]arrived[string]) // by folded name
+	for _, id := range p.of(person) {
+		for at, values := range id.values {
+			v := values[len(values)-1]
+			now, ok := latest[at.name]
+			if !ok || cmp.Or(cmp.Compare(at.second, now.second), cmp.Compare(v.arrival, now.arrival)) > 0 {
+				latest[at.name] = arrived[string]{v.text, at.second, v.arrival}
+			}
 		}
 	}
-	properties := make(map[string]string, len(names))
-	for folded := range names {
-		values := p.history(person, folded)
-		properties[p.spelling[folded]] = values[len(values)-1].Value
+	properties := make(map[string]string, len(latest))
+	for folded, v := range latest {
+		properties[p.spelling[folded]] = v.what
 	}
 	return properties
 }
-
-// seconds returns the time that a request claims, if it is to be believed.
-func seconds(t, d string) (second int64, believed bool) {
-	second, err := strconv.ParseInt(t, 10, 64)
-	return second, err == nil && d == "1"
-}
-
-func fold(name string) string { return strings.ToLower(name) }
-
-func blank(s string) bool { return strings.TrimSpace(s) == "" }
-
-func tooLong(name string) bool { return utf8.RuneCountInString(name) > maxNameChars }

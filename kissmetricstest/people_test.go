@@ -8,19 +8,40 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
+var oldRule = []kissmetricstest.Option{kissmetricstest.WithOldDuplicateRule()}
+
 func TestDuplicates(t *testing.T) {
 	t.Parallel()
-	duplicate := drop{reason: kissmetricstest.ReasonDuplicateEvent}
+	repeat := drop{reason: kissmetricstest.ReasonDuplicateEvent}
 	run(t, []rule{
 		{
-			name: "an event is ignored if person and name and second were seen",
+			name: "an event is ignored if all of it was seen",
 			requests: []string{
-				"/e?_k=key&_p=ann&_n=Signed+Up&Plan=Pro" + first,
-				"/e?_k=key&_p=ann&_n=Signed+Up&Plan=Basic&Seats=3" + first,
+				"/e?_k=key&_p=ann&_n=Signed+Up&Plan=Pro&Seats=3" + first,
+				"/e?_k=key&_p=ann&_n=Signed+Up&Seats=3&Plan=Pro" + first,
+				"/e?_k=key&_p=ANN&_n=Signed,up&SEATS=3&plan=Pro&_ip=::1" + first,
 			},
-			events:     events{event("Signed Up", 0, values{"Plan": "Pro"})},
-			properties: values{"Plan": "Pro"},
-			ignored:    []drop{duplicate},
+			events:     events{event("Signed Up", 0, values{"Plan": "Pro", "Seats": "3"})},
+			properties: values{"Plan": "Pro", "Seats": "3"},
+			ignored:    []drop{repeat, repeat},
+		},
+		{
+			name: "an event of one second with another property or value is kept",
+			requests: []string{
+				"/e?_k=key&_p=ann&_n=Signed+Up&Browser=ff" + first,
+				"/e?_k=key&_p=ann&_n=Signed+Up&Plan=Pro" + first,
+				"/e?_k=key&_p=ann&_n=Signed+Up&Plan=pro" + first,
+				"/e?_k=key&_p=ann&_n=Signed+Up" + first,
+			},
+			events: events{
+				event("Signed Up", 0, values{"Browser": "ff"}), event("Signed Up", 0, values{"Plan": "Pro"}),
+				event("Signed Up", 0, values{"Plan": "pro"}), event("Signed Up", 0, nil),
+			},
+			properties: values{"Browser": "ff", "Plan": "pro"},
+			warned: []drop{
+				{reason: kissmetricstest.ReasonSameSecond}, {reason: kissmetricstest.ReasonSameSecond},
+				{kissmetricstest.ReasonSameSecond, "Plan"}, {reason: kissmetricstest.ReasonSameSecond},
+			},
 		},
 		{
 			name: "an event of another person or name or second is none of those seen",
@@ -33,24 +54,78 @@ func TestDuplicates(t *testing.T) {
 			events: events{event("Signed Up", 0, nil), event("Signed In", 0, nil), event("Signed Up", 1, nil)},
 		},
 		{
-			name: "events are compared without regard to case and with spaces for commas and colons",
+			name: "another value of a property in one second is kept and the last is the latest",
 			requests: []string{
-				"/e?_k=key&_p=ann&_n=Signed:Up,Now" + first,
-				"/e?_k=key&_p=ann&_n=SIGNED+UP+NOW" + first,
+				"/s?_k=key&_p=ann&Plan=Pro" + first,
+				"/s?_k=key&_p=ann&PLAN=Basic" + first,
 			},
-			events:  events{event("Signed Up Now", 0, nil)},
-			ignored: []drop{duplicate},
+			properties: values{"Plan": "Basic"},
+			warned:     []drop{{kissmetricstest.ReasonSameSecond, "PLAN"}},
+		},
+		{
+			name: "properties are ignored if all of them were seen",
+			requests: []string{
+				"/s?_k=key&_p=ann&Plan:Type=Pro&Seats=3" + first,
+				"/s?_k=key&_p=ann&plan,TYPE=Pro" + first,
+			},
+			properties: values{"Plan Type": "Pro", "Seats": "3"},
+			ignored:    []drop{{kissmetricstest.ReasonDuplicateValue, "plan,TYPE"}},
+		},
+		{
+			name: "a property that was seen does no harm beside a new one or in an event",
+			requests: []string{
+				"/s?_k=key&_p=ann&Plan=Pro" + first,
+				"/s?_k=key&_p=ann&Plan=Pro&Seats=3" + first,
+				"/e?_k=key&_p=ann&_n=n&Plan=Pro" + first,
+			},
+			events:     events{event("n", 0, values{"Plan": "Pro"})},
+			properties: values{"Plan": "Pro", "Seats": "3"},
+		},
+		{
+			name: "letters beyond ASCII have no case either",
+			requests: []string{
+				"/e?_k=key&_p=ÉVE&_n=n" + first, "/a?_k=key&_p=ann&_n=éve",
+				"/s?_k=key&_p=ann&État=1" + first, "/s?_k=key&_p=ann&éTAT=2" + next,
+			},
+			events:     events{event("n", 0, nil)},
+			properties: values{"État": "2"},
+		},
+		{
+			name:       "two properties of one request may be one",
+			requests:   []string{"/e?_k=key&_p=ann&_n=n&Plan=Pro&plan=Basic&A=1&A=2&B=3&b=3&B=3" + first},
+			events:     events{event("n", 0, values{"Plan": "Pro", "A": "1", "B": "3"})},
+			properties: values{"Plan": "Pro", "A": "1", "B": "3"},
+			ignored:    []drop{{kissmetricstest.ReasonSameName, "A"}, {kissmetricstest.ReasonSameName, "plan"}},
+		},
+	})
+}
+
+func TestOldDuplicates(t *testing.T) {
+	t.Parallel()
+	duplicate := drop{reason: kissmetricstest.ReasonDuplicateEvent}
+	run(t, []rule{
+		{
+			name: "an event is ignored if person and name and second were seen but not its new properties",
+			requests: []string{
+				"/e?_k=key&_p=ann&_n=Signed:Up&Browser=ff&Plan=Pro" + first,
+				"/e?_k=key&_p=Ann&_n=SIGNED+UP&Plan=Basic&Seats=3" + first,
+			},
+			options:    oldRule,
+			events:     events{event("Signed Up", 0, values{"Browser": "ff", "Plan": "Pro", "Seats": "3"})},
+			properties: values{"Browser": "ff", "Plan": "Pro", "Seats": "3"},
+			ignored:    []drop{duplicate, {kissmetricstest.ReasonDuplicateValue, "Plan"}},
 		},
 		{
 			name: "a property is ignored if person and name and second were seen whatever the value",
 			requests: []string{
 				"/s?_k=key&_p=ann&Plan=Pro" + first,
-				"/s?_k=key&_p=ann&Plan=Basic" + first,
+				"/s?_k=key&_p=ann&plan=Basic&Seats=3" + first,
 				"/s?_k=key&_p=ann&Plan=Pro" + first,
 			},
-			properties: values{"Plan": "Pro"},
+			options:    oldRule,
+			properties: values{"Plan": "Pro", "Seats": "3"},
 			ignored: []drop{
-				{kissmetricstest.ReasonDuplicateValue, "Plan"},
+				{kissmetricstest.ReasonDuplicateValue, "plan"},
 				{kissmetricstest.ReasonDuplicateValue, "Plan"},
 			},
 		},
@@ -61,24 +136,8 @@ func TestDuplicates(t *testing.T) {
 				"/s?_k=key&_p=bob&Plan=Team" + first,
 				"/s?_k=key&_p=ann&Plan=Basic" + next,
 			},
+			options:    oldRule,
 			properties: values{"Plan": "Basic"},
-		},
-		{
-			name: "properties are compared without regard to case and with spaces for commas and colons",
-			requests: []string{
-				"/s?_k=key&_p=ann&Plan:Type=Pro" + first,
-				"/s?_k=key&_p=ann&plan,TYPE=Basic" + first,
-				"/s?_k=key&_p=ann&PLAN+TYPE=Team" + next,
-			},
-			properties: values{"Plan Type": "Team"},
-			ignored:    []drop{{kissmetricstest.ReasonDuplicateValue, "plan,TYPE"}},
-		},
-		{
-			name:       "two properties of one request may be one",
-			requests:   []string{"/e?_k=key&_p=ann&_n=n&Plan=Pro&plan=Basic" + first},
-			events:     events{event("n", 0, values{"Plan": "Pro"})},
-			properties: values{"Plan": "Pro"},
-			ignored:    []drop{{kissmetricstest.ReasonDuplicateValue, "plan"}},
 		},
 		{
 			name: "an event whose property was seen is kept with the value seen",
@@ -86,11 +145,34 @@ func TestDuplicates(t *testing.T) {
 				"/e?_k=key&_p=ann&_n=one&Plan=Pro" + first,
 				"/e?_k=key&_p=ann&_n=two&Plan=Basic" + first,
 			},
+			options:    oldRule,
 			events:     events{event("one", 0, values{"Plan": "Pro"}), event("two", 0, values{"Plan": "Pro"})},
 			properties: values{"Plan": "Pro"},
 			ignored:    []drop{{kissmetricstest.ReasonDuplicateValue, "Plan"}},
 		},
 	})
+}
+
+func TestIdentitiesHaveNoCase(t *testing.T) {
+	t.Parallel()
+	server, client := kissmetricstest.NewServer(t), newHTTPClient(t)
+	get(t, client, server, "/s?_k=key&_p=Bob@x.com&v=1"+first)
+	get(t, client, server, "/s?_k=key&_p=bob@X.com&w=1"+first)
+	assert.Equal(t, values{"v": "1", "w": "1"}, server.Properties("BOB@x.com"))
+	assert.Equal(t, []string{"Bob@x.com"}, server.Identities("bob@x.com"), "spelled as first seen")
+}
+
+func TestIdentitiesHaveCaseWhereItIsWanted(t *testing.T) {
+	t.Parallel()
+	server, client := kissmetricstest.NewServer(t, kissmetricstest.WithCaseSensitiveIdentities()), newHTTPClient(t)
+	get(t, client, server, "/s?_k=key&_p=Bob@x.com&v=1"+first)
+	get(t, client, server, "/s?_k=key&_p=bob@x.com&w=1"+first)
+	assert.Equal(t, values{"v": "1"}, server.Properties("Bob@x.com"))
+	assert.Equal(t, values{"w": "1"}, server.Properties("bob@x.com"))
+	assert.Empty(t, server.Identities("BOB@x.com"))
+	get(t, client, server, "/a?_k=key&_p=Bob@x.com&_n=bob@x.com")
+	assert.Equal(t, []string{"Bob@x.com", "bob@x.com"}, server.Identities("bob@x.com"))
+	assert.Empty(t, server.Warnings())
 }
 
 func TestAlias(t *testing.T) {

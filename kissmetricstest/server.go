@@ -1,6 +1,8 @@
 // Package kissmetricstest helps to test code that sends to Kissmetrics: a
 // tracking server ([NewServer]) that behaves as Kissmetrics' own is documented
-// to, and a [Recorder] that keeps records where no server is wanted.
+// to, functions that fail a test unless the server knows what it should
+// ([RequireEvent] and others), and a [Recorder] that keeps records where no
+// server is wanted.
 //
 // A test of a function that tracks a sign-up:
 //
@@ -11,56 +13,131 @@
 //
 //		SignUp(client, "user-1")
 //
-//		events := server.Events("user-1")
-//		require.Len(t, events, 1)
-//		assert.Equal(t, "Signed Up", events[0].Name)
-//		assert.Empty(t, server.Ignored())
+//		kissmetricstest.RequireEvent(t, server, "user-1", "Signed Up", kissmetrics.Property{Name: "Plan", Value: "Pro"})
+//		kissmetricstest.RequireClean(t, server)
 //	}
 //
-// The last line is worth having in every such test: it fails when something
-// was sent that Kissmetrics would have dropped without a word.
+// The last line is worth having in every such test. It fails when something was
+// sent that Kissmetrics would have dropped without a word, or that it may have
+// understood in another way than it was meant.
 package kissmetricstest
 
 import (
-	"cmp"
-	"maps"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
 // Server is a tracking server on a loopback address, for tests and for trying
-// things out. It answers every request with 200 and a picture, as Kissmetrics
-// does, however wrong the request is; what it made of it, it tells afterwards.
+// things out. It answers every request to /e, /s and /a with 200 and a picture,
+// as Kissmetrics does, however wrong the request is. What it made of the
+// requests, it tells afterwards. Any other path is answered with 404, because
+// nothing that is sent there can ever arrive.
 //
-// It follows what is documented of Kissmetrics: an event is ignored if its
-// person, name and second are those of one already seen, and a property if its
-// person, name and second are, whatever its value; names are compared without
-// regard to case, with commas and colons read as spaces; _t is believed only
-// with _d=1; nothing from before 2009 is kept; two aliased identities are one
-// person from then on, with the events and properties of both.
+// It follows what is documented of Kissmetrics:
+//
+//   - An event is ignored if one with the same person, name, second and
+//     properties was seen, values included. A property is ignored if it has
+//     been seen with the same person, second and value.
+//     [WithOldDuplicateRule] has an older rule.
+//   - Names are compared without regard to case, with commas and colons read as
+//     spaces. Values are compared exactly.
+//   - Identities are compared without regard to case too. This is not
+//     documented, but seen in every export; [WithCaseSensitiveIdentities] ends it.
+//   - _t is believed only with _d=1; without it, the time of the receipt counts.
+//     Nothing from before 2009 is kept.
+//   - Two aliased identities are one person from then on, with the events and
+//     properties of both.
+//   - Names that begin with one underscore, such as _ip, are parameters of the
+//     protocol and no properties. They are neither kept nor reported as lost.
+//
+// What is dropped, [Server.Ignored] tells. What is kept although it is doubtful
+// whether Kissmetrics takes it as it was meant, [Server.Warnings] tells.
 //
 // All methods are safe for concurrent use.
+//
+// See https://support.kissmetrics.io/reference/api-specifications-1,
+// https://support.kissmetrics.io/docs/technical-notes-on-events-and-properties
+// and https://support.kissmetrics.io/docs/detecting-duplicates.
 type Server struct {
 	// URL is the base URL, for kissmetrics.WithBaseURL.
 	URL string
 
-	http   *httptest.Server
-	closed chan struct{}
+	http     *http.Server
+	serving  sync.WaitGroup // the goroutine that accepts connections
+	handlers sync.WaitGroup // requests under way; added to with mu held
+	closed   chan struct{}
 
 	mu          sync.Mutex
 	people      people
 	requests    []Request
 	ignored     []Ignored
+	warnings    []Warning
 	connections int
 	faults      []Fault
 	decide      func(*http.Request) *Fault
+}
+
+// Cleaner is what [NewServer] needs of a test. Every *testing.T is one.
+type Cleaner interface {
+	Helper()
+	// Cleanup calls f when the test has ended.
+	Cleanup(f func())
+}
+
+// NewServer starts a server that is closed when the test ends.
+func NewServer(t Cleaner, options ...Option) *Server {
+	t.Helper()
+	s := Start(options...)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// Start starts a server for a program that is not a test. Its owner closes it.
+// It panics if the machine has no loopback address to listen on.
+func Start(options ...Option) *Server {
+	var rules rules
+	for _, option := range options {
+		option.apply(&rules)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic("kissmetricstest: cannot listen on a loopback address: " + err.Error())
+	}
+	s := &Server{
+		URL:    "http://" + listener.Addr().String(),
+		closed: make(chan struct{}),
+		people: newPeople(rules),
+	}
+	s.http = &http.Server{
+		Handler: http.HandlerFunc(s.serve),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.connections++
+			}
+		},
+	}
+	s.serving.Go(func() { _ = s.http.Serve(listener) }) // always says that it was closed
+	return s
+}
+
+// Close stops the server. Requests under way are cut off. It returns when none
+// is left; to call it again does nothing more.
+func (s *Server) Close() {
+	s.mu.Lock()
+	select {
+	case <-s.closed:
+	default:
+		close(s.closed)
+	}
+	s.mu.Unlock()
+	_ = s.http.Close()
+	s.serving.Wait()
+	s.handlers.Wait()
 }
 
 // A Request is a request as the server received it.
@@ -76,43 +153,6 @@ type Request struct {
 func (r Request) clone() Request {
 	params := http.Header(r.Params).Clone() // maps of the same kind
 	return Request{r.Method, r.Path, url.Values(params), r.Header.Clone()}
-}
-
-// NewServer starts a server that is closed when the test ends.
-func NewServer(t testing.TB) *Server {
-	t.Helper()
-	s := Start()
-	t.Cleanup(s.Close)
-	return s
-}
-
-// Start starts a server for a program that is no test. Its owner closes it.
-func Start() *Server {
-	s := &Server{closed: make(chan struct{}), people: newPeople()}
-	s.http = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
-	s.http.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.connections++
-		}
-	}
-	s.http.Start()
-	s.URL = s.http.URL
-	return s
-}
-
-// Close stops the server. Requests under way are cut off.
-func (s *Server) Close() {
-	s.mu.Lock()
-	select {
-	case <-s.closed:
-	default:
-		close(s.closed)
-	}
-	s.mu.Unlock()
-	s.http.CloseClientConnections()
-	s.http.Close()
 }
 
 // Requests returns all requests so far, in the order in which they arrived,
@@ -138,13 +178,14 @@ func (s *Server) Connections() int {
 type Event struct {
 	Name string
 	Time time.Time
-	// Properties are the properties that came with the event, with the values
-	// that Kissmetrics has for them: where one was ignored because the person
-	// had a property of that name in that second, the earlier value.
+	// Properties are the properties that came with the event. Under the old
+	// rule for duplicates, a property that the person had in that second
+	// already has its earlier value here.
 	Properties map[string]string
 }
 
-// Events returns what a person did, under any of its identities, by time.
+// Events returns what a person did, under any of its identities, by time, and
+// by arrival within a second.
 func (s *Server) Events(person string) []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,64 +198,32 @@ type Value struct {
 	Value string
 }
 
-// History returns all values that a property of a person has had, by time.
+// History returns all values that a property of a person has had, by time, and
+// by arrival within a second.
 func (s *Server) History(person, property string) []Value {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.people.history(person, property)
 }
 
-// Properties returns the latest value of every property of a person, the
-// properties of its events among them. Names are spelled as they were first
-// seen.
+// Properties returns the latest value of every property of a person, those of
+// its events included. Of several values in the latest second it returns the one
+// that arrived last; which one Kissmetrics shows is not documented. Names are
+// spelled as they were first seen.
 func (s *Server) Properties(person string) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.people.properties(person)
 }
 
-// Identities returns all identities of a person, the given one included, sorted.
+// Identities returns all identities of a person, the given one included,
+// sorted, and spelled as they were first seen. There are none for a person of
+// whom neither an event nor a property nor an alias is known, whom Kissmetrics
+// does not show either.
 func (s *Server) Identities(person string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.people.identities(person)
-}
-
-// A Reason says why something was ignored.
-type Reason string
-
-// The reasons for which Kissmetrics drops what it is sent.
-const (
-	ReasonUnknownPath    Reason = "unknown path"
-	ReasonUnreadable     Reason = "unreadable parameters"
-	ReasonNoAPIKey       Reason = "no API key"
-	ReasonNoPerson       Reason = "no person"
-	ReasonNoName         Reason = "no name"
-	ReasonNameTooLong    Reason = "a name of more than 255 characters"
-	ReasonValueTooLong   Reason = "a value of more than 8192 bytes"
-	ReasonTooOld         Reason = "a time before 2009-01-01"
-	ReasonDuplicateEvent Reason = "an event with the same person, name and second was seen"
-	ReasonDuplicateValue Reason = "a property with the same person, name and second was seen"
-)
-
-// Ignored is a request, or one property of a request, that Kissmetrics drops.
-type Ignored struct {
-	Reason  Reason
-	Request Request
-	// Property is the name of the property that was dropped; it is empty where
-	// the whole request was.
-	Property string
-}
-
-// Ignored returns all that was dropped so far, in the order of its arrival.
-func (s *Server) Ignored() []Ignored {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ignored := make([]Ignored, len(s.ignored))
-	for i, dropped := range s.ignored {
-		ignored[i] = Ignored{dropped.Reason, dropped.Request.clone(), dropped.Property}
-	}
-	return ignored
 }
 
 // gif is a transparent picture of one pixel.
@@ -225,6 +234,11 @@ const gif = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff" +
 const maxBodyBytes = 4 << 20
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !s.begin() {
+		cut(w, CutReset)
+		return
+	}
+	defer s.handlers.Done()
 	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 	unreadable := r.ParseForm()
 	request := Request{r.Method, r.URL.Path, r.Form, r.Header}.clone()
@@ -244,40 +258,24 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", fault.RetryAfter)
 		}
 		w.WriteHeader(fault.Status)
+	case !isTracking(request.Path):
+		http.Error(w, string(ReasonUnknownPath), http.StatusNotFound)
 	default:
 		w.Header().Set("Content-Type", "image/gif")
 		_, _ = w.Write([]byte(gif))
 	}
 }
 
-// record takes a request as Kissmetrics would.
-func (s *Server) record(request Request, unreadable error) {
+// begin reports whether the server still takes requests, and makes Close wait
+// for the one that asks.
+func (s *Server) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ignore := func(reason Reason, property string) {
-		s.ignored = append(s.ignored, Ignored{reason, request, property})
-	}
-	if unreadable != nil {
-		ignore(ReasonUnreadable, "")
-		return
-	}
-	s.people.record(request, time.Now(), ignore)
-}
-
-// sortedNames returns the names of the properties among parameters.
-func sortedNames(params url.Values) []string {
-	names := slices.DeleteFunc(slices.Collect(maps.Keys(params)), func(name string) bool {
-		switch name {
-		case "_k", "_p", "_n", "_t", "_d":
-			return true
-		}
+	select {
+	case <-s.closed:
 		return false
-	})
-	slices.SortFunc(names, cmp.Compare)
-	return names
-}
-
-// normal returns a name with spaces for commas and colons.
-func normal(name string) string {
-	return strings.NewReplacer(",", " ", ":", " ").Replace(name)
+	default:
+		s.handlers.Add(1)
+		return true
+	}
 }

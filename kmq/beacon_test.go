@@ -32,7 +32,7 @@ func TestBeaconHasNoTime(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
 	timed := opened
 	timed.Time = noon.AddDate(-3, 0, 0)
-	address, err := kmq.BeaconURL(timed, kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL+"/track"))
+	address, err := kmq.BeaconURL(timed, kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	require.NoError(t, err)
 	assert.Empty(t, server.Requests(), "making it sends nothing")
 
@@ -49,7 +49,7 @@ func TestBeaconHasNoTime(t *testing.T) {
 	assert.Equal(t, "Viewed E-mail", events[0].Name)
 	assert.Equal(t, map[string]string{"Campaign": `"spring" & <more>`}, events[0].Properties)
 	assert.False(t, events[0].Time.Before(start))
-	assert.Equal(t, "/track/e", server.Requests()[0].Path)
+	assert.Equal(t, "/e", server.Requests()[0].Path)
 }
 
 func TestBeaconOfProperties(t *testing.T) {

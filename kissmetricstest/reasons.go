@@ -1,0 +1,108 @@
+package kissmetricstest
+
+import (
+	"strings"
+	"time"
+)
+
+// A Reason says why something was ignored, or is doubtful.
+type Reason string
+
+// The reasons for which Kissmetrics drops what it is sent.
+const (
+	ReasonUnknownPath    Reason = "unknown path"
+	ReasonMethod         Reason = "a method other than GET and POST"
+	ReasonUnreadable     Reason = "unreadable parameters"
+	ReasonNoAPIKey       Reason = "no API key"
+	ReasonNoPerson       Reason = "no person"
+	ReasonNoName         Reason = "no name"
+	ReasonNameTooLong    Reason = "a name of more than 255 characters"
+	ReasonValueTooLong   Reason = "a value of more than 8192 bytes"
+	ReasonTooOld         Reason = "a time before 2009-01-01"
+	ReasonSameName       Reason = "another property of the request has the same name to Kissmetrics"
+	ReasonAliasProperty  Reason = "an alias has no properties"
+	ReasonDuplicateEvent Reason = "the event was seen with the same person and second"
+	ReasonDuplicateValue Reason = "the property was seen with the same person and second"
+)
+
+// The reasons to doubt that Kissmetrics takes something as it was meant.
+const (
+	ReasonLongValue        Reason = "a value of more than 512 characters"
+	ReasonJSONValue        Reason = "a value in JSON, which Kissmetrics does not read"
+	ReasonNotUTF8          Reason = "not UTF-8"
+	ReasonMilliseconds     Reason = "a time in milliseconds, not in seconds"
+	ReasonNotSeconds       Reason = "a time that is not a whole number of seconds; that of the receipt counts"
+	ReasonFuture           Reason = "a time more than a day ahead"
+	ReasonSameSecond       Reason = "the person had another of that name in the same second, which the old rule for duplicates drops"
+	ReasonSharedIdentity   Reason = "an identity that many people share"
+	ReasonAliasOfItself    Reason = "an alias of an identity to itself"
+	ReasonNothingKnown     Reason = "no property, hence nothing about the person"
+	ReasonUnusedName       Reason = "the path /s takes no event"
+	ReasonUnknownParameter Reason = "a name that begins with an underscore is no property"
+	ReasonRepeated         Reason = "a parameter that is given twice"
+)
+
+// Ignored is a request, or one property of a request, that Kissmetrics drops.
+type Ignored struct {
+	Reason  Reason
+	Request Request
+	// Property is the name of the property that was dropped, as it was sent. It
+	// is empty where the whole request was.
+	Property string
+}
+
+// Ignored returns all that was dropped so far, in the order of its arrival. That
+// includes repeats of what was seen, which lose nothing.
+func (s *Server) Ignored() []Ignored {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ignored := make([]Ignored, len(s.ignored))
+	for i, dropped := range s.ignored {
+		ignored[i] = Ignored{dropped.Reason, dropped.Request.clone(), dropped.Property}
+	}
+	return ignored
+}
+
+// Warning is a request, or one parameter of a request, of which it is not
+// documented what Kissmetrics makes of it, or which hardly means what it says.
+type Warning struct {
+	Reason  Reason
+	Request Request
+	// Parameter is the name of the property or other parameter in question, as
+	// it was sent. It is empty where the whole request is.
+	Parameter string
+}
+
+// Warnings returns all that was kept although it is doubtful, in the order of
+// its arrival: values of more than 512 characters or in JSON, times that are
+// milliseconds, fractions or far ahead, and what else the reasons name.
+func (s *Server) Warnings() []Warning {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	warnings := make([]Warning, len(s.warnings))
+	for i, warning := range s.warnings {
+		warnings[i] = Warning{warning.Reason, warning.Request.clone(), warning.Parameter}
+	}
+	return warnings
+}
+
+// record takes a request as Kissmetrics would.
+func (s *Server) record(request Request, unreadable error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := taker{
+		people: &s.people, request: request, now: time.Now(),
+		ignore: func(reason Reason, property string) {
+			s.ignored = append(s.ignored, Ignored{reason, request, property})
+		},
+		warn: func(reason Reason, parameter string) {
+			s.warnings = append(s.warnings, Warning{reason, request, parameter})
+		},
+	}
+	t.take(unreadable)
+}
+
+// isTracking reports whether a path is one of the tracking API.
+func isTracking(path string) bool { return path == "/e" || path == "/s" || path == "/a" }
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
