@@ -2,11 +2,15 @@ package kissmetrics
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/seconds"
 )
 
 // A Client turns messages into records and hands them to a [Sender]: to one that
@@ -31,6 +35,8 @@ type Client struct {
 	logger    *slog.Logger
 	owned     *HTTPSender // where the client made its sender
 	queue     *Queue      // where there is one
+	seconds   seconds.Memory
+	seed      maphash.Seed
 	closed    atomic.Bool
 	adjusted  atomic.Int64
 	told      atomic.Int64 // when the log last spoke of adjustments, in Unix nanoseconds
@@ -43,7 +49,7 @@ func New(options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{sender: c.sender, transform: c.transform, onAdjust: c.onAdjust, logger: c.http.logger}
+	client := &Client{sender: c.sender, transform: c.transform, onAdjust: c.onAdjust, logger: c.http.logger, seed: maphash.MakeSeed()}
 	if client.sender == nil {
 		client.owned = newHTTPSender(c.http)
 		client.sender, client.deliver = client.owned, client.owned.send
@@ -75,21 +81,92 @@ func (c *Client) Group(ctx context.Context, m Group) error { return c.SendMessag
 // Alias sends that two identities are one person.
 func (c *Client) Alias(ctx context.Context, m Alias) error { return c.SendMessage(ctx, m) }
 
-// SendMessage sends a message of any kind, such as one from [ParseMessage]. A
-// message without a timestamp happens now.
+// SendMessage sends a message of any kind, such as one from [ParseMessage].
+//
+// A message without a timestamp happens now, or a little later: Kissmetrics may
+// count two events of one person with one name in one second as one, and keep one
+// value of a property a second. So the client gives each such message the next
+// second in which none of its own had that person and that event, or for
+// properties that person and any of these properties. A message with a timestamp
+// is never moved, for it may be a repeat.
+//
+// The limits: a client knows what it has sent itself, of the last 32,768 pairs of
+// person and name at least, and moves a message by a minute at most. One that would
+// have to move further happens now, and that is told as an [AdjustedSecond].
 func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	if c.closed.Load() {
 		return ErrClosed
 	}
 	ctx = orBackground(ctx)
-	records, adjustments, err := Transform(message, time.Now(), c.transform)
+	now := time.Now()
+	records, adjustments, err := Transform(message, now, c.transform)
 	if err != nil {
 		return err
+	}
+	if !c.spread(records, now, timestamp(message).IsZero()) {
+		adjustments = append(adjustments, Adjustment{Field: "timestamp", Kind: AdjustedSecond})
 	}
 	if len(adjustments) > 0 {
 		c.tell(ctx, message, adjustments)
 	}
 	return c.deliver(ctx, records)
+}
+
+// spread gives the records of a message that has no timestamp of its own the next
+// seconds that are theirs alone, and reports whether there were any. It notes the
+// seconds of all others.
+func (c *Client) spread(records []Record, now time.Time, untimed bool) bool {
+	var room [32]seconds.Use
+	uses := room[:0]
+	for i := range records {
+		r := &records[i]
+		after := int(r.Time.Unix() - now.Unix())
+		switch r.Kind {
+		case KindEvent:
+			uses = append(uses, seconds.Use{Key: c.key(r.Person, "", r.Name), After: after})
+		case KindProperties:
+			for j := range r.Properties {
+				uses = append(uses, seconds.Use{Key: c.key(r.Person, r.Properties[j].Name, ""), After: after})
+			}
+		}
+	}
+	if !untimed {
+		c.seconds.Note(now, uses...)
+		return true
+	}
+	move, ok := c.seconds.Take(now, uses...)
+	for i := range records {
+		records[i].Time = records[i].Time.Add(time.Duration(move) * time.Second)
+	}
+	return ok
+}
+
+// key returns what stands for a person and a property, or a person and an event,
+// as Kissmetrics compares their names.
+func (c *Client) key(person, property, event string) uint64 {
+	return maphash.Comparable(c.seed, [3]string{strings.ToLower(person), strings.ToLower(property), strings.ToLower(event)})
+}
+
+// timestamp returns the time that a message has of its own.
+func timestamp(message Message) time.Time {
+	switch m := message.(type) {
+	case Identify:
+		return m.Timestamp
+	case Page:
+		return m.Timestamp
+	case Screen:
+		return m.Timestamp
+	case Track:
+		return m.Timestamp
+	case Group:
+		return m.Timestamp
+	case Alias:
+		return m.Timestamp
+	}
+	if pointee, ok := reflect.TypeAssert[Message](reflect.ValueOf(message).Elem()); ok {
+		return timestamp(pointee)
+	}
+	return time.Time{}
 }
 
 // tell tells what was adjusted of a message: the caller's function every time,

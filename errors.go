@@ -105,6 +105,7 @@ func quoted(name string) string {
 //	AdjustedCount          what comes after the first 65,536 values was dropped
 //	AdjustedShape          properties or traits are no object; they were dropped
 //	AdjustedTime           a time cannot be read, or is impossible; the next one, or now, was taken
+//	AdjustedSecond         the [Client] found no second in which the event or property was the only one
 //	AdjustedIdentity       an identity is nobody's own, or cannot be kept as it is; another one was taken
 //	AdjustedAmount         a revenue is not clearly an amount; it was sent without a Billing Amount
 type Adjustment struct {
@@ -133,6 +134,7 @@ const (
 	AdjustedCount        AdjustmentKind = "too many values dropped"
 	AdjustedShape        AdjustmentKind = "no object, dropped"
 	AdjustedTime         AdjustmentKind = "time replaced"
+	AdjustedSecond       AdjustmentKind = "no second of its own"
 	AdjustedIdentity     AdjustmentKind = "identity replaced"
 	AdjustedAmount       AdjustmentKind = "no amount"
 )

@@ -160,7 +160,7 @@ func ExampleWithDoer() {
 	}
 	fmt.Println(client.Page(context.Background(), kissmetrics.Page{UserID: "user-1", Name: "home"}))
 	// Output:
-	// GET trk.kissmetrics.com /e
+	// GET trk.kissmetrics.io /e
 	// <nil>
 }
 

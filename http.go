@@ -128,6 +128,9 @@ func NewHTTPSender(options ...HTTPOption) (*HTTPSender, error) {
 }
 
 func newHTTPSender(c httpConfig) *HTTPSender {
+	if !looksLikeAPIKey(*c.apiKey) {
+		c.logger.Warn("kissmetrics: the API key does not look like one: keys have about 40 hexadecimal digits", "length", len(*c.apiKey))
+	}
 	s := &HTTPSender{config: &c, doer: c.doer, userAgent: "kissmetrics-go/" + version()}
 	if client, ok := c.doer.(*http.Client); ok {
 		still := *client
@@ -186,6 +189,12 @@ func (c *httpConfig) validate(wrong *complaint) {
 	if c.maxAttempts < 1 {
 		wrong.add("WithMaxAttempts: %d is less than 1", c.maxAttempts)
 	}
+}
+
+// looksLikeAPIKey reports whether a key has about 40 hexadecimal digits. A GUID has
+// 32 of them.
+func looksLikeAPIKey(key string) bool {
+	return len(key) > 32 && len(key) < 64 && strings.Trim(key, "0123456789abcdefABCDEF") == ""
 }
 
 // newTransport returns a transport that shares nothing with others of the

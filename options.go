@@ -12,8 +12,13 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
-// DefaultBaseURL is where records are sent unless [WithBaseURL] says otherwise.
-const DefaultBaseURL = "https://trk.kissmetrics.com"
+// DefaultBaseURL is where records are sent unless [WithBaseURL] says otherwise: the
+// host that Kissmetrics' [specification] names. The one before it,
+// https://trk.kissmetrics.com, is the host that RudderStack sends to;
+// Kissmetrics said in 2020 that it will go.
+//
+// [specification]: https://support.kissmetrics.io/reference/api-specifications-1
+const DefaultBaseURL = "https://trk.kissmetrics.io"
 
 // An Option configures [New]. Where an option is given twice, the later one
 // counts.
@@ -103,6 +108,10 @@ func (o sharedOption) applyQueue(c *queueConfig)   { o.set(&c.sharedConfig) }
 // WithAPIKey gives the API key of the Kissmetrics product that the events
 // belong to, as its settings page shows it. It is required, unless WithSender
 // is given. The key never appears in an error or a log line of this package.
+//
+// Kissmetrics answers 200 to a wrong key too. A key has about 40 hexadecimal
+// digits; one that does not look like that, such as an account's id, is used as it
+// is, and the log says so once.
 func WithAPIKey(key string) HTTPOption {
 	return httpOption{"WithAPIKey", func(c *httpConfig) { c.apiKey = &key }}
 }

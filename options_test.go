@@ -1,8 +1,10 @@
 package kissmetrics_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -136,4 +138,25 @@ func TestCloseAndFlush(t *testing.T) {
 	require.NoError(t, client.Close(t.Context()))
 	require.ErrorIs(t, client.Track(t.Context(), ok), kissmetrics.ErrClosed)
 	assert.Len(t, server.Requests(), 1)
+}
+
+func TestAKeyThatDoesNotLookLikeOneIsToldOnce(t *testing.T) {
+	for key, want := range map[string]int{
+		"0123456789abcdef0123456789abcdef01234567": 0,
+		"0123456789ABCDEF0123456789abcdef012345":   0,
+		"12345":                                    1,
+		"6f9619ff-8b86-d011-b42d-00cf4fc964ff":     1,
+		"6f9619ff8b86d011b42d00cf4fc964ff":         1,
+		"0123456789abcdef0123456789abcdef0123456x": 1,
+	} {
+		var log bytes.Buffer
+		server := kissmetricstest.NewServer(t)
+		client, err := kissmetrics.New(kissmetrics.WithAPIKey(key), kissmetrics.WithBaseURL(server.URL),
+			kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))), kissmetrics.WithQueue())
+		require.NoError(t, err)
+		require.NoError(t, client.Track(t.Context(), ok))
+		require.NoError(t, client.Close(t.Context()))
+		assert.Equal(t, want, strings.Count(log.String(), "does not look like one"), log.String())
+		assert.NotContains(t, log.String(), key)
+	}
 }

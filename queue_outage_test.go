@@ -100,7 +100,7 @@ func TestAnHourWithoutTheServerLosesNothing(t *testing.T) {
 		assert.Greater(t, len(doer.failed), 120)
 		assert.LessOrEqual(t, doer.done[0].Sub(doer.until), step+200*time.Millisecond, "resumes within one step")
 		assert.Less(t, doer.done[events-1].Sub(doer.done[0]), events/8*110*time.Millisecond, "by all workers")
-		assert.Equal(t, 1, strings.Count(log.String(), "level=WARN"), log.String())
+		assert.Equal(t, 1, strings.Count(log.String(), "deliveries fail"), log.String())
 		assert.Equal(t, 1, strings.Count(log.String(), "level=INFO"), log.String())
 		assert.Contains(t, log.String(), "connection closed before the answer")
 		requireNoSecret(t, log.String())

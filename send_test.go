@@ -268,7 +268,7 @@ func (panickingReader) Read([]byte) (int, error) { panic("s3cret") }
 // TestScriptedExchange shows the retries of a real http.Client.
 func TestScriptedExchange(t *testing.T) {
 	transport := httpmock.NewMockTransport()
-	transport.RegisterMatcherResponder(http.MethodGet, "https://trk.kissmetrics.com/e",
+	transport.RegisterMatcherResponder(http.MethodGet, "https://trk.kissmetrics.io/e",
 		httpmock.NewMatcher("an event of u", func(r *http.Request) bool { return r.URL.Query().Get("_p") == "u" }),
 		httpmock.NewStringResponder(503, "").
 			Then(httpmock.NewErrorResponder(&url.Error{Op: "Get", URL: "https://example.com/?_k=" + testKey, Err: io.EOF})).

@@ -23,7 +23,7 @@ var opened = kissmetrics.Record{
 func TestBeacon(t *testing.T) {
 	got, err := kmq.Beacon(opened, kissmetrics.WithAPIKey("key"))
 	require.NoError(t, err)
-	assert.Equal(t, template.HTML(`<img src="https://trk.kissmetrics.com/e?Campaign=%22spring%22+%26+%3Cmore%3E&amp;_k=key`+
+	assert.Equal(t, template.HTML(`<img src="https://trk.kissmetrics.io/e?Campaign=%22spring%22+%26+%3Cmore%3E&amp;_k=key`+
 		`&amp;_n=Viewed+E-mail&amp;_p=ada%2B1%40example.com" alt="" width="1" height="1">`), got)
 }
 
@@ -56,7 +56,7 @@ func TestBeaconOfProperties(t *testing.T) {
 	record := kissmetrics.Record{Kind: kissmetrics.KindProperties, Person: "u", Properties: opened.Properties}
 	got, err := kmq.BeaconURL(record, kissmetrics.WithAPIKey("key"))
 	require.NoError(t, err)
-	assert.Equal(t, "https://trk.kissmetrics.com/s?Campaign=%22spring%22+%26+%3Cmore%3E&_k=key&_p=u", got)
+	assert.Equal(t, "https://trk.kissmetrics.io/s?Campaign=%22spring%22+%26+%3Cmore%3E&_k=key&_p=u", got)
 }
 
 func TestBeaconRefuses(t *testing.T) {
@@ -67,7 +67,7 @@ func TestBeaconRefuses(t *testing.T) {
 		option  bool // whether an option is wrong, rather than the record
 	}{
 		"no key":    {func(*kissmetrics.Record) {}, nil, true},
-		"no server": {func(*kissmetrics.Record) {}, []kissmetrics.HTTPOption{key, kissmetrics.WithBaseURL("trk.kissmetrics.com")}, true},
+		"no server": {func(*kissmetrics.Record) {}, []kissmetrics.HTTPOption{key, kissmetrics.WithBaseURL("trk.kissmetrics.io")}, true},
 		"no person": {func(r *kissmetrics.Record) { r.Person = "" }, []kissmetrics.HTTPOption{key}, false},
 		"no name":   {func(r *kissmetrics.Record) { r.Name = "" }, []kissmetrics.HTTPOption{key}, false},
 		"no kind":   {func(r *kissmetrics.Record) { r.Kind = 0 }, []kissmetrics.HTTPOption{key}, false},

@@ -151,5 +151,5 @@ func ExampleBeacon() {
 	}
 	fmt.Println(picture)
 	// Output:
-	// <img src="https://trk.kissmetrics.com/e?Campaign=spring&amp;_k=your-api-key&amp;_n=Viewed+E-mail&amp;_p=user-1" alt="" width="1" height="1">
+	// <img src="https://trk.kissmetrics.io/e?Campaign=spring&amp;_k=your-api-key&amp;_n=Viewed+E-mail&amp;_p=user-1" alt="" width="1" height="1">
 }
