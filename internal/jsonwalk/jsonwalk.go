@@ -1,0 +1,212 @@
+// Package jsonwalk reads JSON from memory, in one pass and as it is written:
+// numbers keep their digits, and a value that is only to be passed on is not
+// copied. It is a thin layer over encoding/json/jsontext.
+//
+// It is as tolerant as encoding/json has always been. Of two members with one
+// name, the last counts. Text that is not valid UTF-8 is read with U+FFFD in its
+// place. What many encoders write although JSON does not allow it is mended; see
+// [Mend]. Errors tell the place and never quote the input.
+package jsonwalk
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/json/jsontext"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// MaxDepth is how many levels of nesting are read. What lies deeper is read as
+// null, up to 10,000 levels. More are an error.
+const MaxDepth = 1000
+
+// An Error says where JSON ends to be JSON.
+type Error struct{ Offset int64 }
+
+// Error returns a text that holds nothing of the input.
+func (e *Error) Error() string { return fmt.Sprintf("is not JSON, as of byte %d", e.Offset) }
+
+// ErrKind is the error of a value that is not of the kind that was asked for.
+var ErrKind = errors.New("is JSON of another kind")
+
+// A Reader reads one JSON value, or the values of a sequence, one after another.
+type Reader struct {
+	data   []byte
+	buffer bytes.Buffer
+	json   jsontext.Decoder
+	depth  int
+}
+
+// NewReader returns a reader of data, which must not change while it is in use.
+func NewReader(data []byte) *Reader {
+	r := &Reader{data: data, buffer: *bytes.NewBuffer(data)}
+	r.json.Reset(&r.buffer, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return r
+}
+
+// Value returns the one value that data holds: a string, a bool, a json.Number, a
+// map[string]any, a []any, or nil for null.
+func Value(data []byte) (any, error) {
+	r := NewReader(data)
+	v, err := r.Value()
+	return v, errors.Join(err, r.End())
+}
+
+// Kind returns the first byte of the next value: one of { [ " t f n and, for any
+// number, 0. It is zero where there is none.
+func (r *Reader) Kind() byte { return byte(r.json.PeekKind()) }
+
+// End returns an error unless all of data was read.
+func (r *Reader) End() error {
+	if _, err := r.json.ReadToken(); !errors.Is(err, io.EOF) {
+		return r.fail(err)
+	}
+	return nil
+}
+
+// Value reads the next value; see [Value].
+func (r *Reader) Value() (any, error) {
+	switch r.json.PeekKind() {
+	case '{':
+		if r.depth == MaxDepth {
+			return nil, r.Skip()
+		}
+		m := make(map[string]any)
+		err := r.Members(func(name []byte) (err error) {
+			key := string(name)
+			m[key], err = r.Value()
+			return err
+		})
+		return m, err
+	case '[':
+		if r.depth == MaxDepth {
+			return nil, r.Skip()
+		}
+		list := []any{}
+		err := r.Elements(func() error {
+			v, err := r.Value()
+			list = append(list, v)
+			return err
+		})
+		return list, err
+	}
+	token, err := r.json.ReadToken()
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	switch token.Kind() {
+	case '"':
+		return token.String(), nil
+	case '0':
+		return json.Number(token.String()), nil
+	case 't', 'f':
+		return token.Bool(), nil
+	}
+	return nil, nil
+}
+
+// Raw returns the next value as it is written. It is a part of data.
+func (r *Reader) Raw() ([]byte, error) {
+	value, err := r.json.ReadValue()
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	end := int(r.json.InputOffset())
+	return r.data[end-len(value) : end : end], nil
+}
+
+// Skip reads the next value for nothing.
+func (r *Reader) Skip() error {
+	if err := r.json.SkipValue(); err != nil {
+		return r.fail(err)
+	}
+	return nil
+}
+
+// Members reads an object. For every member it calls visit with the name, which is
+// valid until visit reads on; visit must read the value, and no more. The first
+// error ends the walk. Anything but an object is [ErrKind], and is not read.
+func (r *Reader) Members(visit func(name []byte) error) error {
+	if err := r.begin('{'); err != nil {
+		return err
+	}
+	for r.json.PeekKind() == '"' {
+		name, err := r.name()
+		if err == nil {
+			err = visit(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.end()
+}
+
+// Elements reads a list. For every element it calls visit, which must read it, and
+// no more. The first error ends the walk. Anything but a list is [ErrKind], and is
+// not read.
+func (r *Reader) Elements(visit func() error) error {
+	if err := r.begin('['); err != nil {
+		return err
+	}
+	for {
+		if kind := r.json.PeekKind(); kind == ']' || kind == jsontext.KindInvalid {
+			return r.end()
+		}
+		if err := visit(); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Reader) begin(kind jsontext.Kind) error {
+	if next := r.json.PeekKind(); next != kind && next != jsontext.KindInvalid {
+		return ErrKind
+	}
+	if _, err := r.json.ReadToken(); err != nil {
+		return r.fail(err)
+	}
+	r.depth++
+	return nil
+}
+
+func (r *Reader) end() error {
+	if _, err := r.json.ReadToken(); err != nil {
+		return r.fail(err)
+	}
+	r.depth--
+	return nil
+}
+
+// name reads the name of a member.
+func (r *Reader) name() ([]byte, error) {
+	quoted, err := r.json.ReadValue()
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	return Unquote(quoted), nil
+}
+
+// Unquote returns what a JSON text stands for, and nil where value is no text. It
+// is a part of value where that has no escapes.
+func Unquote(value []byte) []byte {
+	if len(value) < 2 || value[0] != '"' {
+		return nil
+	}
+	inner := value[1 : len(value)-1]
+	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return inner
+	}
+	text, _ := jsontext.AppendUnquote(nil, value) // bytes that are not UTF-8 become U+FFFD, and are told
+	return text
+}
+
+// fail returns the error for one of jsontext, which may quote the input.
+func (r *Reader) fail(err error) error {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return &Error{Offset: syntax.ByteOffset}
+	}
+	return &Error{Offset: r.json.InputOffset()}
+}

@@ -1,0 +1,63 @@
+package when
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Number returns the instant that a number of JSON means, in UTC: seconds since
+// 1970, or from 10¹¹ on milliseconds, from 10¹⁴ on microseconds, and from 10¹⁷ on
+// nanoseconds. Seconds reach 10¹¹ in the year 5138, and milliseconds did in 1973; so
+// it is with the others. A number that is not positive means none.
+func Number(s string) (time.Time, bool) {
+	whole, fraction, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || strings.ContainsAny(fraction, "eE") {
+		f, err := strconv.ParseFloat(s, 64)
+		if err != nil || !(f < math.MaxInt64) {
+			return time.Time{}, false
+		}
+		n, fraction = int64(f), ""
+		if f < 1e9 && f != math.Trunc(f) {
+			fraction = strconv.FormatFloat(f-math.Trunc(f), 'f', -1, 64)[len("0."):]
+		}
+	}
+	if n <= 0 {
+		return time.Time{}, false
+	}
+	unit := time.Second
+	for bound := int64(1e11); n >= bound && unit > 1; bound *= 1000 {
+		unit /= 1000
+	}
+	perSecond := int64(time.Second / unit)
+	t := time.Unix(n/perSecond, n%perSecond*int64(unit)).UTC()
+	if leading(fraction) > 0 {
+		p := parser{rest: "." + fraction}
+		t = t.Add(p.fraction(unit))
+	}
+	return t, true
+}
+
+// isUnix reports whether a text is a number of seconds or parts of them since 1970.
+// With fewer than nine digits it would be a time before 1974; it is a date then.
+func isUnix(s string) bool {
+	digits := leading(s)
+	rest := s[digits:]
+	if rest == "" {
+		return digits >= 9
+	}
+	if rest[0] == '.' {
+		if leading(rest[1:]) == 0 {
+			return false
+		}
+		rest = rest[1+leading(rest[1:]):]
+	}
+	if rest == "" {
+		return digits >= 9
+	}
+	exponent, ok := strings.CutPrefix(rest, "E")
+	exponent = strings.TrimPrefix(exponent, "+")
+	return ok && digits == 1 && leading(exponent) == len(exponent) && exponent != ""
+}

@@ -1,0 +1,52 @@
+package wire
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/when"
+)
+
+// Instant returns the time that a value means, as in [Message], in UTC. What says
+// nothing is the zero time: null, an empty text, and the first year, in which the
+// zero times of Go and .NET lie. ok is false for what cannot be read.
+func Instant(v any) (t time.Time, ok bool) {
+	switch v := v.(type) {
+	case nil:
+		return t, true
+	case string:
+		if v == "" {
+			return t, true
+		}
+		t, ok = when.Text(v)
+	case json.Number:
+		t, ok = when.Number(string(v))
+	}
+	if ok && t.Year() == 1 {
+		return time.Time{}, true
+	}
+	return t, ok
+}
+
+// time sets the times of the message.
+func (m *Message) time(values []any) {
+	for _, v := range values {
+		switch t, ok := Instant(v); {
+		case ok && t.IsZero():
+		case ok && t.Year() >= 2009 && m.Time.IsZero():
+			m.Time = t
+		case m.Time.IsZero():
+			m.problem("timestamp", NoTime)
+		case ok && t.Year() >= 2009 && t.Before(m.last()):
+			m.Earlier = append(m.Earlier, t)
+		}
+	}
+}
+
+// last returns the earliest time so far.
+func (m *Message) last() time.Time {
+	if n := len(m.Earlier); n > 0 {
+		return m.Earlier[n-1]
+	}
+	return m.Time
+}
