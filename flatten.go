@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
 
 const (
@@ -246,8 +248,8 @@ func (f *flattener) scalar(name string, v any, depth int) (string, class) {
 	case time.Duration:
 		b = appendSeconds(b, v)
 	case json.RawMessage:
-		var decoded any
-		if decodeJSON(v, &decoded) != nil {
+		decoded, err := jsonwalk.Value(v)
+		if err != nil {
 			f.refuse(name, "is not valid JSON")
 			return "", none
 		}
@@ -368,13 +370,16 @@ func (f *flattener) method(name string, rv reflect.Value, depth int) (s string, 
 		return "", none, false
 	}
 	s, failed := guarded(call)
-	var decoded any
+	decoded, err := any(nil), error(nil)
+	if isJSON && failed == "" {
+		decoded, err = jsonwalk.Value([]byte(s))
+	}
 	switch {
 	case failed != "":
 		f.refuse(name, "has a method that "+failed)
 	case !isJSON:
 		return sent(s), text, true
-	case decodeJSON([]byte(s), &decoded) != nil:
+	case err != nil:
 		f.refuse(name, "has a MarshalJSON method that returns invalid JSON")
 	default:
 		s, c = f.scalar(name, decoded, depth+1)

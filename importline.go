@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
 
 // MarshalJSON returns the record as a line of Kissmetrics' bulk import, without
@@ -68,11 +70,12 @@ func isPlain(s string) bool {
 // The parameters _k and _d, and what is null, are ignored. The error is one or
 // several joined [*ValidationError], and then the record is left as it was.
 func (r *Record) UnmarshalJSON(line []byte) error {
-	var members map[string]any
-	if err := decodeObject(line, &members); err != nil {
+	v, err := jsonwalk.Value(line)
+	if err != nil {
 		return jsonProblem(err)
 	}
-	if members == nil {
+	members, ok := v.(map[string]any)
+	if !ok {
 		return &ValidationError{Field: "message", Reason: "is not a JSON object"}
 	}
 	var t transformer
@@ -102,4 +105,20 @@ func (r *Record) UnmarshalJSON(line []byte) error {
 	}
 	*r = read
 	return nil
+}
+
+// wireText returns a text, or a number as its decimal text.
+func wireText(p *problems, field string, v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case json.Number:
+		if plain, ok := plainNumber(string(v)); ok {
+			return plain
+		}
+	}
+	p.add(field, "is neither a text nor a number")
+	return ""
 }

@@ -204,8 +204,7 @@ func TestValidationTellsNoSecret(t *testing.T) {
 		requireQuiet(t, newClient(t).SendMessage(t.Context(), m))
 	}
 	for _, data := range []string{
-		`{"type":"track","properties":"` + secretValue + `"}`, `{"type":"track","userId":["` + secretValue + `"]}`,
-		`{"type":"track","timestamp":"` + secretValue + `"}`, `{"` + secretValue, `"` + secretValue + `"`,
+		`{"type":"` + secretValue + `"}`, `{"type":"track","userId":"` + secretValue + `"} ` + secretValue, `{"` + secretValue, `"` + secretValue + `"`,
 	} {
 		_, err := kissmetrics.ParseMessage([]byte(data))
 		requireQuiet(t, err)

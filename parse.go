@@ -1,35 +1,53 @@
 package kissmetrics
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"io"
-	"strconv"
-	"strings"
-	"time"
+	"fmt"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
+	"github.com/kissmetrics-go/kissmetrics/internal/wire"
 )
 
 // ParseMessage returns the message that a JSON object in the form of the
-// RudderStack and Segment SDKs stands for, as their SDKs send it (taken out of
+// RudderStack and Segment SDKs stands for: as their SDKs send it (taken out of
 // its batch), as it lies in a Kafka topic or a bucket, or as a row of a
 // warehouse is exported.
 //
 // The object's type says which message it is, in any case: identify, page,
-// screen, track, group or alias. It may hold userId, anonymousId, previousId
-// and groupId (texts or numbers), event, name, category, properties, traits,
-// and the first of timestamp, originalTimestamp, sentAt and receivedAt that is
-// there. An identify without traits takes those of its context. A time is an ISO
-// 8601 text, in UTC where it names no zone, or Unix seconds or milliseconds. What
-// else the object holds is ignored; null is as good as absent, and so is Go's
-// zero time.
+// screen, track, group or alias. Other members count only for the types that use
+// them:
 //
-// An object with user_id or anonymous_id, and with neither userId nor
-// anonymousId, is a row of a table as RudderStack and Segment lay them out. Names
-// of its columns are compared without regard to case. Such tables have no
-// column for the type of a message: a row with an event is a track, with
-// previous_id an alias, with group_id a group; for any other, the export must
-// add a column type:
+//   - userId and anonymousId, previousId (alias), groupId (group): texts, or
+//     numbers, which are written in plain decimal. An anonymousId matters only
+//     where there is no userId. The number 0 is no userId beside an anonymousId.
+//     An alias without a previousId has its anonymousId for one.
+//   - event (track), name and category (page, screen): texts or numbers. Neither
+//     false nor the number 0 is a name or a category. A page without a name has
+//     the property "name" for one; a screen has the event, then that property.
+//   - properties (page, screen, track), traits (identify, group): objects. An
+//     identify without traits takes those of its context.
+//   - timestamp, originalTimestamp, sentAt, receivedAt: the first that can be read
+//     and is not before 2009, when Kissmetrics began.
+//
+// The exact name of a member counts, and the last of several. Null and an empty
+// text are as good as absent; so are an empty list for an object, which PHP writes,
+// and the zero times of Go and .NET.
+//
+// A time is any form of ISO 8601 or RFC 3339 that means one instant, the text of
+// RFC 1123, RFC 850, ANSI C, JavaScript's Date or the like with the month in
+// English, or a number of seconds, milliseconds, microseconds or nanoseconds since
+// 1970, as a number or a text. It is in UTC if it names no zone. A zone is an
+// offset, UTC, GMT, or one of the zones of the United States that RFC 822 names;
+// other abbreviations have several meanings. The 12-hour clock is understood if
+// there is a date, and so are the digits of any script. A date in numbers must
+// begin with the year.
+//
+// An object with user_id or anonymous_id in any case, with neither userId nor
+// anonymousId, and without an object for properties or context, is a row of a table
+// as RudderStack and Segment lay them out. Names of its columns are compared without
+// regard to case. Such tables have no column for the type of a message: a row with an
+// event is a track, with previous_id an alias, with group_id a group; for any other,
+// the export must add a column type:
 //
 //	SELECT 'identify' AS type, * FROM identifies
 //
@@ -39,198 +57,91 @@ import (
 // uuid_ts, loaded_at, row_id, channel, and all that begin with context_, of which
 // an identify takes the context_traits_ that it has no column for. A column
 // products that holds JSON in a text is the list of a track's products. What the
-// warehouse flattened stays flat, with underscores for dots.
+// warehouse flattened stays flat, with underscores for dots. Of an object that is no
+// row, the columns of identities and times count where the members are missing.
 //
-// Numbers keep the digits they are written with. The returned message is one
-// for [Transform] or [Client.Send], which check it further; it has a zero
-// Timestamp if the object has no time. The error is a [*ValidationError].
+// Numbers keep the digits they are written with. What is no JSON but often written
+// is read all the same: a byte order mark at the beginning, control characters in
+// texts, and NaN and Infinity, which are values that cannot be sent.
+//
+// The returned message is one for [Transform] or [Client.SendMessage], which check
+// it further. It has a zero Timestamp if no time can be read. It remembers what was
+// left out because it is not as said here, for Transform to tell as adjustments, and
+// the other times, for Transform to use if the first turns out to be impossible.
+//
+// The error is a [*ValidationError]: the data is not a JSON object, or its type is
+// missing or unknown.
 //
 // See https://www.rudderstack.com/docs/event-spec/standard-events/,
 // https://segment.com/docs/connections/spec/ and
 // https://www.rudderstack.com/docs/destinations/warehouse-destinations/warehouse-schema/.
 func ParseMessage(data []byte) (Message, error) {
-	var m wireMessage
-	if err := decodeMessage(data, &m); err != nil {
+	m, err := wire.Parse(data)
+	if err != nil {
 		return nil, jsonProblem(err)
 	}
-	if m.UserID == nil && m.AnonymousID == nil {
-		if row := warehouseRow(data); row != nil {
-			return row.message()
-		}
-	}
-	var p problems
-	userID, anonymousID := wireText(&p, "userId", m.UserID), wireText(&p, "anonymousId", m.AnonymousID)
-	name, category := wireText(&p, "event", m.Name), wireText(&p, "event", m.Category)
-	var when time.Time
-	for _, v := range [...]any{m.Timestamp, m.OriginalTimestamp, m.SentAt, m.ReceivedAt} {
-		if when = wireTime(&p, v); !when.IsZero() || len(p) > 0 {
-			break
-		}
-	}
-	var message Message
-	switch kind := wireText(&p, "type", m.Type); strings.ToLower(kind) {
+	memory := remember(&m)
+	switch m.Type {
 	case "identify":
-		if len(m.Traits) == 0 {
-			m.Traits = m.contextTraits(&p)
-		}
-		message = Identify{UserID: userID, AnonymousID: anonymousID, Traits: m.Traits, Timestamp: when}
+		return Identify{m.UserID, m.AnonymousID, m.Properties, m.Time, memory}, nil
 	case "page":
-		message = Page{UserID: userID, AnonymousID: anonymousID, Name: name, Category: category, Properties: m.Properties, Timestamp: when}
+		return Page{m.UserID, m.AnonymousID, m.Name, m.Category, m.Properties, m.Time, memory}, nil
 	case "screen":
-		message = Screen{UserID: userID, AnonymousID: anonymousID, Name: name, Category: category, Properties: m.Properties, Timestamp: when}
+		return Screen{m.UserID, m.AnonymousID, m.Name, m.Category, m.Properties, m.Time, memory}, nil
 	case "track":
-		message = Track{UserID: userID, AnonymousID: anonymousID, Event: wireText(&p, "event", m.Event), Properties: m.Properties, Timestamp: when}
+		return Track{m.UserID, m.AnonymousID, m.Name, m.Properties, m.Time, memory}, nil
 	case "group":
-		message = Group{UserID: userID, AnonymousID: anonymousID, GroupID: wireText(&p, "groupId", m.GroupID), Traits: m.Traits, Timestamp: when}
-	case "alias":
-		message = Alias{UserID: userID, PreviousID: wireText(&p, "previousId", m.PreviousID), Timestamp: when}
-	case "":
-		p.add("type", "is missing")
+		return Group{m.UserID, m.AnonymousID, m.GroupID, m.Properties, m.Time, memory}, nil
 	default:
-		p.add("type", quoted(kind)+" is none of identify, page, screen, track, group and alias")
+		return Alias{m.UserID, m.PreviousID, m.Time, memory}, nil
 	}
-	if err := p.err(); err != nil {
-		return nil, err
-	}
-	return message, nil
 }
 
-// wireMessage is a message as the SDKs write it.
-type wireMessage struct {
-	Type              any             `json:"type"`
-	UserID            any             `json:"userId"`
-	AnonymousID       any             `json:"anonymousId"`
-	PreviousID        any             `json:"previousId"`
-	GroupID           any             `json:"groupId"`
-	Event             any             `json:"event"`
-	Name              any             `json:"name"`
-	Category          any             `json:"category"`
-	Properties        Properties      `json:"properties"`
-	Traits            Properties      `json:"traits"`
-	Context           json.RawMessage `json:"context"`
-	Timestamp         any             `json:"timestamp"`
-	OriginalTimestamp any             `json:"originalTimestamp"`
-	SentAt            any             `json:"sentAt"`
-	ReceivedAt        any             `json:"receivedAt"`
-}
+// Excluded reports whether a message, in the form of the SDKs, says by its
+// integrations that it is not for Kissmetrics. A pipeline should not send it then:
+// neither [ParseMessage] nor [Transform] asks.
+//
+// The integrations are an object with the names of destinations, compared without
+// regard to spaces, punctuation and case ("Kiss Metrics" is RudderStack's own name),
+// and "All" for any that is not named. True and false count, also as texts or as the
+// numbers 1 and 0; settings, an object that is not empty, mean yes. Anything else says
+// nothing. A message that says nothing, and what is no message, is not excluded.
+func Excluded(data []byte) bool { return wire.Excluded(data) }
 
-// contextTraits returns the traits that the SDKs of devices put into the
-// context.
-func (m *wireMessage) contextTraits(p *problems) Properties {
-	var context struct {
-		Traits Properties `json:"traits"`
-	}
-	if len(m.Context) == 0 || m.Context[0] != '{' {
+// remember returns what Transform has to know of how a message was read, or nil.
+func remember(m *wire.Message) *parsed {
+	if len(m.Problems) == 0 && len(m.Earlier) == 0 {
 		return nil
 	}
-	if decodeJSON(m.Context, &context) != nil {
-		p.add("property", "the traits of the context are not an object")
+	memory := &parsed{times: m.Earlier}
+	for _, problem := range m.Problems {
+		memory.adjustments = append(memory.adjustments, Adjustment{Field: problem.Field, Kind: adjustmentKind(problem.Kind)})
 	}
-	return context.Traits
+	return memory
 }
 
-// wireText returns a text, or a number as its decimal text.
-func wireText(p *problems, field string, v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case json.Number:
-		if plain, ok := plainNumber(string(v)); ok {
-			return plain
-		}
+func adjustmentKind(kind wire.Kind) AdjustmentKind {
+	switch kind {
+	case wire.NoIdentity:
+		return AdjustedIdentity
+	case wire.NoObject:
+		return AdjustedShape
+	case wire.NoTime:
+		return AdjustedTime
+	default: // wire.NoText
+		return AdjustedValueDropped
 	}
-	p.add(field, "is neither a text nor a number")
-	return ""
 }
 
-// wireTime returns a time, or the zero time where there is none.
-func wireTime(p *problems, v any) time.Time {
-	switch v := v.(type) {
-	case nil:
-		return time.Time{}
-	case string:
-		if v == "" {
-			return time.Time{}
-		}
-		for _, layout := range []string{
-			time.RFC3339, // takes fractions of a second too, as all of these do
-			"2006-01-02T15:04:05Z0700",
-			"2006-01-02T15:04:05",
-			"2006-01-02 15:04:05Z07:00",
-			"2006-01-02 15:04:05 UTC", // an abbreviation of another zone would mean what the machine takes it for
-			"2006-01-02 15:04:05 Z0700",
-			"2006-01-02 15:04:05Z07",
-			"2006-01-02 15:04:05",
-			time.DateOnly,
-		} {
-			if t, err := time.Parse(layout, v); err == nil {
-				return t
-			}
-		}
-	case json.Number:
-		// Seconds reach 10¹¹ in the year 5138, milliseconds did in 1973.
-		const seconds = 1e11
-		if n, err := v.Float64(); err == nil && n > 0 && n < seconds {
-			return time.Unix(int64(n), 0)
-		} else if err == nil && n >= seconds && n < seconds*1e6 {
-			return time.UnixMilli(int64(n))
-		}
-	}
-	p.add("timestamp", "is not an ISO 8601 time")
-	return time.Time{}
-}
-
-// decodeJSON decodes the one JSON value that data holds, with numbers as they
-// are written.
-func decodeJSON(data []byte, v any) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if err := decoder.Decode(v); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return &json.SyntaxError{Offset: decoder.InputOffset()}
-	}
-	return nil
-}
-
-// jsonProblem returns the error of a message that could not be decoded, which
-// does not quote it.
+// jsonProblem returns the error of data that could not be read, which does not
+// quote it.
 func jsonProblem(err error) error {
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		if wrong.Field == "" {
-			return &ValidationError{Field: "message", Reason: "is not a JSON object"}
-		}
-		return &ValidationError{Field: "property", Reason: wrong.Field + " is not a JSON object"}
+	if refused, ok := errors.AsType[*wire.Error](err); ok {
+		return &ValidationError{Field: refused.Field, Reason: refused.Reason}
 	}
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return &ValidationError{Field: "message", Reason: "is not JSON, as of byte " + strconv.FormatInt(syntax.Offset, 10)}
+	reason := "is not JSON"
+	if broken, ok := errors.AsType[*jsonwalk.Error](err); ok {
+		reason = fmt.Sprintf("is not JSON, as of byte %d", broken.Offset)
 	}
-	return &ValidationError{Field: "message", Reason: "is not JSON: it ends too early"}
-}
-
-// Excluded reports whether a message, in the JSON form that [ParseMessage] reads,
-// is not for Kissmetrics: its integrations say "Kissmetrics": false, or "All":
-// false and nothing else about Kissmetrics. A pipeline asks this before it
-// transforms a message, as package collect does.
-func Excluded(data []byte) bool {
-	var m struct {
-		Integrations map[string]any `json:"integrations"`
-	}
-	if decodeJSON(data, &m) != nil {
-		return false
-	}
-	all := true
-	for name, v := range m.Integrations {
-		on, isSwitch := v.(bool)
-		switch {
-		case strings.EqualFold(name, "Kissmetrics"):
-			return isSwitch && !on
-		case strings.EqualFold(name, "All") && isSwitch:
-			all = on
-		}
-	}
-	return !all
+	return &ValidationError{Field: "message", Reason: reason}
 }

@@ -39,42 +39,44 @@ func TestParseMessage(t *testing.T) {
 
 func TestParseTimes(t *testing.T) {
 	for _, when := range []string{
-		`"2020-01-24T06:29:02Z"`, `"2020-01-24T06:29:02.358Z"`, `"2020-01-24T07:29:02.358123+01:00"`, `"2020-01-24T07:29:02+0100"`,
-		`"2020-01-24T06:29:02"`, `"2020-01-24 06:29:02"`, `"2020-01-24 06:29:02.358 UTC"`, `"2020-01-24 07:29:02.358+01:00"`,
-		`1579847342`, `1579847342.5`, `1579847342358`,
+		`"2020-01-24T06:29:02Z"`, `"2020-01-24T07:29:02.358123+01:00"`, `"2020-01-24T07:29:02+0100"`, `"2020-01-24T06:29:02"`,
+		`"2020-01-24 06:29:02.358 UTC"`, `"2020/01/24 06:29:02"`, `"20200124T062902Z"`, `"2020-01-23 22:29:02 PST"`,
+		`"Fri, 24 Jan 2020 06:29:02 GMT"`, `"Fri Jan 24 2020 06:29:02 GMT+0000 (Coordinated Universal Time)"`, `"January 24, 2020 6:29:02 AM"`,
+		`1579847342`, `1579847342.5`, `1579847342358`, `1579847342358123`, `1.579847342e9`, `"1579847342"`, `"1579847342358"`,
 	} {
 		message, err := kissmetrics.ParseMessage([]byte(`{"type":"track","timestamp":` + when + `}`))
 		require.NoError(t, err, when)
-		assert.Equal(t, second, message.(kissmetrics.Track).Timestamp.UTC().Truncate(time.Second), when)
+		assert.Equal(t, second, message.(kissmetrics.Track).Timestamp.Truncate(time.Second), when)
 	}
-	for _, when := range []string{`"soon"`, `"24/01/2020"`, `"2020-01-24 06:29:02 PST"`, `{}`, `true`, `-5`, `0`, `1e300`, `1e99999`} {
-		_, err := kissmetrics.ParseMessage([]byte(`{"type":"track","timestamp":` + when + `}`))
-		requireField(t, "timestamp", err)
+	for _, when := range []string{
+		`"soon"`, `"24/01/2020"`, `"2020-01-24 06:29:02 CST6"`, `"2020-01-24 06:29:02 IST"`, `"10:22:00 PM"`, `"2020-02-30"`,
+		`"1970-01-01T00:00:12Z"`, `"0008-03-02T09:00:00Z"`, `{}`, `[]`, `true`, `-5`, `0`, `1e300`, `1e99999`,
+	} {
+		message, err := kissmetrics.ParseMessage([]byte(`{"type":"track","timestamp":` + when + `,"originalTimestamp":"2020-01-24T06:29:02Z"}`))
+		require.NoError(t, err, when)
+		assert.Equal(t, second, message.(kissmetrics.Track).Timestamp, "the next one counts for %s", when)
+		message, err = kissmetrics.ParseMessage([]byte(`{"type":"track","timestamp":` + when + `}`))
+		require.NoError(t, err, when)
+		assert.Zero(t, message.(kissmetrics.Track).Timestamp, when)
 	}
 }
 
 func TestMessagesThatCannotBeParsed(t *testing.T) {
 	tests := map[string]struct{ json, field string }{
-		"nothing":                  {``, "message"},
-		"cut off":                  {`{"type":"track"`, "message"},
-		"nonsense":                 {`{"type"=1}`, "message"},
-		"two messages":             {`{"type":"track"}{"type":"track"}`, "message"},
-		"something behind":         {`{"type":"track"} x`, "message"},
-		"a list":                   {`[{"type":"track"}]`, "message"},
-		"a text":                   {`"track"`, "message"},
-		"null":                     {`null`, "type"},
-		"100,000 levels":           {`{"type":"track","properties":` + strings.Repeat(`{"a":`, 100_000) + `1` + strings.Repeat(`}`, 100_001), "message"},
-		"a type of no text":        {`{"type":[]}`, "type"},
-		"a type that is long":      {`{"type":"` + strings.Repeat("x", 1000) + `"}`, "type"},
-		"properties of no object":  {`{"type":"track","properties":[1]}`, "property"},
-		"traits of no object":      {`{"type":"identify","traits":"x"}`, "property"},
-		"a context's traits":       {`{"type":"identify","context":{"traits":[1]}}`, "property"},
-		"a userId of no text":      {`{"type":"track","userId":{}}`, "userId"},
-		"an anonymousId of a bool": {`{"type":"track","anonymousId":true}`, "anonymousId"},
-		"a number beyond measure":  {`{"type":"track","userId":1e999999}`, "userId"},
-		"an event of no text":      {`{"type":"track","event":{}}`, "event"},
-		"a groupId of no text":     {`{"type":"group","groupId":[]}`, "groupId"},
-		"a previousId of no text":  {`{"type":"alias","previousId":[]}`, "previousId"},
+		"nothing":              {``, "message"},
+		"cut off":              {`{"type":"track"`, "message"},
+		"nonsense":             {`{"type"=1}`, "message"},
+		"two messages":         {`{"type":"track"}{"type":"track"}`, "message"},
+		"something behind":     {`{"type":"track"} x`, "message"},
+		"a list":               {`[{"type":"track"}]`, "message"},
+		"a text":               {`"track"`, "message"},
+		"null":                 {`null`, "message"},
+		"100,000 levels":       {`{"type":"track","properties":` + strings.Repeat(`{"a":`, 100_000) + `1` + strings.Repeat(`}`, 100_001), "message"},
+		"no type":              {`{"userId":"u"}`, "type"},
+		"a type that is empty": {`{"type":""}`, "type"},
+		"a type that is none":  {`{"type":"merge"}`, "type"},
+		"a type of no text":    {`{"type":[]}`, "type"},
+		"a type that is long":  {`{"type":"` + strings.Repeat("x", 1000) + `"}`, "type"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
