@@ -29,6 +29,7 @@ type settings struct {
 	Import string    `json:"import,omitempty"`
 	Server string    `json:"server,omitempty"`
 	Prefix string    `json:"prefix"`
+	Strict bool      `json:"strict,omitempty"`
 	Now    time.Time `json:"now,omitzero"`
 }
 
@@ -39,7 +40,7 @@ type stored struct {
 }
 
 func (f *flags) settings() (settings, error) {
-	s := settings{Input: f.file, Import: f.importDir, Prefix: f.prefix, Now: f.now}
+	s := settings{Input: f.file, Import: f.importDir, Prefix: f.prefix, Strict: f.strict, Now: f.now}
 	switch {
 	case f.demo():
 		s.Server = "demonstration"
@@ -82,7 +83,7 @@ func (f *flags) load() (*checkpoint, error) {
 		return nil, fmt.Errorf("reading the checkpoint %s: %w", f.checkpoint, err)
 	}
 	if saved.Settings != settings && !saved.Settings.same(settings) {
-		return nil, usageError{fmt.Errorf("the checkpoint %s belongs to a run with another file, -import, -base-url, -prefix or -now", f.checkpoint)}
+		return nil, usageError{fmt.Errorf("the checkpoint %s belongs to a run with another file, -import, -base-url, -prefix, -strict or -now", f.checkpoint)}
 	}
 	saved.state, saved.found = saved.State, true
 	return &saved.checkpoint, nil

@@ -101,13 +101,11 @@ func (l *limitedSender) Send(ctx context.Context, records []kissmetrics.Record) 
 	return l.next.Send(ctx, records)
 }
 
-// reasonOf says why a record was refused. It is empty if it was delivered.
+// reasonOf says why a record was refused, in words that hold no secret. It is empty
+// if the record was delivered.
 func reasonOf(err error) string {
-	if err == nil {
-		return ""
-	}
 	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok && failed.StatusCode != 0 {
 		return "the server answered " + strconv.Itoa(failed.StatusCode)
 	}
-	return err.Error()
+	return plain(kissmetrics.Settle(nil, err).Reason)
 }

@@ -43,6 +43,7 @@ type flags struct {
 	importDir  string
 	fileSize   int64 // in bytes
 	prefix     string
+	strict     bool
 	now        time.Time
 	checkpoint string // empty for none
 	refused    string // empty for none
@@ -73,6 +74,7 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	set.StringVar(&f.importDir, "import", "", "do not deliver, but write bulk import files to this `directory`")
 	size := set.Float64("file-size", 50, "with -import, start a new file rather than exceed this many `MB`")
 	set.StringVar(&f.prefix, "prefix", "none", "prefix property names with the event name; `style` is none, hyphen (event-name) or spaced (event - name)")
+	set.BoolVar(&f.strict, "strict", false, "refuse messages of which a part cannot be sent as it is (default: adjust that part)")
 	set.Func("now", "use this `time` (such as 2026-03-02T09:30:00Z) for messages without one (default: they are refused)", func(s string) (err error) {
 		f.now, err = time.Parse(time.RFC3339, s)
 		return err

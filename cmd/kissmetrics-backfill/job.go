@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -154,12 +152,12 @@ func (j *job) take(ctx context.Context, l line) error {
 	switch {
 	case l.length > maxLineBytes+len("\r\n"):
 		e.reasons, e.text = []string{fmt.Sprintf("the line is longer than %d MiB", maxLineBytes>>20)}, nil
-	case len(l.text) == 0 || excluded(l.text):
+	case len(l.text) == 0 || kissmetrics.Excluded(l.text):
 		e.ignored = true
 	default:
 		var err error
-		if records, err = j.transform(l.text); err != nil {
-			e.reasons = strings.Split(strings.ReplaceAll(err.Error(), "kissmetrics: ", ""), "\n")
+		if records, e.adjusted, err = j.transform(l.text); err != nil {
+			e.reasons = strings.Split(plain(err.Error()), "\n")
 		} else if len(records) > maxQueued {
 			e.reasons, records = []string{fmt.Sprintf("the message becomes more than %d records", maxQueued)}, nil
 		}
@@ -177,40 +175,25 @@ func (j *job) take(ctx context.Context, l line) error {
 	case err == nil, ctx.Err() != nil: // a line without an outcome is not passed by any checkpoint
 		return nil
 	case invalid, errors.Is(err, kissmetrics.ErrQueueFull): // FullWait fails only for what could never fit
-		j.tracker.result(e, len(records), strings.ReplaceAll(err.Error(), "kissmetrics: ", ""))
+		j.tracker.result(e, len(records), plain(err.Error()))
 		return nil
 	}
 	return fmt.Errorf("line %d: %w", l.number, err)
 }
 
-func (j *job) transform(text []byte) ([]kissmetrics.Record, error) {
+func (j *job) transform(text []byte) ([]kissmetrics.Record, []kissmetrics.Adjustment, error) {
 	message, err := kissmetrics.ParseMessage(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	records, _, err := kissmetrics.Transform(message, j.flags.now, kissmetrics.TransformOptions{Prefix: prefixes[j.flags.prefix]})
-	return records, err
+	return kissmetrics.Transform(message, j.flags.now, kissmetrics.TransformOptions{
+		Prefix: prefixes[j.flags.prefix],
+		Strict: j.flags.strict,
+	})
 }
 
-// excluded reports whether the integrations of a message keep it from
-// Kissmetrics.
-func excluded(text []byte) bool {
-	if !bytes.Contains(text, []byte(`"integrations"`)) {
-		return false
-	}
-	var m struct {
-		Integrations map[string]any `json:"integrations"`
-	}
-	if json.Unmarshal(text, &m) != nil {
-		return false // which is for ParseMessage to say
-	}
-	for name, v := range m.Integrations {
-		if strings.EqualFold(name, "kissmetrics") {
-			return v == false
-		}
-	}
-	return m.Integrations["All"] == false || m.Integrations["all"] == false
-}
+// plain removes the prefix of this library's errors.
+func plain(reason string) string { return strings.ReplaceAll(reason, "kissmetrics: ", "") }
 
 // drain waits for all outcomes, but no longer than the grace period after stop ends.
 func (j *job) drain(stop, hurry context.Context, all bool) error {

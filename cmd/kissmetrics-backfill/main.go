@@ -28,7 +28,9 @@
 // is why a message without any time is refused unless -now gives it one. Two runs
 // cannot use one checkpoint at the same time.
 //
-// A message is left out if its "integrations" exclude Kissmetrics.
+// A message is left out if its "integrations" exclude Kissmetrics. If a part of a
+// message cannot be sent as it is, that part is adjusted and counted; with -strict
+// the line is refused instead.
 //
 // Refused lines are written to a file, each with its number and the reason. Once
 // corrected, they can be sent on their own:

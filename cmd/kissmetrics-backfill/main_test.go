@@ -325,23 +325,44 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestExcluded(t *testing.T) {
-	for text, want := range map[string]bool{
-		`{"integrations":{"All":true}}`:                       false,
-		`{"integrations":{}}`:                                 false,
-		`{"integrations":null}`:                               false,
-		`{"integrations":[1]}`:                                false,
-		`{"integrations":{"All":false}}`:                      true,
-		`{"integrations":{"Kissmetrics":false}}`:              true,
-		`{"integrations":{"All":false,"KISSMETRICS":true}}`:   false,
-		`{"integrations":{"All":false,"kissmetrics":{}}}`:     false,
-		`{"integrations":{"All":false,"Other":true}}`:         true,
-		`{"properties":{"integrations":{"All":false}}}`:       false,
-		`{"event":"x"}`:                                       false,
-		`{"integrations":{"Google Analytics":false,"x":"y"}}`: false,
+func TestWhatIsNotForKissmetricsIsLeftOut(t *testing.T) {
+	for integrations, sent := range map[string]bool{
+		`{"All":false}`:                    false,
+		`{"Kissmetrics":false}`:            false,
+		`{"All":false,"Kissmetrics":true}`: true,
+		`{"Google Analytics":false}`:       true,
 	} {
-		assert.Equal(t, want, excluded([]byte(text)), text)
+		t.Run(integrations, func(t *testing.T) {
+			server := kissmetricstest.NewServer(t)
+			line := `{"integrations":` + integrations + `,` + event(0)[1:]
+			o := backfill(t.Context(), nil, nil, "-api-key", secret, "-base-url", server.URL, writeFile(t, "events", line))
+			require.NoError(t, o.err)
+			assert.Equal(t, sent, len(server.Requests()) == 1)
+			assert.Equal(t, !sent, strings.Contains(o.stdout.String(), "ignored             1 lines"))
+		})
 	}
+}
+
+func TestAdjustmentsAreCountedByKind(t *testing.T) {
+	cut := kissmetrics.Adjustment{Field: "property", Property: "url", Kind: kissmetrics.AdjustedValueCut}
+	late := kissmetrics.Adjustment{Field: "timestamp", Kind: kissmetrics.AdjustedTime}
+	track := newTracker(state{})
+	for _, e := range []*entry{
+		{adjusted: []kissmetrics.Adjustment{cut, cut, late}},
+		{adjusted: []kissmetrics.Adjustment{late}},
+		{},
+		{adjusted: []kissmetrics.Adjustment{cut}, reasons: []string{"refused"}}, // so nothing of it was sent
+	} {
+		require.NoError(t, track.add(t.Context(), e))
+	}
+	_, s := track.take()
+	assert.Equal(t, counts{Sent: 3, Changed: 2, Refused: 1}, s.counts)
+	assert.Equal(t, map[string]int64{"value cut": 2, "time replaced": 2}, s.Adjustments)
+
+	var stdout strings.Builder
+	j := &job{in: &input{name: "events"}, program: &program{stdout: &stdout}, checkpoint: &checkpoint{state: s}}
+	require.NoError(t, j.summary())
+	assert.Contains(t, stdout.String(), "2 lines of these with something adjusted\n                      2   time replaced\n                      2   value cut\n")
 }
 
 func TestRateLimit(t *testing.T) {

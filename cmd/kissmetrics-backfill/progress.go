@@ -147,16 +147,16 @@ func (j *job) summary() error {
 		what = "lines, %s records delivered to the server inside this program"
 	}
 	row("sent", s.Sent, fmt.Sprintf(what, humanize.Comma(s.Records)))
+	if s.Changed > 0 {
+		row("", s.Changed, "lines of these with something adjusted")
+		reasons(row, s.Adjustments)
+	}
 	note := "lines"
 	if s.Refused > 0 && j.flags.refused != "" {
 		note += ", kept in " + j.flags.refused
 	}
 	row("refused", s.Refused, note)
-	for _, reason := range slices.SortedFunc(maps.Keys(s.Reasons), func(a, b string) int {
-		return cmp.Or(cmp.Compare(s.Reasons[b], s.Reasons[a]), cmp.Compare(a, b))
-	}) {
-		row("", s.Reasons[reason], "  "+reason)
-	}
+	reasons(row, s.Reasons)
 	row("ignored", s.Ignored, "lines: blank, or not for Kissmetrics by their integrations")
 	if j.elapsed > 0 {
 		fmt.Fprintf(&b, "  in %v\n", j.elapsed.Round(time.Millisecond))
@@ -164,6 +164,15 @@ func (j *job) summary() error {
 	b.WriteString(j.knowledge())
 	_, err := io.WriteString(j.program.stdout, b.String())
 	return err
+}
+
+// reasons writes a row for each reason, the most frequent first.
+func reasons(row func(name string, n int64, note string), counts map[string]int64) {
+	for _, reason := range slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	}) {
+		row("", counts[reason], "  "+reason)
+	}
 }
 
 func (j *job) importFiles() string {

@@ -323,8 +323,8 @@ func TestResumeOfSomethingElse(t *testing.T) {
 		"it became shorter":   {events(100), nil, "it is shorter"},
 		"gzipped and shorter": {zipped(t, events(100)), nil, "it is shorter"},
 		"a line in its midst": {events(50) + "\n" + events(9000)[len(events(50)):], nil, "in the middle of a line"},
-		"another style":       {events(9000), []string{"-prefix", "hyphen"}, "another file, -import, -base-url, -prefix or -now"},
-		"another time":        {events(9000), []string{"-now", "2026-03-02T09:30:00Z"}, "another file, -import, -base-url, -prefix or -now"},
+		"another style":       {events(9000), []string{"-prefix", "hyphen"}, "another file, -import, -base-url, -prefix, -strict or -now"},
+		"another time":        {events(9000), []string{"-now", "2026-03-02T09:30:00Z"}, "another file, -import, -base-url, -prefix, -strict or -now"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(test.content), 0o600))

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/kissmetrics-go/kissmetrics"
 )
 
 // windowBytes bounds the lines that were read and have no outcome yet.
@@ -16,6 +18,7 @@ const windowBytes = 16 << 20
 // counts count lines, except for Records.
 type counts struct {
 	Sent    int64 `json:"sent"`
+	Changed int64 `json:"adjusted,omitempty"` // of those sent
 	Refused int64 `json:"refused"`
 	Ignored int64 `json:"ignored"`
 	Records int64 `json:"records"` // delivered or written
@@ -28,18 +31,20 @@ type state struct {
 	Line         int64            `json:"line"`
 	Offset       int64            `json:"offset"` // after that line, uncompressed
 	Reasons      map[string]int64 `json:"reasons,omitempty"`
-	RefusedBytes int64            `json:"refused_bytes"` // of the file of refused lines
+	Adjustments  map[string]int64 `json:"adjustments,omitempty"` // by kind
+	RefusedBytes int64            `json:"refused_bytes"`         // of the file of refused lines
 }
 
 // An entry is a line that waits for its outcome.
 type entry struct {
 	line
-	left    int      // records without an outcome
-	taken   int      // records delivered or written
-	ignored bool     // blank, or not for Kissmetrics
-	reasons []string // why the line, or some of its records, were refused
-	held    int64    // its share of the window
-	next    *entry
+	left     int      // records without an outcome
+	taken    int      // records delivered or written
+	ignored  bool     // blank, or not for Kissmetrics
+	reasons  []string // why the line, or some of its records, were refused
+	adjusted []kissmetrics.Adjustment
+	held     int64 // its share of the window
+	next     *entry
 }
 
 // A tracker knows which lines have an outcome. Outcomes come in any order; the
@@ -109,6 +114,8 @@ func (t *tracker) settle(e *entry) {
 		if len(e.reasons) > 0 {
 			t.refused = append(t.refused, e)
 			t.state.because(e.reasons)
+		} else {
+			t.state.adjusted(e.adjusted)
 		}
 	}
 }
@@ -122,6 +129,9 @@ func (c *counts) add(e *entry) {
 		c.Ignored++
 	default:
 		c.Sent++
+		if len(e.adjusted) > 0 {
+			c.Changed++
+		}
 	}
 }
 
@@ -144,6 +154,16 @@ func (s *state) because(reasons []string) {
 	}
 }
 
+// adjusted counts adjustments by their kind.
+func (s *state) adjusted(adjustments []kissmetrics.Adjustment) {
+	if s.Adjustments == nil && len(adjustments) > 0 {
+		s.Adjustments = map[string]int64{}
+	}
+	for _, a := range adjustments {
+		s.Adjustments[string(a.Kind)]++
+	}
+}
+
 // take returns the state, and the refused lines it covers that were not taken
 // before.
 func (t *tracker) take() ([]*entry, state) {
@@ -151,7 +171,7 @@ func (t *tracker) take() ([]*entry, state) {
 	defer t.mu.Unlock()
 	refused, s := t.refused, t.state
 	t.refused = nil
-	s.Reasons = maps.Clone(s.Reasons)
+	s.Reasons, s.Adjustments = maps.Clone(s.Reasons), maps.Clone(s.Adjustments)
 	return refused, s
 }
 

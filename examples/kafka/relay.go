@@ -10,50 +10,73 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-// relay delivers what a topic holds, and commits an offset only when everything
-// before it is delivered, or can never be. The client is that of newClient. It
-// returns why it ended: ctx did, the client was closed, or Kafka failed.
-func relay(ctx context.Context, client *kgo.Client, sender kissmetrics.Sender, lost func(*kgo.Record, error)) error {
+// A relay delivers what a topic holds. Its client is one of newClient's.
+type relay struct {
+	client   *kgo.Client
+	sender   kissmetrics.Sender
+	lost     func(*kgo.Record, error)                    // called for what can never be delivered
+	adjusted func(*kgo.Record, []kissmetrics.Adjustment) // called for what was changed to be sent
+}
+
+// run commits an offset only when everything before it is delivered, excluded or
+// lost. It returns when ctx ends, the client is closed or Kafka fails.
+func (r *relay) run(ctx context.Context) error {
 	for {
-		fetches := client.PollRecords(ctx, 500)
+		fetches := r.client.PollRecords(ctx, 500)
 		err := fetches.Err()
 		for records := fetches.RecordIter(); err == nil && !records.Done(); {
 			record := records.Next()
-			if never := deliver(ctx, record, sender); ctx.Err() != nil {
+			if never := r.deliver(ctx, record); ctx.Err() != nil {
 				return ctx.Err() // and commit nothing of this poll
 			} else if never != nil {
-				lost(record, never)
+				r.lost(record, never)
 			}
 		}
 		if err == nil {
-			err = client.CommitUncommittedOffsets(ctx)
+			err = r.client.CommitUncommittedOffsets(ctx)
 		}
-		if client.AllowRebalance(); err != nil {
+		if r.client.AllowRebalance(); err != nil {
 			return err
 		}
 	}
 }
 
-// deliver tries until one message is delivered, can never be, or ctx ends.
-func deliver(ctx context.Context, record *kgo.Record, sender kissmetrics.Sender) error {
+// deliver tries until one message is delivered or ctx ends. It returns an error if
+// the message, or a part of it, can never be delivered.
+func (r *relay) deliver(ctx context.Context, record *kgo.Record) (never error) {
+	if kissmetrics.Excluded(record.Value) {
+		return nil
+	}
 	message, err := kissmetrics.ParseMessage(record.Value)
 	if err != nil {
 		return err
 	}
-	// A message without a time has its record's, so that a repeat has it too.
-	records, _, err := kissmetrics.Transform(message, record.Timestamp, kissmetrics.TransformOptions{})
-	for err == nil {
-		err = sender.Send(ctx, records)
-		delivery, failed := errors.AsType[*kissmetrics.DeliveryError](err)
-		_, invalid := errors.AsType[*kissmetrics.ValidationError](err)
-		if err == nil || invalid || failed && !delivery.Retryable() {
-			return err
+	// A message without a time gets its record's, which a repeat has too.
+	records, adjustments, err := kissmetrics.Transform(message, record.Timestamp, kissmetrics.TransformOptions{})
+	if err != nil {
+		return err
+	}
+	if len(adjustments) > 0 {
+		r.adjusted(record, adjustments)
+	}
+	for len(records) > 0 && ctx.Err() == nil {
+		outcome := kissmetrics.Settle(records, r.sender.Send(ctx, records))
+		if len(outcome.Refused) > 0 {
+			never = errors.New(outcome.Reason)
 		}
-		select {
-		case <-time.After(time.Second):
-			err = nil
-		case <-ctx.Done():
+		if records = outcome.Undelivered; len(records) > 0 {
+			pause(ctx, max(time.Second, outcome.RetryAfter))
 		}
 	}
-	return err
+	return never
+}
+
+// pause waits, but not beyond ctx.
+func pause(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
