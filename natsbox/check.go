@@ -18,11 +18,11 @@ import (
 // systemTimeout bounds the wait for servers to tell their settings.
 const systemTimeout = 2 * time.Second
 
-// A SettingsError says that a stream, a consumer or a server has settings with
-// which the promise of the package would not hold. Nothing was changed.
+// A SettingsError says that a stream, a consumer or a server has settings that
+// break the promise of the package. Nothing was changed.
 type SettingsError struct {
-	// Problems are all that is wrong, for people to read, each naming what it is
-	// about: "stream KISSMETRICS: …", "server n1: …".
+	// Problems lists every wrong setting, for people to read. Each begins with what
+	// has it: "stream KISSMETRICS: …", "server n1: …".
 	Problems []string
 }
 
@@ -30,7 +30,7 @@ func (e *SettingsError) Error() string {
 	return "natsbox: settings that lose records: " + strings.Join(e.Problems, "; ")
 }
 
-// settings compares settings with what they must be.
+// settings collects the problems of one stream, consumer or server.
 type settings struct {
 	of       string
 	problems []string
@@ -42,17 +42,16 @@ func (s *settings) must(ok bool, format string, args ...any) {
 	}
 }
 
-// CreateStreams creates the stream, with room for maxBytes bytes (headers and
-// what the server adds included), and the one of what can never be delivered, with
-// as much. A stream that exists is left as it is, and is an error if it has other
-// settings. It takes the options WithStream and WithReplicas.
+// CreateStreams creates the stream and the stream of parked messages, each with
+// room for maxBytes bytes, headers and the server's own data included. A stream
+// that exists is left as it is; if its settings are others, that is an error. It
+// takes the options WithStream and WithReplicas.
 //
-// It is for those who have no other way to set up their servers. As commands of
-// the NATS command line the same is:
+// The NATS command line does the same by
 //
-//	nats stream add KISSMETRICS --subjects KISSMETRICS.records --retention work \
+//	nats stream add KISSMETRICS --subjects 'KISSMETRICS.records.*' --retention work \
 //		--storage file --replicas 3 --discard new --max-bytes 10GB --defaults
-//	nats stream add KISSMETRICS-DEAD --subjects KISSMETRICS.dead --retention limits \
+//	nats stream add KISSMETRICS-PARKED --subjects KISSMETRICS.parked --retention limits \
 //		--storage file --replicas 3 --discard new --max-bytes 10GB --defaults
 func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, options ...Option) error {
 	c, err := configure(options)
@@ -68,18 +67,18 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, 
 	stream := jetstream.StreamConfig{
 		Name:        c.stream,
 		Description: "Records on their way to Kissmetrics",
-		Subjects:    []string{c.subject()},
+		Subjects:    []string{c.subjects()},
 		Retention:   jetstream.WorkQueuePolicy,
 		Discard:     jetstream.DiscardNew,
 		MaxBytes:    maxBytes,
 		Storage:     jetstream.FileStorage,
 		Replicas:    c.replicas,
 	}
-	dead := stream
-	dead.Name, dead.Subjects, dead.Retention = c.deadStream(), []string{c.deadSubject()}, jetstream.LimitsPolicy
-	dead.Description = "Records that Kissmetrics will never take"
+	parked := stream
+	parked.Name, parked.Subjects, parked.Retention = c.parkedStream(), []string{c.parkedSubject()}, jetstream.LimitsPolicy
+	parked.Description = "Records that Kissmetrics will never take"
 	ctx = known(ctx)
-	for _, config := range []jetstream.StreamConfig{stream, dead} {
+	for _, config := range []jetstream.StreamConfig{stream, parked} {
 		if _, err := js.CreateStream(ctx, config); err != nil {
 			return fmt.Errorf("natsbox: creating the stream %s: %w", config.Name, err)
 		}
@@ -87,12 +86,12 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, 
 	return nil
 }
 
-// check reports all settings with which the promise would not hold.
+// check reports every setting that breaks the promise.
 func (s *Sender) check(ctx context.Context) error {
 	c := &s.config
 	var problems []string
 	var servers []*jetstream.ClusterInfo
-	for _, name := range []string{c.stream, c.deadStream()} {
+	for _, name := range []string{c.stream, c.parkedStream()} {
 		stream, err := s.js.Stream(ctx, name)
 		if err != nil {
 			return fmt.Errorf("natsbox: the stream %s: %w", name, err)
@@ -117,9 +116,9 @@ func (s *Sender) check(ctx context.Context) error {
 // streamProblems compares the settings of one of the two streams.
 func (c *config) streamProblems(has *jetstream.StreamConfig) []string {
 	s := settings{of: "stream " + has.Name}
-	subject, retention := c.subject(), jetstream.WorkQueuePolicy
-	if has.Name == c.deadStream() {
-		subject, retention = c.deadSubject(), jetstream.LimitsPolicy
+	subject, retention := c.subjects(), jetstream.WorkQueuePolicy
+	if has.Name == c.parkedStream() {
+		subject, retention = c.parkedSubject(), jetstream.LimitsPolicy
 	}
 	s.must(slices.Contains(has.Subjects, subject), "its subjects are %q, without %s", has.Subjects, subject)
 	s.must(has.Retention == retention, "its retention is %v, not %v", has.Retention, retention)
@@ -134,7 +133,7 @@ func (c *config) streamProblems(has *jetstream.StreamConfig) []string {
 	s.must(has.Mirror == nil, "it is a mirror")
 	s.must(!has.NoAck, "it acknowledges nothing")
 	s.must(!has.Sealed, "it is sealed")
-	if has.Name == c.deadStream() { // what it does not take could never be set aside
+	if has.Name == c.parkedStream() { // a message that it does not take could never be parked
 		s.must(has.MaxMsgSize <= 0, "it takes messages of %d bytes at most", has.MaxMsgSize)
 	}
 	return s.problems
@@ -158,9 +157,9 @@ func (c *config) consumerProblems(has *jetstream.ConsumerConfig) []string {
 	return s.problems
 }
 
-// syncProblems asks the servers that keep the streams whether they sync always.
-// Those that are down cannot tell, and need not, as long as a majority of each
-// stream's does.
+// syncProblems asks the servers that keep the streams whether they always sync.
+// A server that is down need not answer, as long as a majority of each stream's
+// servers does.
 func syncProblems(ctx context.Context, system *nats.Conn, streams []*jetstream.ClusterInfo) ([]string, error) {
 	always := map[string]bool{} // by the name of a server, of those that told
 	told := func(of *jetstream.ClusterInfo) (n, all int) {

@@ -49,34 +49,33 @@ func (s store) Waiting(ctx context.Context) (int, error) {
 
 func (s store) Parked(ctx context.Context) ([]outboxtest.Parked, error) {
 	var parked []outboxtest.Parked
-	for letter, err := range s.DeadLetters(ctx) {
+	for p, err := range s.Sender.Parked(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		parked = append(parked, outboxtest.Parked{
-			ID: strconv.FormatUint(letter.Sequence, 10), Records: letter.Records, Reason: letter.Reason,
-		})
+		parked = append(parked, outboxtest.Parked{ID: strconv.FormatInt(p.ID, 10), Records: p.Records, Reason: p.Reason})
 	}
 	return parked, nil
 }
 
 func (s store) Requeue(ctx context.Context, id string) error {
-	sequence, err := strconv.ParseUint(id, 10, 64)
+	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil {
 		return err
 	}
-	return s.Sender.Requeue(ctx, sequence)
+	return s.Sender.Requeue(ctx, n)
 }
 
 func (s store) Delete(ctx context.Context, id string) error {
-	sequence, err := strconv.ParseUint(id, 10, 64)
+	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil {
 		return err
 	}
-	return s.Sender.Delete(ctx, sequence)
+	return s.Sender.Delete(ctx, n)
 }
 
-func (s store) Close(context.Context) error {
+func (s store) Close(ctx context.Context) error {
+	err := s.Sender.Close(ctx)
 	s.connection.Close()
-	return nil
+	return err
 }

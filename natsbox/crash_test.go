@@ -112,7 +112,7 @@ func (l *load) requireAllArrived(t testing.TB, sender *natsbox.Sender, tracking 
 	for _, ignored := range tracking.Ignored() {
 		require.Contains(t, []kissmetricstest.Reason{kissmetricstest.ReasonDuplicateEvent, kissmetricstest.ReasonDuplicateValue}, ignored.Reason)
 	}
-	assert.Zero(t, stats(t, sender).SetAside)
+	assert.Zero(t, stats(t, sender).Parked)
 	t.Logf("%d messages accepted, %d sends failed, %d requests, %d of them or their properties ignored as duplicates",
 		len(l.persons), l.failed.Load(), len(tracking.Requests()), len(tracking.Ignored()))
 }
@@ -254,7 +254,7 @@ func TestAStoppedRelayIsTakenOverAndDoesNoHarmWhenRevived(t *testing.T) {
 	for i := 1; i <= 2; i++ {
 		assert.Len(t, tracking.Events(fmt.Sprintf("user-%d", i)), 1)
 	}
-	assert.Zero(t, stats(t, sender).SetAside)
+	assert.Zero(t, stats(t, sender).Parked)
 }
 
 // leaderNow returns the leader of the stream, or nothing.

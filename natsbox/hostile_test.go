@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -31,13 +30,13 @@ func TestACallerWithoutAContextOrAServerDoesNoHarm(t *testing.T) {
 	require.NoError(t, sender.Send(none, []kissmetrics.Record{event(1)}))
 	_, err = sender.Stats(none)
 	require.NoError(t, err)
-	for _, err := range sender.DeadLetters(none) {
+	for _, err := range sender.Parked(none) {
 		require.NoError(t, err)
 	}
-	require.ErrorIs(t, sender.Requeue(none, 1), jetstream.ErrMsgNotFound)
+	require.ErrorIs(t, sender.Requeue(none, 1), natsbox.ErrNotParked)
 	require.Error(t, sender.Delete(none, 1))
 	require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
-	require.ErrorIs(t, sender.Run(none, senderFunc(nil)), jetstream.ErrStreamNotFound)
+	require.ErrorIs(t, sender.Run(none, nobody), jetstream.ErrStreamNotFound)
 
 	err = natsbox.CreateStreams(t.Context(), nil, 1<<20)
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
@@ -61,14 +60,14 @@ func TestANextSenderWhoseErrorIsANilPointerIsTriedAgain(t *testing.T) {
 			require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
 			requireDrained(t, sender)
 			assert.EqualValues(t, 2, calls.Load())
-			assert.Zero(t, stats(t, sender).SetAside)
+			assert.Zero(t, stats(t, sender).Parked)
 		})
 	}
 }
 
 // What was set aside, and deleted or not, is no reason to drop what is sent again:
 // Kissmetrics has seen nothing of it.
-func TestWhatWasSetAsideCanBeSentAgain(t *testing.T) {
+func TestWhatWasParkedCanBeSentAgain(t *testing.T) {
 	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	stop := startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error { return refuse(records) }))
@@ -119,7 +118,7 @@ func TestALargeMessageIsDeliveredInOnePiece(t *testing.T) {
 
 // The largest message that is accepted must have room for the reason why it is set
 // aside, or else it would stay for good.
-func TestTheLargestMessageCanBeSetAside(t *testing.T) {
+func TestTheLargestMessageCanBeParked(t *testing.T) {
 	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	records := make([]kissmetrics.Record, 128)
@@ -142,20 +141,20 @@ func TestTheLargestMessageCanBeSetAside(t *testing.T) {
 		}
 	}
 	require.Less(t, most, 8193, "nothing was too large")
-	accepted := stats(t, sender).Waiting
+	accepted := stats(t, sender).WaitingMessages
 	require.Positive(t, accepted)
 	startRelay(t, sender, senderFunc(func(context.Context, []kissmetrics.Record) error {
 		return &kissmetrics.ValidationError{Field: "message", Reason: strings.Repeat("a long reason ", 1000)}
 	}))
 	requireDrained(t, sender)
-	assert.Equal(t, accepted, stats(t, sender).SetAside)
-	for letter, err := range sender.DeadLetters(t.Context()) {
+	assert.Equal(t, accepted, stats(t, sender).Parked)
+	for letter, err := range sender.Parked(t.Context()) {
 		require.NoError(t, err)
 		assert.Less(t, len(letter.Reason), 600)
 	}
 }
 
-func TestRequeueingAllEndsThoughAllIsSetAsideAgain(t *testing.T) {
+func TestRequeueingAllEndsThoughAllIsParkedAgain(t *testing.T) {
 	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error { return refuse(records) }))
@@ -164,15 +163,15 @@ func TestRequeueingAllEndsThoughAllIsSetAsideAgain(t *testing.T) {
 	}
 	requireDrained(t, sender)
 	letters := 0
-	for letter, err := range sender.DeadLetters(t.Context()) {
+	for letter, err := range sender.Parked(t.Context()) {
 		require.NoError(t, err)
 		letters++
 		require.LessOrEqual(t, letters, 3)
-		require.NoError(t, sender.Requeue(t.Context(), letter.Sequence))
+		require.NoError(t, sender.Requeue(t.Context(), letter.ID))
 		requireDrained(t, sender)
 	}
 	assert.Equal(t, 3, letters)
-	assert.EqualValues(t, 3, stats(t, sender).SetAside)
+	assert.EqualValues(t, 3, stats(t, sender).Parked)
 }
 
 func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
@@ -197,7 +196,7 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 		}},
 		{"it lets a relay wait for 1s only", func(c *jetstream.ConsumerConfig, _ string) { c.MaxRequestExpires = time.Second }},
 		{"it has waits between deliveries of its own", func(c *jetstream.ConsumerConfig, _ string) { c.BackOff = []time.Duration{30 * time.Second, time.Hour} }},
-		{"it pushes", func(c *jetstream.ConsumerConfig, subject string) { c.DeliverSubject = subject + ".pushed" }},
+		{"it pushes", func(c *jetstream.ConsumerConfig, _ string) { c.DeliverSubject = "pushed" }},
 		{"it hands out headers only", func(c *jetstream.ConsumerConfig, _ string) { c.HeadersOnly = true }},
 		{"it is kept in memory", func(c *jetstream.ConsumerConfig, _ string) { c.MemoryStorage = true }},
 		{"it cannot be created: multiple non-filtered consumers not allowed on workqueue stream", func(c *jetstream.ConsumerConfig, _ string) { c.Durable = "another" }},
@@ -209,14 +208,14 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 			sender, err := natsbox.New(t.Context(), js, single(natsbox.WithStream(name))...)
 			require.NoError(t, err)
 			config := right
-			tt.spoil(&config, name+".records")
+			tt.spoil(&config, name+".records.*")
 			if config.DeliverSubject == "" {
 				_, err = js.CreateConsumer(t.Context(), name, config)
 			} else {
 				_, err = js.CreatePushConsumer(t.Context(), name, config)
 			}
 			require.NoError(t, err)
-			requireProblems(t, sender.Run(t.Context(), senderFunc(nil)), "consumer relay: "+tt.problem)
+			requireProblems(t, sender.Run(t.Context(), nobody), "consumer relay: "+tt.problem)
 		})
 	}
 }
@@ -294,10 +293,10 @@ func TestNewSeesAMirrorAndASeal(t *testing.T) {
 	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single()...))
 	require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
 	_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{
-		Name: "KISSMETRICS", Mirror: &jetstream.StreamSource{Name: "SOURCE-DEAD"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20,
+		Name: "KISSMETRICS", Mirror: &jetstream.StreamSource{Name: "SOURCE-PARKED"}, Discard: jetstream.DiscardNew, MaxBytes: 1 << 20,
 	})
 	require.NoError(t, err)
-	dead, err := js.Stream(t.Context(), "KISSMETRICS-DEAD")
+	dead, err := js.Stream(t.Context(), "KISSMETRICS-PARKED")
 	require.NoError(t, err)
 	config := dead.CachedInfo().Config
 	config.Sealed = true
@@ -305,10 +304,10 @@ func TestNewSeesAMirrorAndASeal(t *testing.T) {
 	require.NoError(t, err)
 	_, err = natsbox.New(t.Context(), js, single()...)
 	requireProblems(t, err,
-		"stream KISSMETRICS: its subjects are [], without KISSMETRICS.records",
+		"stream KISSMETRICS: its subjects are [], without KISSMETRICS.records.*",
 		"stream KISSMETRICS: its retention is Limits, not WorkQueue",
 		"stream KISSMETRICS: it is a mirror",
-		"stream KISSMETRICS-DEAD: it is sealed",
+		"stream KISSMETRICS-PARKED: it is sealed",
 	)
 }
 
@@ -317,13 +316,13 @@ func TestNewAsksTheServersOfBothStreams(t *testing.T) {
 	t.Parallel()
 	servers := startServersOf(t, syncAlways, "")
 	js := servers.jetStream(t)
-	for name, tag := range map[string]string{"KISSMETRICS": "n1", "KISSMETRICS-DEAD": "n2"} {
+	for name, tag := range map[string]string{"KISSMETRICS": "n1", "KISSMETRICS-PARKED": "n2"} {
 		config := jetstream.StreamConfig{
-			Name: name, Subjects: []string{"KISSMETRICS.records"}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
+			Name: name, Subjects: []string{"KISSMETRICS.records.*"}, Retention: jetstream.WorkQueuePolicy, Discard: jetstream.DiscardNew,
 			MaxBytes: 1 << 20, Placement: &jetstream.Placement{Tags: []string{tag}},
 		}
 		if tag == "n2" {
-			config.Subjects, config.Retention = []string{"KISSMETRICS.dead"}, jetstream.LimitsPolicy
+			config.Subjects, config.Retention = []string{"KISSMETRICS.parked"}, jetstream.LimitsPolicy
 		}
 		require.Eventually(t, func() bool {
 			_, err := js.CreateStream(t.Context(), config)
@@ -391,32 +390,3 @@ func TestARelayKeepsNothingOfWhatIsDelivered(t *testing.T) {
 	// Other tests run at the same time, and need a little.
 	require.Eventually(t, func() bool { return inUse() < before+20<<20 }, 20*time.Second, 100*time.Millisecond)
 }
-
-func TestNoServerCanMakeAMessageWaitForLong(t *testing.T) {
-	t.Parallel()
-	waits := make(chan time.Duration, 1)
-	sender := newSender(t, startServer(t, "").jetStream(t), natsbox.WithLogger(slog.New(waitsOf(waits))))
-	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
-		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: 1000 * time.Hour}
-	}))
-	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
-	assert.Equal(t, 5*time.Minute, <-waits)
-}
-
-// waitsOf is a handler of logs that tells the waits in them.
-type waitsOf chan time.Duration
-
-func (waitsOf) Enabled(context.Context, slog.Level) bool { return true }
-
-func (w waitsOf) Handle(_ context.Context, r slog.Record) error {
-	for a := range r.Attrs {
-		if a.Key == "retry_in" {
-			w <- a.Value.Duration()
-		}
-	}
-	return nil
-}
-
-func (w waitsOf) WithAttrs([]slog.Attr) slog.Handler { return w }
-
-func (w waitsOf) WithGroup(string) slog.Handler { return w }

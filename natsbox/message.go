@@ -2,12 +2,10 @@ package natsbox
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -17,17 +15,19 @@ import (
 )
 
 const (
-	// formatHeader tells the version of the format of a message.
+	// formatHeader gives the version of the format of a message.
 	formatHeader = "Kissmetrics-Format"
-	// formatVersion is that of import lines, one a line.
+	// formatVersion is the version of import lines, one per line.
 	formatVersion = "1"
-	// reasonHeader tells why a message was set aside.
+	// reasonHeader says why a message was parked.
 	reasonHeader = "Kissmetrics-Reason"
-	// mostProblems bounds what one hostile message can make an error say.
+	// mostProblems bounds how many problems of one message an error lists.
 	mostProblems = 16
+	// longestReason bounds the reason that is stored with a parked message.
+	longestReason = 500
 )
 
-// encode returns a message of the stream that holds records, but for its subject.
+// encode returns a message of the stream that holds records, without its subject.
 func encode(records []kissmetrics.Record) (*nats.Msg, error) {
 	var lines bytes.Buffer
 	var wrong []error
@@ -48,19 +48,20 @@ func encode(records []kissmetrics.Record) (*nats.Msg, error) {
 	default:
 		return nil, errors.Join(wrong...)
 	}
+	key := kissmetrics.RepeatKey(records)
 	return &nats.Msg{Data: lines.Bytes(), Header: nats.Header{
 		formatHeader:          {formatVersion},
-		jetstream.MsgIDHeader: {messageID(records)},
+		jetstream.MsgIDHeader: {base64.RawURLEncoding.EncodeToString(key[:])},
 	}}, nil
 }
 
 // decode returns the records of a message of the stream. The error is a
-// [*kissmetrics.ValidationError], one or several.
+// [*kissmetrics.ValidationError], or several of them.
 func decode(header nats.Header, data []byte) ([]kissmetrics.Record, error) {
 	switch version := header.Get(formatHeader); version {
 	case formatVersion:
 	case "":
-		return nil, unreadable("is none of this package")
+		return nil, unreadable("is not from this package")
 	default:
 		return nil, unreadable(fmt.Sprintf("has the format %.20q, which this version does not know", version))
 	}
@@ -82,57 +83,22 @@ func unreadable(reason string) error {
 	return &kissmetrics.ValidationError{Field: "message", Reason: reason}
 }
 
-// messageID returns a text that is the same for messages of which Kissmetrics
-// would ignore the second.
-func messageID(records []kissmetrics.Record) string {
-	hash := sha256.New()
-	var room [512]byte
-	for i := range records {
-		hash.Write(appendIdentity(room[:0], &records[i]))
+// recordsOf returns how many records the messages of a subject hold. A subject
+// that is not from this package is counted as one.
+func recordsOf(subject string) int64 {
+	_, number, _ := strings.Cut(subject, ".records.")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 {
+		return 1
 	}
-	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:24])
+	return n
 }
 
-// appendIdentity appends what Kissmetrics knows a record by, in a form that no
-// two different ones share.
-func appendIdentity(dst []byte, r *kissmetrics.Record) []byte {
-	text := func(s string) { dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...) }
-	dst = append(dst, byte(r.Kind)) //nolint:gosec // 1, 2 or 3
-	text(r.Person)
-	if r.Kind == kissmetrics.KindAlias {
-		text(r.Name)
+// shortened cuts a reason that another sender's error may have made too long for a
+// header.
+func shortened(text string) string {
+	if len(text) <= longestReason {
+		return text
 	}
-	dst = binary.AppendVarint(dst, r.Time.Unix())
-	if r.Kind == kissmetrics.KindAlias {
-		return dst
-	}
-	if r.Kind == kissmetrics.KindEvent {
-		text(folded(r.Name))
-		return dst
-	}
-	names := make([]string, len(r.Properties))
-	for i := range r.Properties {
-		names[i] = folded(r.Properties[i].Name)
-	}
-	slices.Sort(names)
-	dst = binary.AppendUvarint(dst, uint64(len(names)))
-	for _, name := range names {
-		text(name)
-	}
-	return dst
-}
-
-// folded returns a name as Kissmetrics compares names: without regard to case,
-// and with spaces for commas and colons. What it makes of letters beyond ASCII is
-// not documented; they are left as they are.
-func folded(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == ',' || r == ':':
-			return ' '
-		case 'A' <= r && r <= 'Z':
-			return r + 'a' - 'A'
-		}
-		return r
-	}, name)
+	return strings.ToValidUTF8(text[:longestReason], "") + "…"
 }

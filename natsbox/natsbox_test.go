@@ -41,6 +41,9 @@ func (f senderFunc) Send(ctx context.Context, records []kissmetrics.Record) erro
 	return f(ctx, records)
 }
 
+// nobody takes whatever there is.
+var nobody = senderFunc(func(context.Context, []kissmetrics.Record) error { return nil })
+
 // refuse is the error of a server that will never take the records.
 func refuse(records []kissmetrics.Record) error {
 	return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1, StatusCode: 403, Refused: records}
@@ -75,7 +78,8 @@ func TestRecordsGoThroughTheStreamUnchanged(t *testing.T) {
 	require.NoError(t, sender.Send(t.Context(), records))
 	require.NoError(t, sender.Send(t.Context(), alias))
 	require.NoError(t, sender.Send(t.Context(), nil))
-	assert.EqualValues(t, 2, stats(t, sender).Waiting)
+	assert.EqualValues(t, 4, stats(t, sender).Waiting, "records")
+	assert.EqualValues(t, 2, stats(t, sender).WaitingMessages)
 
 	got := make(chan []kissmetrics.Record, 2)
 	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
@@ -86,29 +90,35 @@ func TestRecordsGoThroughTheStreamUnchanged(t *testing.T) {
 	requireDrained(t, sender)
 }
 
-func TestSendDropsExactlyWhatKissmetricsWould(t *testing.T) {
+func TestSendDropsOnlyWhatIsEqualInEverything(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
-	base := []kissmetrics.Record{event(1), properties("user-1", second, "a", "b:c")}
-	withProperties := event(1)
-	withProperties.Properties = []kissmetrics.Property{{Name: "x", Value: "y"}}
-	otherCase := event(1)
-	otherCase.Name = "signed up"
+	signedUp := func(person, name string, at time.Time, properties ...kissmetrics.Property) kissmetrics.Record {
+		return kissmetrics.NewEvent(person, name, at, properties...)
+	}
+	plan := kissmetrics.Text("plan", "pro")
+	base := []kissmetrics.Record{signedUp("user-1", "Signed Up", second, plan), properties("user-1", second, "a", "b c")}
 	for i, tt := range []struct {
 		name    string
 		second  []kissmetrics.Record
 		dropped bool
 	}{
 		{"the same again", base, true},
-		{"an event of the same person, name and second, whatever its properties", []kissmetrics.Record{withProperties, base[1]}, true},
-		{"names in another case, with a colon for a space", []kissmetrics.Record{otherCase, properties("user-1", second, "A", "B C")}, true},
-		{"names in another order", []kissmetrics.Record{event(1), properties("user-1", second, "B:C", "a")}, true},
-		{"a property of another name", []kissmetrics.Record{event(1), properties("user-1", second, "a", "b:c", "d")}, false},
-		{"properties of another second", []kissmetrics.Record{event(1), properties("user-1", second.Add(time.Second), "a", "b:c")}, false},
-		{"another person", []kissmetrics.Record{event(2), properties("user-2", second, "a", "b:c")}, false},
+		{"names and identities in another case", []kissmetrics.Record{
+			signedUp("USER-1", "signed up", second, kissmetrics.Text("Plan", "pro")), properties("User-1", second, "A", "B c"),
+		}, true},
+		{"another part of the same second", []kissmetrics.Record{signedUp("user-1", "Signed Up", second.Add(1), plan), base[1]}, true},
+		{"another value of an event's property", []kissmetrics.Record{signedUp("user-1", "Signed Up", second, kissmetrics.Text("plan", "free")), base[1]}, false},
+		{"a value in another case", []kissmetrics.Record{signedUp("user-1", "Signed Up", second, kissmetrics.Text("plan", "Pro")), base[1]}, false},
+		{"another property of an event", []kissmetrics.Record{signedUp("user-1", "Signed Up", second, kissmetrics.Text("browser", "pro")), base[1]}, false},
+		{"an event without the property", []kissmetrics.Record{signedUp("user-1", "Signed Up", second), base[1]}, false},
+		{"another name", []kissmetrics.Record{signedUp("user-1", "Signed In", second, plan), base[1]}, false},
+		{"another second", []kissmetrics.Record{signedUp("user-1", "Signed Up", second.Add(time.Second), plan), base[1]}, false},
+		{"another person", []kissmetrics.Record{signedUp("user-2", "Signed Up", second, plan), properties("user-2", second, "a", "b c")}, false},
+		{"one property more", []kissmetrics.Record{base[0], properties("user-1", second, "a", "b c", "d")}, false},
+		{"names that run together", []kissmetrics.Record{base[0], properties("user-1", second, "ab c")}, false},
 		{"one record more", append(base[:2:2], event(2)), false},
-		{"names with a comma for a space", []kissmetrics.Record{event(1), properties("user-1", second, "a", "b,c")}, true},
-		{"names that run together", []kissmetrics.Record{event(1), properties("user-1", second, "ab:c")}, false},
+		{"one record less", base[:1], false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			name := natsbox.WithStream(fmt.Sprintf("s%d", i))
@@ -121,7 +131,7 @@ func TestSendDropsExactlyWhatKissmetricsWould(t *testing.T) {
 			if tt.dropped {
 				want = 1
 			}
-			assert.EqualValues(t, want, stats(t, sender).Waiting)
+			assert.EqualValues(t, want, stats(t, sender).WaitingMessages)
 		})
 	}
 }
@@ -149,7 +159,7 @@ func TestWhatIsStoredHoldsTheFormatAndNoIdentityInItsID(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, `{"_p":"user-1","_t":1700000000,"_n":"Signed Up"}`+"\n", string(m.Data))
 	assert.Equal(t, "1", m.Header.Get("Kissmetrics-Format"))
-	assert.Regexp(t, `^[A-Za-z0-9_-]{32}$`, m.Header.Get("Nats-Msg-Id"))
+	assert.Regexp(t, `^[A-Za-z0-9_-]{43}$`, m.Header.Get("Nats-Msg-Id"))
 }
 
 func TestSendRefusesWhatIsNotValid(t *testing.T) {
@@ -299,4 +309,88 @@ func httpSender(t testing.TB, server *kissmetricstest.Server) *kissmetrics.HTTPS
 	require.NoError(t, err)
 	t.Cleanup(next.CloseIdleConnections)
 	return next
+}
+
+func TestFlushWaitsForWhatWasStoredBefore(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	require.NoError(t, sender.Flush(t.Context()), "nothing waits")
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	ended, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, sender.Flush(ended), context.DeadlineExceeded, "no relay runs")
+
+	release := make(chan struct{})
+	startRelay(t, sender, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		if records[0].Person == "later" {
+			<-release
+		}
+		return nil
+	}))
+	flushed := make(chan error, 1)
+	go func() { flushed <- sender.Flush(t.Context()) }()
+	later := event(2)
+	later.Person = "later"
+	require.NoError(t, <-flushed)
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(3)}))
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{later}))
+	go func() { flushed <- sender.Flush(t.Context()) }()
+	require.Eventually(t, func() bool { return stats(t, sender).Waiting == 1 }, 10*time.Second, time.Millisecond)
+	assert.Empty(t, flushed, "one still waits")
+	close(release)
+	require.NoError(t, <-flushed)
+}
+
+func TestCloseEndsTheRelaysAndEverythingElse(t *testing.T) {
+	t.Parallel()
+	connection := startServer(t, "").connect(t)
+	js, err := jetstream.New(connection)
+	require.NoError(t, err)
+	sender := newSender(t, js)
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	taken, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- sender.Run(t.Context(), senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error {
+			close(taken)
+			<-ctx.Done()
+			<-release
+			return nil
+		}))
+	}()
+	<-taken
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, sender.Close(short), context.DeadlineExceeded, "the delivery goes on")
+	close(release)
+	require.NoError(t, <-ended, "the relay's end is no error")
+	require.NoError(t, sender.Close(t.Context()))
+	require.NoError(t, sender.Close(t.Context()), "again")
+
+	_, statsErr := sender.Stats(t.Context())
+	var parkedErr error
+	for _, parkedErr = range sender.Parked(t.Context()) {
+	}
+	for name, err := range map[string]error{
+		"Send": sender.Send(t.Context(), []kissmetrics.Record{event(2)}), "Run": sender.Run(t.Context(), nobody),
+		"Flush": sender.Flush(t.Context()), "Stats": statsErr, "Parked": parkedErr,
+		"Requeue": sender.Requeue(t.Context(), 1), "Delete": sender.Delete(t.Context(), 1),
+	} {
+		assert.ErrorIs(t, err, kissmetrics.ErrClosed, name)
+	}
+	assert.True(t, connection.IsConnected(), "the connection is the caller's")
+	other, err := natsbox.New(t.Context(), js, single()...)
+	require.NoError(t, err)
+	assert.Zero(t, stats(t, other).Waiting, "what was delivered while the relay ended is acknowledged")
+}
+
+func TestAnIDThatIsNotParkedIsSaid(t *testing.T) {
+	t.Parallel()
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	for _, id := range []int64{-1, 0, 1, 1 << 62} {
+		require.ErrorIs(t, sender.Requeue(t.Context(), id), natsbox.ErrNotParked)
+		require.ErrorIs(t, sender.Delete(t.Context(), id), natsbox.ErrNotParked)
+	}
+	require.NoError(t, sender.Requeue(t.Context()))
+	var none *kissmetrics.HTTPSender
+	require.ErrorIs(t, sender.Run(t.Context(), none), kissmetrics.ErrInvalidOption)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,11 +16,11 @@ import (
 // maxWorkers bounds the deliveries under way in one relay.
 const maxWorkers = 1024
 
-// An Option configures [New] or [CreateStreams], which report what is wrong with
-// it. Where an option is given twice, the later one counts.
+// An Option configures [New] or [CreateStreams], which report every option that is
+// wrong. If an option is given twice, the later one counts.
 type Option func(*config)
 
-// config is what the options say.
+// config holds the values of the options.
 type config struct {
 	stream         string
 	replicas       int
@@ -33,7 +34,7 @@ type config struct {
 	logger         *slog.Logger
 }
 
-// defaults is what holds where no option says otherwise.
+// defaults are the values of options that are not given.
 func defaults() config {
 	return config{
 		stream:         "KISSMETRICS",
@@ -47,61 +48,63 @@ func defaults() config {
 	}
 }
 
-// subject is where messages are stored.
-func (c *config) subject() string { return c.stream + ".records" }
+// subject is where messages of so many records are stored.
+func (c *config) subject(records int) string { return c.stream + ".records." + strconv.Itoa(records) }
 
-// deadStream is the stream of what can never be delivered.
-func (c *config) deadStream() string { return c.stream + "-DEAD" }
+// subjects is what the stream takes.
+func (c *config) subjects() string { return c.stream + ".records.*" }
 
-// deadSubject is where what can never be delivered is stored.
-func (c *config) deadSubject() string { return c.stream + ".dead" }
+// parkedStream is the stream of parked messages.
+func (c *config) parkedStream() string { return c.stream + "-PARKED" }
 
-// WithStream names the stream, KISSMETRICS by default. Its subject is
-// "<name>.records"; what can never be delivered goes to the stream "<name>-DEAD",
-// subject "<name>.dead". Several streams share the load of many events; see the
-// example of partitions.
+// parkedSubject is where parked messages are stored.
+func (c *config) parkedSubject() string { return c.stream + ".parked" }
+
+// WithStream names the stream, KISSMETRICS by default. It takes the subjects
+// "<name>.records.*". Parked messages go to the stream "<name>-PARKED", subject
+// "<name>.parked". Several streams can share a heavy load; see the example of
+// partitions.
 func WithStream(name string) Option { return func(c *config) { c.stream = name } }
 
-// WithReplicas says that a stream of fewer than 3 replicas will do (or that it
-// must have 5). With one, what is stored is lost with the disk of its machine,
-// and cannot be had while that is down.
+// WithReplicas allows a stream of one replica instead of 3, or demands 5. With one
+// replica, the messages are lost with the disk of its machine, and are out of
+// reach while the machine is down.
 func WithReplicas(replicas int) Option { return func(c *config) { c.replicas = replicas } }
 
-// WithSystemConn gives a connection to the servers' system account, by which New
-// asks every server that keeps the stream whether it syncs always. It is used
-// during New only, and stays the caller's to close.
+// WithSystemConn gives a connection to the servers' system account. New uses it to
+// ask every server that keeps the stream whether it always syncs. It is used
+// during New only, and the caller closes it.
 func WithSystemConn(system *nats.Conn) Option { return func(c *config) { c.system = system } }
 
-// WithSyncUnchecked says that New shall not check whether the servers sync
-// always. No other connection than one to the system account can see it.
+// WithSyncUnchecked makes New not check whether the servers always sync. Only a
+// connection to the system account can see that.
 func WithSyncUnchecked() Option { return func(c *config) { c.syncUnchecked = true } }
 
-// WithTimeout bounds how long Send goes on trying, 30 seconds by default, which
-// is more than an election takes. A context that ends earlier ends it earlier.
+// WithTimeout bounds how long Send goes on trying: 30 seconds by default, which is
+// longer than an election takes. The caller's context can end it earlier.
 func WithTimeout(timeout time.Duration) Option { return func(c *config) { c.timeout = timeout } }
 
 // WithWorkers sets how many messages a Run delivers at once, 8 by default.
 func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
 
-// WithAckWait sets after how long without a sign of life from a relay the server
-// hands its messages to another, 30 seconds by default and at least 100
-// milliseconds. All relays of a stream must have the same.
+// WithAckWait sets how long the server waits for a sign of life from a relay before
+// it hands the relay's messages to another: 30 seconds by default, at least 100
+// milliseconds. It must be the same for all relays of a stream.
 func WithAckWait(wait time.Duration) Option { return func(c *config) { c.ackWait = wait } }
 
-// WithBackoff sets after how long a message that could not be delivered is tried
-// again: the n-th time after a wait that is drawn evenly from zero to
-// initial·2ⁿ⁻¹, or to limit where that is less. The default is 500 milliseconds
-// and 5 minutes. A server's Retry-After is waited for where it is longer, up to 5
-// minutes.
+// WithBackoff sets when a message that could not be delivered is tried again: for
+// the n-th time after a wait that is drawn evenly from zero to initial·2ⁿ⁻¹, but
+// at most to limit. The default is 500 milliseconds and 5 minutes. If the answer
+// asked for a longer wait (Retry-After), that is waited instead, up to 5 minutes.
 func WithBackoff(initial, limit time.Duration) Option {
 	return func(c *config) { c.initialBackoff, c.maxBackoff = initial, limit }
 }
 
-// WithLogger gives a logger for what goes on inside. It never sees an identity
-// or the value of a property. By default nothing is logged.
+// WithLogger sets the logger. No identity and no value of a property is ever
+// logged. By default nothing is logged.
 func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
 
-// configure applies options to the defaults and reports all that is wrong.
+// configure applies options to the defaults and reports everything that is wrong.
 func configure(options []Option) (config, error) {
 	c := defaults()
 	var wrong []error
@@ -142,8 +145,8 @@ func configure(options []Option) (config, error) {
 	return c, errors.Join(wrong...)
 }
 
-// notInNames reports whether a character makes no name of a stream that is fit
-// for a subject too.
+// notInNames reports whether a character may not be in the name of a stream that
+// is also part of a subject.
 func notInNames(r rune) bool {
 	return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 
@@ -13,21 +12,27 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 const (
 	// consumerName is that of the durable consumer that all relays share.
 	consumerName = "relay"
-	// maxUnderWay is how many messages are with the relays or wait to be tried
-	// again, before the server hands out no others.
+	// maxUnderWay is how many messages the relays may have, or wait to try again,
+	// before the server hands out no others.
 	maxUnderWay = 20_000
 	// maxPulls is how many workers of all relays can ask for a message at once.
 	maxPulls = 10_000
-	// pullExpiry and pullHeartbeat say how soon a worker notices that the server
-	// it asked for a message has died.
+	// pullExpiry is how long one request for a message lasts. pullHeartbeat is how
+	// often the server then gives a sign of life: when two are missing, the worker
+	// looks whether the server, the stream and the consumer are still there.
 	pullExpiry    = 30 * time.Second
 	pullHeartbeat = time.Second
-	// maxRetryAfter bounds how long a server can tell a message to wait.
+	// maxReopen bounds the waits between looking for a consumer that is lost.
+	maxReopen = 2 * time.Second
+	// warnEvery bounds how often a relay logs that it gets no messages.
+	warnEvery = 10 * time.Second
+	// maxRetryAfter bounds how long an answer can make a message wait.
 	maxRetryAfter = 5 * time.Minute
 	// maxHoldBack bounds how long a worker whose deliveries fail waits before it
 	// takes another message.
@@ -37,61 +42,48 @@ const (
 )
 
 // Run is the relay: it takes messages from the stream, hands their records to
-// next, and has the server remove a message only when next has taken all of them.
+// next, and lets the server remove a message only when next has taken all of them.
 // Any number of relays may run, in one process or on many machines; the server
 // hands each message to one of them. They share the durable consumer "relay",
-// which Run creates if there is none; one with other settings is a
-// [*SettingsError].
+// which Run creates if it is missing. If it exists with other settings, the error
+// is a [*SettingsError].
 //
 // Run delivers as many messages at once as [WithWorkers] says, in no particular
-// order, and the records of each in theirs. While it works on a message it tells
-// the server so; when it dies, or hangs with its process, the server hands the
-// message to another after the time of [WithAckWait]. To a process that hangs, and
-// to a machine that vanishes, it may hand messages for 30 seconds more, which then
-// wait for that time too.
+// order; the records of one message are delivered in order. While it works on a
+// message it tells the server so. If it dies, or hangs with its process, the
+// server hands the message to another relay after the time of [WithAckWait]. The
+// server may hand messages to a process that hangs, or to a machine that has
+// vanished, for 30 more seconds; those then wait for the same time.
 //
-// A message that next could not deliver is given back to the server, which hands
-// it out again after a wait that grows ([WithBackoff]); a worker whose deliveries
-// fail holds back too, for up to 30 seconds, or for as long as the server asked
-// (Retry-After), so that an outage is not answered with a storm. There is no last
-// attempt.
+// A message that next could not deliver goes back to the server, which hands it
+// out again after a wait that grows ([WithBackoff]). A worker whose deliveries
+// fail holds back too, for up to 30 seconds, or for as long as the answer asked
+// (Retry-After), so that an outage is not answered with a storm. No attempt is the
+// last.
 //
-// What can never be delivered is stored in the stream "<name>-DEAD", with the
-// reason in the header Kissmetrics-Reason, before it is removed: records that next
-// refuses ([kissmetrics.DeliveryError.Refused], or a [*kissmetrics.ValidationError]),
-// and messages that are not of this package's format. It holds up nothing.
-// [Sender.DeadLetters] lists it, [Sender.Requeue] puts it back. Where it cannot be
-// stored, the message stays.
+// Records that can never be delivered are parked: stored in the stream
+// "<name>-PARKED", with the reason in the header Kissmetrics-Reason, before their
+// message is removed. These are the records that next refuses
+// ([kissmetrics.Settle] says which), and messages that are not in this package's
+// format. Parking delays nothing else. [Sender.Parked] lists parked messages,
+// [Sender.Requeue] puts them back. If a message cannot be parked, it stays.
 //
-// Run goes on through the loss of servers. It returns nil when ctx has ended and
-// its deliveries have, which get a context that ends with ctx; what is not
-// delivered then is at once another relay's. Otherwise it returns why it cannot
-// go on: the stream is gone, the connection was closed by its owner, or the
-// settings are wrong.
+// Run survives the loss of connections, servers and leaders. If its consumer is
+// lost, it creates a new one within seconds. It returns nil when ctx has ended or
+// [Sender.Close] was called, and its deliveries have ended, whose context ends at
+// the same time; what is undelivered then is handed to another relay at once.
+// Otherwise it returns why it cannot go on: the stream is gone, the connection was
+// closed by its owner, or the settings are wrong.
 func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
-	if next == nil {
+	if nilness.IsNil(next) {
 		return fmt.Errorf("%w: Run: the next sender is nil", kissmetrics.ErrInvalidOption)
 	}
-	ctx, cancel := context.WithCancel(known(ctx))
-	defer cancel()
-	r := &relay{Sender: s, next: next, underWay: make(map[jetstream.Msg]struct{})}
-	var workers, beat sync.WaitGroup
-	var why error
-	var once sync.Once
-	for range s.config.workers {
-		workers.Go(func() {
-			if err := r.work(ctx); err != nil {
-				once.Do(func() { why = err })
-				cancel()
-			}
-		})
+	ctx, end, err := s.begin(known(ctx))
+	if err != nil {
+		return err
 	}
-	done := make(chan struct{})
-	beat.Go(func() { r.beat(done) })
-	workers.Wait()
-	close(done)
-	beat.Wait()
-	return why
+	defer end()
+	return newRelay(s, next).run(ctx)
 }
 
 // A relay is one Run.
@@ -102,10 +94,38 @@ type relay struct {
 
 	mu       sync.Mutex
 	underWay map[jetstream.Msg]struct{}
+	warned   time.Time // when it was last logged that there are no messages
+}
+
+func newRelay(s *Sender, next kissmetrics.Sender) *relay {
+	return &relay{Sender: s, next: next, underWay: make(map[jetstream.Msg]struct{})}
+}
+
+// run runs the workers until ctx ends, or one of them cannot go on.
+func (r *relay) run(ctx context.Context) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var workers, beat sync.WaitGroup
+	for range r.config.workers {
+		workers.Go(func() {
+			if err := r.work(running); err != nil {
+				stop(err)
+			}
+		})
+	}
+	done := make(chan struct{})
+	beat.Go(func() { r.beat(done) })
+	workers.Wait()
+	close(done)
+	beat.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(running)
 }
 
 // beat tells the server of every message under way that it is worked on, until
-// there are none.
+// done is closed.
 func (r *relay) beat(done <-chan struct{}) {
 	ticker := time.NewTicker(r.config.ackWait / 3)
 	defer ticker.Stop()
@@ -122,8 +142,8 @@ func (r *relay) beat(done <-chan struct{}) {
 		}
 		r.mu.Unlock()
 		for _, m := range messages {
-			// Where it cannot be told, or the message was acknowledged just now, there
-			// is nothing to do about it.
+			// An error means that the server cannot be told, or that the message was
+			// acknowledged just now. Neither can be helped here.
 			_ = m.InProgress()
 		}
 	}
@@ -141,25 +161,41 @@ func (r *relay) work(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		_, wrong := errors.AsType[*SettingsError](err)
-		if wrong || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionClosed) {
+		if isFinal(err) {
 			return fmt.Errorf("natsbox: the relay cannot go on: %w", err)
 		}
-		r.config.logger.WarnContext(ctx, "natsbox: the relay gets no messages", "reason", reason(err))
-		sleep(ctx, backoff(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxHoldBack)))
+		r.warn(ctx, err)
+		sleep(ctx, backoff(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxReopen)))
 	}
 	return nil
 }
 
-// open returns an iterator over messages, which asks for one at a time: a message
-// that waited for its turn here would be none of another relay's.
+// warn logs that a worker gets no messages, once for all workers.
+func (r *relay) warn(ctx context.Context, err error) {
+	r.mu.Lock()
+	recent := !r.warned.IsZero() && time.Since(r.warned) < warnEvery
+	if !recent {
+		r.warned = time.Now()
+	}
+	r.mu.Unlock()
+	if !recent {
+		r.config.logger.WarnContext(ctx, "natsbox: the relay gets no messages", "reason", reason(err))
+	}
+}
+
+// open returns an iterator over messages. It asks for one at a time, because a
+// message that waited here for its turn would be out of reach of other relays.
+//
+// The iterator ends when the server gives no sign of life. Without that, nats.go
+// would go on asking a consumer that is gone if it vanished while the connection
+// was down.
 func (r *relay) open(ctx context.Context) (jetstream.MessagesContext, error) {
 	consumer, err := r.consumer(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat),
-		jetstream.WithMessagesErrOnMissingHeartbeat(false))
+		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 }
 
 // consumer returns the consumer that all relays share.
@@ -181,8 +217,12 @@ func (r *relay) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
 		return nil, &SettingsError{[]string{"consumer " + consumerName + ": it pushes"}}
-	} else if err != nil {
-		return nil, uncreatable(err)
+	}
+	if description, wrong := isWrongConsumer(err); wrong {
+		return nil, &SettingsError{[]string{"consumer " + consumerName + ": it cannot be created: " + description}}
+	}
+	if err != nil {
+		return nil, err
 	}
 	if problems := r.config.consumerProblems(&consumer.CachedInfo().Config); len(problems) > 0 {
 		return nil, &SettingsError{problems}
@@ -190,17 +230,7 @@ func (r *relay) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	return consumer, nil
 }
 
-// uncreatable makes a settings' error of what the server says of a consumer that it
-// will never create, such as where the stream has another.
-func uncreatable(err error) error {
-	failed, ok := errors.AsType[*jetstream.APIError](err)
-	if !ok || failed.Code != http.StatusBadRequest || errors.Is(err, jetstream.ErrConsumerExists) { // created by another relay just now
-		return err
-	}
-	return &SettingsError{[]string{"consumer " + consumerName + ": it cannot be created: " + failed.Description}}
-}
-
-// deliverAll delivers messages until ctx ends or there will be no more.
+// deliverAll delivers messages until ctx ends or the iterator does.
 func (r *relay) deliverAll(ctx context.Context, messages jetstream.MessagesContext, wentWell func()) error {
 	for failures := 0; ; {
 		if ctx.Err() != nil {
@@ -221,8 +251,8 @@ func (r *relay) deliverAll(ctx context.Context, messages jetstream.MessagesConte
 	}
 }
 
-// deliver delivers one message, and tells the server what became of it. Where it
-// could not be delivered, ok is false, and wait what the answer asked for.
+// deliver delivers one message, and tells the server what became of it. If it
+// could not be delivered, ok is false, and wait is what the answer asked for.
 func (r *relay) deliver(ctx context.Context, m jetstream.Msg) (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	r.underWay[m] = struct{}{}
@@ -234,112 +264,85 @@ func (r *relay) deliver(ctx context.Context, m jetstream.Msg) (wait time.Duratio
 	}()
 	records, err := decode(m.Headers(), m.Data())
 	if err != nil {
-		return 0, r.setAside(ctx, m, m.Headers().Get(formatHeader), m.Data(), safeText(err))
+		return 0, r.park(ctx, m, m.Headers().Get(formatHeader), m.Data(), kissmetrics.Settle(nil, err).Reason)
 	}
-	v := r.send(ctx, records)
+	outcome := r.send(ctx, records)
 	switch {
-	case len(v.refused)+len(v.left) == 0:
+	case len(outcome.Refused)+len(outcome.Undelivered) == 0:
 		return 0, r.acknowledge(ctx, m)
-	case len(v.left) == 0:
-		message, cannot := encode(v.refused)
-		if cannot != nil { // they were read from such a message
+	case len(outcome.Undelivered) == 0:
+		message, cannot := encode(outcome.Refused)
+		if cannot != nil { // they are not the records that were sent
 			message = &nats.Msg{Data: m.Data()}
 		}
-		return 0, r.setAside(ctx, m, formatVersion, message.Data, v.reason)
+		return 0, r.park(ctx, m, formatVersion, message.Data, outcome.Reason)
 	case ctx.Err() != nil:
 		r.giveBack(ctx, m, 0)
 		return 0, false
 	}
-	again := max(v.wait, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
-	r.config.logger.WarnContext(ctx, "natsbox: a delivery failed", "records", len(v.left), "retry_in", again, "reason", v.reason)
+	wait = min(outcome.RetryAfter, maxRetryAfter)
+	again := max(wait, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
+	r.config.logger.WarnContext(ctx, "natsbox: a delivery failed",
+		"records", len(outcome.Undelivered), "retry_in", again, "reason", outcome.Reason)
 	r.giveBack(ctx, m, again)
-	return v.wait, false
+	return wait, false
 }
 
-// A verdict is what the next sender made of records: which it refused for good,
-// which are to be tried again, after what wait, and why.
-type verdict struct {
-	refused, left []kissmetrics.Record
-	wait          time.Duration
-	reason        string
-}
-
-// send hands records to the next sender. A panic is as good as an error, and so is
-// that of an error which it returns, such as a nil pointer.
-func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (v verdict) {
+// send hands records to the next sender and settles what became of them. A panic
+// leaves them undelivered; so does one of the error that it returned, such as a
+// nil pointer.
+func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (outcome kissmetrics.Outcome) {
 	defer func() {
-		if recover() != nil { // what it panics with may hold anything
-			v = verdict{left: records, reason: "the next sender panicked"}
+		if recover() != nil { // the value may hold anything
+			outcome = kissmetrics.Outcome{Undelivered: records, Reason: "the next sender panicked"}
 		}
 	}()
-	return judge(records, r.next.Send(ctx, records))
+	return kissmetrics.Settle(records, r.next.Send(ctx, records))
 }
 
-// judge says what an error of the next sender means.
-func judge(records []kissmetrics.Record, err error) verdict {
-	if err == nil {
-		return verdict{}
-	}
-	v := verdict{reason: safeText(err)}
-	delivery, isDelivery := errors.AsType[*kissmetrics.DeliveryError](err)
-	if isDelivery {
-		v.wait = min(delivery.RetryAfter, maxRetryAfter)
-	}
-	_, isValidation := errors.AsType[*kissmetrics.ValidationError](err)
-	switch {
-	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records):
-		v.refused, v.left = delivery.Refused, delivery.Undelivered
-	case isDelivery && !delivery.Retryable(), !isDelivery && isValidation:
-		v.refused = records
-	default:
-		v.left = records
-	}
-	return v
-}
-
-// acknowledge has the server remove a message, and confirm that. Where it does
-// not, the message may be delivered again.
+// acknowledge has the server remove a message and confirm that. Without the
+// confirmation, the message may be delivered again.
 func (r *relay) acknowledge(ctx context.Context, m jetstream.Msg) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
 	if err := m.DoubleAck(ctx); err != nil {
 		r.config.logger.WarnContext(ctx, "natsbox: an acknowledgement was not confirmed", "reason", reason(err))
 	}
-	return true // as for the next sender
+	return true // the next sender has taken it
 }
 
-// setAside stores what can never be delivered where it can be seen, and then has
-// the server remove the message.
-func (r *relay) setAside(ctx context.Context, m jetstream.Msg, version string, data []byte, why string) bool {
+// park stores what can never be delivered in the stream of parked messages, and
+// then has the server remove the message.
+func (r *relay) park(ctx context.Context, m jetstream.Msg, version string, data []byte, why string) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
-	dead := &nats.Msg{Subject: r.config.deadSubject(), Data: data, Header: nats.Header{reasonHeader: {shortened(why)}}}
+	parked := &nats.Msg{Subject: r.config.parkedSubject(), Data: data, Header: nats.Header{reasonHeader: {shortened(why)}}}
 	if version != "" {
-		dead.Header.Set(formatHeader, version)
+		parked.Header.Set(formatHeader, version)
 	}
 	if metadata, err := m.Metadata(); err == nil { // so that a second time does nothing
-		dead.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s-%d-%d", metadata.Stream, metadata.Sequence.Stream, metadata.Timestamp.UnixNano()))
+		parked.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s-%d-%d", metadata.Stream, metadata.Sequence.Stream, metadata.Timestamp.UnixNano()))
 	}
-	if _, err := r.publish(ctx, dead, r.config.deadStream()); err != nil {
-		r.config.logger.ErrorContext(ctx, "natsbox: what can never be delivered could not be set aside", "reason", reason(err))
+	if _, err := r.publish(ctx, parked, r.config.parkedStream()); err != nil {
+		r.config.logger.ErrorContext(ctx, "natsbox: a message could not be parked", "reason", reason(err))
 		r.giveBack(ctx, m, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
 		return false
 	}
-	r.config.logger.WarnContext(ctx, "natsbox: records are set aside", "reason", why)
-	if err := m.TermWithReason("set aside"); err != nil {
+	r.config.logger.WarnContext(ctx, "natsbox: a message was parked", "reason", why)
+	if err := m.TermWithReason("parked"); err != nil {
 		r.config.logger.WarnContext(ctx, "natsbox: a termination was not sent", "reason", reason(err))
 	}
 	return true
 }
 
-// giveBack has the server hand out a message again, after a wait.
+// giveBack has the server hand out a message again after a wait.
 func (r *relay) giveBack(ctx context.Context, m jetstream.Msg, wait time.Duration) {
-	if err := m.NakWithDelay(wait); err != nil { // then it does so after the time of WithAckWait
+	if err := m.NakWithDelay(wait); err != nil { // then the server does so after the time of WithAckWait
 		r.config.logger.WarnContext(ctx, "natsbox: a message was not given back", "reason", reason(err))
 	}
 }
 
-// giveBackRest ends an iterator, and gives back what came too late for it.
+// giveBackRest ends an iterator, and gives back messages that came too late for it.
 func (r *relay) giveBackRest(ctx context.Context, messages jetstream.MessagesContext) {
 	defer messages.Stop()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -364,19 +367,13 @@ func deliveries(m jetstream.Msg) int {
 }
 
 // backoff returns the wait after a number of failures: drawn evenly from zero to
-// initial·2ⁿ⁻¹, or to limit where that is less.
+// initial·2ⁿ⁻¹, but at most to limit.
 func backoff(failures int, initial, limit time.Duration) time.Duration {
-	most := limit
-	if doublings := max(failures, 1) - 1; doublings < 62 && initial<<doublings>>doublings == initial {
-		most = min(limit, initial<<doublings)
+	for ; failures > 1 && initial <= limit/2; failures-- {
+		initial *= 2
 	}
-	return rand.N(most) + 1 //nolint:gosec // spreads load
-}
-
-// sleep waits, or until ctx ends.
-func sleep(ctx context.Context, wait time.Duration) {
-	select {
-	case <-time.After(wait):
-	case <-ctx.Done():
+	if failures > 1 {
+		initial = limit
 	}
+	return rand.N(min(initial, limit)) + 1 //nolint:gosec // spreads load
 }

@@ -65,7 +65,7 @@ func measure(ctx context.Context, long time.Duration) (m measured, err error) {
 	if err != nil {
 		return m, err
 	}
-	m.storedBytes = float64(stats.WaitingBytes) / float64(stats.Waiting)
+	m.storedBytes = float64(stats.WaitingBytes) / float64(stats.WaitingMessages)
 	m.relayed, m.requestBytes, err = relay(ctx, senders, long)
 	return m, err
 }

@@ -1,0 +1,70 @@
+// Package natsbox carries records through [NATS JetStream], for programs whose
+// events outgrow one database. Any number of machines send, any number relay,
+// and a cluster of servers keeps everything in between.
+//
+//	js, err := jetstream.New(connection)
+//	…
+//	sender, err := natsbox.New(ctx, js, natsbox.WithSystemConn(system))
+//	…
+//	client, err := kissmetrics.New(kissmetrics.WithSender(sender)) // stores
+//	…
+//	err = sender.Run(ctx, httpSender) // relays, here or elsewhere
+//
+// # The promise
+//
+// Once [Sender.Send] has returned nil, every record of the call is delivered at
+// least once, or parked where it can be seen ([Sender.Parked]). This holds if
+//
+//   - the stream has 3 replicas, file storage and work-queue retention, and
+//     refuses new messages when it reaches its limit of bytes. [CreateStreams]
+//     creates such a stream;
+//   - every server has "sync_interval: always" in the jetstream block of its
+//     configuration. With the default of two minutes, acknowledged messages can be
+//     lost when machines lose power: see [the analysis of NATS 2.12.1] by Jepsen.
+//
+// [New] checks all of it and changes nothing; anything else is reported as a
+// [*SettingsError]. Settings that weaken the promise must be stated in the code:
+// [WithReplicas] and [WithSyncUnchecked].
+//
+// Then no accepted record is lost by
+//
+//   - the crash of any process: a sender, a relay or a server;
+//   - the loss of one of the three machines, disk included: the other two go on
+//     after an election of a few seconds, for which Send waits;
+//   - the crash of two machines or of all three, or a power failure: Send fails
+//     until two are back, and then everything goes on. Records are lost only if two
+//     machines lose their disks.
+//
+// A record can be delivered twice: when a relay or a server ends between the
+// answer of Kissmetrics and the acknowledgement, and when another record of the
+// same message could not be delivered, because a message is tried again as a
+// whole. That is harmless: Kissmetrics ignores a record that is equal to an
+// earlier one in person, name, second and every property
+// (https://support.kissmetrics.io/docs/detecting-duplicates).
+//
+// # What is stored
+//
+// All records of a message are one message of the stream: the import lines of
+// [kissmetrics.Record.MarshalJSON], one per line. A header gives the version of
+// that format, and the subject, "<name>.records.<n>", the number of records. So
+// they are stored together or not at all, stay in order, and need one
+// acknowledgement. (JetStream's atomic batches, with one message per record, would
+// not do: a batch is refused if one of its message ids was seen before, which is
+// exactly what happens when it is sent again.) No API key is stored; the sender
+// that the relay delivers to has one.
+//
+// The message id, by which JetStream detects duplicates, is the
+// [kissmetrics.RepeatKey] of the records. So a message is dropped only if it is
+// equal to an earlier one in everything that Kissmetrics tells records apart by,
+// and only while that one still waits in the stream.
+//
+// # The connection
+//
+// The connection is the caller's. By default nats.go takes four minutes to notice
+// that a server hangs. To notice sooner, so that Send does not fail meanwhile,
+// connect with nats.PingInterval(5*time.Second), nats.MaxPingsOutstanding(2),
+// nats.MaxReconnects(-1) and the addresses of all servers.
+//
+// [NATS JetStream]: https://docs.nats.io/nats-concepts/jetstream
+// [the analysis of NATS 2.12.1]: https://jepsen.io/analyses/nats-2.12.1
+package natsbox

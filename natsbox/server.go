@@ -1,0 +1,76 @@
+package natsbox
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Codes of the server's errors: https://github.com/nats-io/nats-server/blob/main/server/errors.json.
+const (
+	codeAccountResources  jetstream.ErrorCode = 10002
+	codeServerResources   jetstream.ErrorCode = 10023
+	codeStorageResources  jetstream.ErrorCode = 10047
+	codeMessageTooLarge   jetstream.ErrorCode = 10054
+	codeWrongStream       jetstream.ErrorCode = 10060
+	codeStreamStoreFailed jetstream.ErrorCode = 10077
+)
+
+// isFull reports whether there is no room for a message.
+func isFull(err error) bool {
+	failed, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok {
+		return false
+	}
+	switch failed.ErrorCode {
+	case codeAccountResources, codeServerResources, codeStorageResources:
+		return true
+	case codeStreamStoreFailed: // with a text that says why
+		return strings.HasPrefix(failed.Description, "maximum ") && strings.HasSuffix(failed.Description, " exceeded")
+	}
+	return false
+}
+
+// isTooLarge reports whether the server will never take a message of this size.
+func isTooLarge(err error) bool {
+	failed, ok := errors.AsType[*jetstream.APIError](err)
+	return errors.Is(err, nats.ErrMaxPayload) || ok && failed.ErrorCode == codeMessageTooLarge
+}
+
+// mayPass reports whether a failed attempt at storing is worth another. A closed
+// connection stays closed, and a subject that another stream has is not ours.
+func mayPass(err error) bool {
+	failed, ok := errors.AsType[*jetstream.APIError](err)
+	return !errors.Is(err, nats.ErrConnectionClosed) && (!ok || failed.ErrorCode != codeWrongStream)
+}
+
+// isFinal reports whether a relay that got this error can never go on.
+func isFinal(err error) bool {
+	_, wrong := errors.AsType[*SettingsError](err)
+	return wrong || errors.Is(err, jetstream.ErrStreamNotFound) ||
+		errors.Is(err, jetstream.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionClosed)
+}
+
+// isWrongConsumer reports whether the server will never create the consumer, for
+// example because the stream has another one. A consumer that another relay has
+// created in the same moment is no such case.
+func isWrongConsumer(err error) (description string, ok bool) {
+	failed, ok := errors.AsType[*jetstream.APIError](err)
+	if !ok || failed.Code != http.StatusBadRequest || errors.Is(err, jetstream.ErrConsumerExists) {
+		return "", false
+	}
+	return failed.Description, true
+}
+
+// reason says why something failed, in words of the server or of nats.go. Neither
+// knows what records hold.
+func reason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer from the server"
+	}
+	return err.Error()
+}

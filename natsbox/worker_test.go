@@ -1,0 +1,232 @@
+package natsbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// These tests give a worker made-up messages, so that its waits take no time.
+
+// A handed is a message that a worker gets. It records what the worker says of it.
+type handed struct {
+	jetstream.Msg
+
+	header     nats.Header
+	data       []byte
+	deliveries uint64
+
+	mu    sync.Mutex
+	beats int
+	given []time.Duration // the waits with which it was given back
+	acked bool
+}
+
+func newHanded(t *testing.T, deliveries uint64) *handed {
+	t.Helper()
+	m, err := encode([]kissmetrics.Record{{
+		Kind: kissmetrics.KindEvent, Person: "user-1", Name: "Signed Up", Time: time.Unix(1_700_000_000, 0),
+	}})
+	require.NoError(t, err)
+	return &handed{header: m.Header, data: m.Data, deliveries: deliveries}
+}
+
+func (h *handed) Headers() nats.Header { return h.header }
+
+func (h *handed) Data() []byte { return h.data }
+
+func (h *handed) Metadata() (*jetstream.MsgMetadata, error) {
+	return &jetstream.MsgMetadata{NumDelivered: h.deliveries}, nil
+}
+
+func (h *handed) InProgress() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.beats++
+	return nil
+}
+
+func (h *handed) DoubleAck(context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.acked = true
+	return nil
+}
+
+func (h *handed) NakWithDelay(wait time.Duration) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.given = append(h.given, wait)
+	return nil
+}
+
+// hand is an iterator over made-up messages. It calls taken for each that is
+// asked for, and ends when ctx does.
+type hand struct {
+	jetstream.MessagesContext
+
+	ctx   context.Context
+	next  func() *handed
+	taken func()
+}
+
+func (h *hand) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
+	h.taken()
+	if m := h.next(); m != nil {
+		return m, nil
+	}
+	<-h.ctx.Done()
+	return nil, h.ctx.Err()
+}
+
+type sendFunc func(ctx context.Context, records []kissmetrics.Record) error
+
+func (f sendFunc) Send(ctx context.Context, records []kissmetrics.Record) error {
+	return f(ctx, records)
+}
+
+func testRelay(next kissmetrics.Sender, options ...Option) *relay {
+	c, _ := configure(options)
+	return newRelay(&Sender{config: c}, next)
+}
+
+func unavailable(records []kissmetrics.Record, after time.Duration) error {
+	return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: after}
+}
+
+func TestARetryAfterHoldsBackTheMessageAndTheWorker(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		after, want time.Duration
+	}{
+		{"for as long as the answer asked", 2 * time.Minute, 2 * time.Minute},
+		{"for five minutes at most", 1000 * time.Hour, 5 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				began := time.Now()
+				var asked []time.Duration
+				first, second := newHanded(t, 1), newHanded(t, 1)
+				messages := []*handed{first, second}
+				r := testRelay(sendFunc(func(_ context.Context, records []kissmetrics.Record) error {
+					if len(asked) == 1 {
+						return unavailable(records, tt.after)
+					}
+					cancel()
+					return nil
+				}))
+				err := r.deliverAll(ctx, &hand{
+					ctx:   ctx,
+					next:  func() *handed { m := messages[0]; messages = messages[1:]; return m },
+					taken: func() { asked = append(asked, time.Since(began)) },
+				}, func() {})
+				require.ErrorIs(t, err, context.Canceled)
+				assert.Equal(t, []time.Duration{0, tt.want}, asked)
+				assert.Equal(t, []time.Duration{tt.want}, first.given)
+				assert.True(t, second.acked)
+			})
+		})
+	}
+}
+
+func TestAnOutageIsNotAnsweredWithAStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		asked := 0
+		r := testRelay(sendFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			return unavailable(records, 0)
+		}))
+		err := r.deliverAll(ctx, &hand{ctx: ctx, next: func() *handed { return newHanded(t, 1) }, taken: func() { asked++ }}, func() {})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		// Waits of up to 30 seconds, 15 on average, make 240 attempts an hour.
+		assert.Less(t, asked, 400)
+		assert.Greater(t, asked, 120, "it goes on trying")
+	})
+}
+
+func TestALongDeliveryShowsThatItLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := testRelay(sendFunc(func(context.Context, []kissmetrics.Record) error {
+			time.Sleep(10 * time.Minute)
+			return nil
+		}), WithAckWait(30*time.Second))
+		done := make(chan struct{})
+		var beating sync.WaitGroup
+		beating.Go(func() { r.beat(done) })
+		m := newHanded(t, 1)
+		_, ok := r.deliver(t.Context(), m)
+		assert.True(t, ok)
+		assert.GreaterOrEqual(t, m.beats, 59, "three for each wait of the server's")
+		time.Sleep(time.Hour)
+		assert.LessOrEqual(t, m.beats, 60, "none once it is delivered")
+		close(done)
+		beating.Wait()
+	})
+}
+
+func TestAMessageIsGivenBackAtOnceWhenTheRelayEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := testRelay(sendFunc(func(context.Context, []kissmetrics.Record) error {
+		cancel()
+		return ctx.Err()
+	}), WithBackoff(time.Hour, time.Hour))
+	m := newHanded(t, 1)
+	_, ok := r.deliver(ctx, m)
+	assert.False(t, ok)
+	assert.Equal(t, []time.Duration{0}, m.given)
+}
+
+func TestWaitsDoubleUpToTheirLimit(t *testing.T) {
+	const initial, limit = time.Second, time.Minute
+	bound := initial
+	for failures := 1; failures <= 100; failures++ {
+		shortest, longest := limit, time.Duration(0)
+		for range 400 {
+			wait := backoff(failures, initial, limit)
+			shortest, longest = min(shortest, wait), max(longest, wait)
+		}
+		assert.LessOrEqual(t, longest, bound, "after %d failures", failures)
+		assert.Greater(t, longest, bound*9/10, "after %d failures: full jitter", failures)
+		assert.Less(t, shortest, bound/10, "after %d failures: full jitter", failures)
+		bound = min(2*bound, limit)
+	}
+	assert.Positive(t, backoff(100, 1, 1<<63-1), "no overflow")
+}
+
+func TestARelayWithoutMessagesSaysSoNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines counter
+		r := testRelay(nil, WithLogger(slog.New(&lines)))
+		for range 60 { // a minute, as several workers would
+			for range 8 {
+				r.warn(t.Context(), errors.New("why"))
+			}
+			time.Sleep(time.Second)
+		}
+		assert.Equal(t, 6, lines.n)
+	})
+}
+
+// counter counts lines of a log.
+type counter struct {
+	slog.Handler
+
+	n int
+}
+
+func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *counter) Handle(context.Context, slog.Record) error { c.n++; return nil }
