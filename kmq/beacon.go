@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -20,10 +21,13 @@ import (
 //	}, kissmetrics.WithAPIKey(apiKey))
 //
 // The Time of the record is not sent, since it would be that of the writing:
-// Kissmetrics takes the time at which it is asked for the picture. So every
-// opening counts, in a second of its own.
+// Kissmetrics takes the time at which it is asked for the picture
+// (https://support.kissmetrics.io/reference/api-specifications-1, _t). Openings
+// in one second are one event. No document says whether all openings within a
+// few minutes count.
 //
-// What it counts is pictures loaded, not mails read. Many programs load none
+// What it counts is pictures loaded, not mails read
+// (https://support.kissmetrics.io/docs/tracking-email). Many programs load none
 // until the reader says so. Some services load all of them when the mail
 // arrives (Apple's Mail Privacy Protection, scanners for malware), and some once
 // for all openings (Gmail's cache). A forwarded mail counts for its first
@@ -70,6 +74,7 @@ func BeaconURL(record kissmetrics.Record, options ...kissmetrics.HTTPOption) (st
 	}
 	query.Del("_t")
 	query.Del("_d")
-	request.URL.RawQuery = query.Encode()
+	// A space is %20, for some proxies and mail programs escape a plus again.
+	request.URL.RawQuery = strings.ReplaceAll(query.Encode(), "+", "%20")
 	return request.URL.String(), nil
 }

@@ -23,8 +23,8 @@ var opened = kissmetrics.Record{
 func TestBeacon(t *testing.T) {
 	got, err := kmq.Beacon(opened, kissmetrics.WithAPIKey("key"))
 	require.NoError(t, err)
-	assert.Equal(t, template.HTML(`<img src="https://trk.kissmetrics.io/e?Campaign=%22spring%22+%26+%3Cmore%3E&amp;_k=key`+
-		`&amp;_n=Viewed+E-mail&amp;_p=ada%2B1%40example.com" alt="" width="1" height="1">`), got)
+	assert.Equal(t, template.HTML(`<img src="https://trk.kissmetrics.io/e?Campaign=%22spring%22%20%26%20%3Cmore%3E&amp;_k=key`+
+		`&amp;_n=Viewed%20E-mail&amp;_p=ada%2B1%40example.com" alt="" width="1" height="1">`), got)
 }
 
 // A beacon says when it was opened by being asked for, not by what it says.
@@ -56,7 +56,7 @@ func TestBeaconOfProperties(t *testing.T) {
 	record := kissmetrics.Record{Kind: kissmetrics.KindProperties, Person: "u", Properties: opened.Properties}
 	got, err := kmq.BeaconURL(record, kissmetrics.WithAPIKey("key"))
 	require.NoError(t, err)
-	assert.Equal(t, "https://trk.kissmetrics.io/s?Campaign=%22spring%22+%26+%3Cmore%3E&_k=key&_p=u", got)
+	assert.Equal(t, "https://trk.kissmetrics.io/s?Campaign=%22spring%22%20%26%20%3Cmore%3E&_k=key&_p=u", got)
 }
 
 func TestBeaconRefuses(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode"
+
+	"github.com/kissmetrics-go/kissmetrics"
 )
 
 // The cookies in which Kissmetrics' script keeps who the visitor is.
@@ -22,26 +24,68 @@ const (
 //		UserID: visitor.UserID, AnonymousID: visitor.AnonymousID, Event: "Searched",
 //	})
 type Visitor struct {
-	// UserID is the identity that the visitor was identified by, or empty.
+	// UserID is the identity that the visitor was identified by. It is empty for
+	// an anonymous visitor.
 	UserID string
-	// AnonymousID is the identity that the script made up for the visitor, or
-	// empty, as it is at the first request.
+	// AnonymousID is the anonymous identity of the visitor. It is empty at the
+	// first request, which comes before the script has run, and where the cookie
+	// holds no anonymous identity; see [Identity]. Where there is a UserID,
+	// AnonymousID is for no alias; see [Visitor.Alias].
 	AnonymousID string
+}
+
+// Alias returns the alias that makes an anonymous visitor the given user, and
+// whether there is one to send. Send it where a visitor signs up or logs in:
+//
+//	if alias, ok := visitor.Alias(userID); ok {
+//		err = client.Alias(ctx, alias)
+//	}
+//
+// There is none where the visitor has been identified before, as the last user
+// of a shared computer may have been: the alias would make two users one person,
+// and nothing can part them again
+// (https://support.kissmetrics.io/docs/identities). There is none either without
+// an AnonymousID, or where it is the user's own identity.
+func (v Visitor) Alias(userID string) (alias kissmetrics.Alias, ok bool) {
+	if v.UserID != "" || v.AnonymousID == "" || blank(userID) || same(v.AnonymousID, userID) {
+		return kissmetrics.Alias{}, false
+	}
+	return kissmetrics.Alias{UserID: userID, PreviousID: v.AnonymousID}, true
 }
 
 // Identity returns the visitor of a request, as the cookies km_ni (UserID) and
 // km_ai (AnonymousID) say. What the program sends of the visitor must name the
 // same identity as what the script sends, or Kissmetrics sees two people.
 //
-// The cookies are the script's: they are only read, never set. A value that is
-// no identity is as good as absent: one that is not percent-encoded UTF-8, is
-// blank, has more than 255 characters or a control character, or is one that
-// many people share, such as "null".
+// The AnonymousID is empty where both cookies hold the same identity, however
+// they write it: percent-encoded or not, in upper or lower case. The script sets
+// both to the named identity when it identifies somebody for the second time,
+// such as on the next page. (Kissmetrics' page
+// https://oldsupport.kissmetrics.com/learn/identifying-people.html says that
+// identify saves its value to km_ai, and in most Cookie headers that are public
+// the two are equal.) Taken for an anonymous identity, that of one user would be
+// aliased to the next.
+//
+// The cookies are the script's: they are only read, never set
+// (https://support.kissmetrics.io/docs/reusing-the-identities-set-by-the-javascript-library).
+// A value that is no identity counts as absent: one that is not percent-encoded
+// UTF-8, is blank, has more than 255 characters or a control character, or is
+// one that many people share, such as "null".
 //
 // A browser can send any cookie. A Visitor says whom to count, and not whom to
 // trust: where the program knows its user, that user's identity comes first.
 func Identity(r *http.Request) Visitor {
-	return Visitor{UserID: identity(r, namedCookie), AnonymousID: identity(r, anonymousCookie)}
+	v := Visitor{UserID: identity(r, namedCookie), AnonymousID: identity(r, anonymousCookie)}
+	if same(v.UserID, v.AnonymousID) {
+		v.AnonymousID = ""
+	}
+	return v
+}
+
+// same reports whether Kissmetrics takes two identities for one. It seems to
+// fold their case: those in its exports are all in lower case.
+func same(a, b string) bool {
+	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
 }
 
 // identity returns the identity in a cookie, or nothing.

@@ -72,11 +72,20 @@ type Options struct {
 // it has none of its own, and so has each product, a second after the one
 // before.
 //
+// RudderStack's own integration (rudderlabs/rudder-sdk-js) does three more
+// things, which this does not:
+//
+//   - It sets the property "Mobile Session" to "Yes" on a phone or a tablet.
+//   - It takes a Group without a GroupID, and sets its traits.
+//   - It sets "Billing Amount" from a revenue among a group's traits and, with
+//     prefixed properties, among a product's. Here that is a property like any
+//     other: a report of revenue would count an order and its products twice.
+//
 // Commands is pure, like Transform. The error is one or several joined
 // [*kissmetrics.ValidationError], and then there are no commands.
 //
 // See https://www.rudderstack.com/docs/destinations/streaming-destinations/kissmetrics/
-// and https://support.kissmetrics.io/reference/javascript-library.
+// and https://oldsupport.kissmetrics.com/apis/javascript.
 func Commands(message kissmetrics.Message, options Options) ([]Command, error) {
 	if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
 		if pointee, ok := reflect.TypeAssert[kissmetrics.Message](rv.Elem()); ok {
@@ -123,6 +132,9 @@ func Commands(message kissmetrics.Message, options Options) ([]Command, error) {
 			c.Kind = KindSet
 		case kissmetrics.KindAlias:
 			c = Command{Kind: KindAlias, ID: r.Name, PreviousID: r.Person}
+		}
+		if err := c.lengthProblem(); err != nil {
+			return nil, err
 		}
 		commands = append(commands, c)
 	}

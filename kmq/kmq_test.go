@@ -173,6 +173,61 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// What a command adds to the URL of its picture has a bound, and a byte less
+// than that is fine.
+func TestCommandsHaveABound(t *testing.T) {
+	const bound = 7000
+	properties := func(length int) kissmetrics.Properties {
+		p := kissmetrics.Properties{}
+		length -= len("E")
+		for n := 0; length > 0; n++ {
+			name := fmt.Sprintf("p%02d", n)
+			size := min(500, length-len("&=")-len(name))
+			if left := length - len("&=") - len(name) - size; left > 0 && left < 20 {
+				size -= 20
+			}
+			p[name] = strings.Repeat("x", size)
+			length -= len("&=") + len(name) + size
+		}
+		return p
+	}
+	_, err := kmq.Commands(kissmetrics.Track{Event: "E", Properties: properties(bound)}, kmq.Options{})
+	require.NoError(t, err)
+
+	escaped := func(text string, size int) kissmetrics.Properties { // of 8 × 300 characters
+		p := kissmetrics.Properties{}
+		for n := range 8 {
+			p[fmt.Sprint(n)] = strings.Repeat(text, 300/size)
+		}
+		return p
+	}
+	for name, message := range map[string]kissmetrics.Message{
+		"a byte more":          kissmetrics.Track{Event: "E", Properties: properties(bound + 1)},
+		"letters beyond ASCII": kissmetrics.Track{Event: "E", Properties: escaped("€", 1)},
+		"spaces":               kissmetrics.Track{Event: "E", Properties: escaped(" ", 1)},
+		"what a query escapes and a path does not": kissmetrics.Track{Event: "E", Properties: escaped("&+=@", 4)},
+		"traits": kissmetrics.Identify{UserID: "u", Traits: properties(bound + 2)}, // no event
+		"products": kissmetrics.Track{
+			Event: "E", Timestamp: noon, Properties: kissmetrics.Properties{"products": []kissmetrics.Properties{properties(bound + 2)}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			commands, err := kmq.Commands(message, kmq.Options{})
+			var wrong *kissmetrics.ValidationError
+			require.ErrorAs(t, err, &wrong)
+			assert.Equal(t, "property", wrong.Field)
+			assert.Nil(t, commands)
+		})
+	}
+	var list []kissmetrics.Property
+	for n := range 20 {
+		list = append(list, kissmetrics.Property{Name: fmt.Sprintf("p%02d", n), Value: strings.Repeat("x", 500)})
+	}
+	for _, kind := range []kmq.Kind{kmq.KindSet, kmq.KindRecord, kmq.KindTrackClick} {
+		require.Error(t, kmq.Command{Kind: kind, Event: "E", Element: "a", Properties: list}.Validate(), kind)
+	}
+}
+
 // decode returns JSON with its numbers as they are written.
 func decode(t *testing.T, s string) (v any) {
 	t.Helper()
@@ -237,18 +292,33 @@ func TestCommandByHand(t *testing.T) {
 		command kmq.Command
 		want    string // or, where it is empty, an error
 	}{
-		"clearIdentity":         {kmq.Command{Kind: kmq.KindClearIdentity}, `["clearIdentity"]`},
-		"set of nothing":        {kmq.Command{Kind: kmq.KindSet}, `["set",{}]`},
-		"no kind":               {kmq.Command{}, ""},
-		"unknown kind":          {kmq.Command{Kind: "eval"}, ""},
-		"identify as nobody":    {kmq.Command{Kind: kmq.KindIdentify}, ""},
-		"identify as everybody": {kmq.Command{Kind: kmq.KindIdentify, ID: "undefined"}, ""},
-		"alias to oneself":      {kmq.Command{Kind: kmq.KindAlias, ID: "u", PreviousID: "u"}, ""},
-		"record of no event":    {kmq.Command{Kind: kmq.KindRecord}, ""},
-		"time too early":        {kmq.Command{Kind: kmq.KindRecord, Event: "E", Time: time.Unix(1, 0)}, ""},
-		"code for a literal":    {kmq.Command{Kind: kmq.KindSet, Properties: literal("alert(1)")}, ""},
-		"JSON for a literal":    {kmq.Command{Kind: kmq.KindSet, Properties: literal(`1,"_p":2`)}, ""},
-		"reserved name":         {kmq.Command{Kind: kmq.KindSet, Properties: []kissmetrics.Property{{Name: "_t", Value: "1"}}}, ""},
+		"clearIdentity":    {kmq.Command{Kind: kmq.KindClearIdentity}, `["clearIdentity"]`},
+		"a click":          {kmq.Command{Kind: kmq.KindTrackClick, Element: "invite", Event: "E"}, `["trackClick","invite","E"]`},
+		"a click on a #id": {kmq.Command{Kind: kmq.KindTrackClick, Element: "#invite", Event: "E"}, `["trackClick","#invite","E"]`},
+		"a click with a property": {
+			kmq.Command{Kind: kmq.KindTrackClick, Element: ".play", Event: "E", Properties: literal("1")}, `["trackClick",".play","E",{"n":1}]`,
+		},
+		"a form":                  {kmq.Command{Kind: kmq.KindTrackSubmit, Element: ".f", Event: "E"}, `["trackSubmit",".f","E"]`},
+		"an outbound link":        {kmq.Command{Kind: kmq.KindTrackClickOnOutboundLink, Element: "a", Event: "E"}, `["trackClickOnOutboundLink","a","E"]`},
+		"an outbound form":        {kmq.Command{Kind: kmq.KindTrackSubmitOnOutboundLink, Element: "a", Event: "E"}, `["trackSubmitOnOutboundLink","a","E"]`},
+		"an element of no name":   {kmq.Command{Kind: kmq.KindTrackClick, Element: ".", Event: "E"}, ""},
+		"no element":              {kmq.Command{Kind: kmq.KindTrackSubmit, Event: "E"}, ""},
+		"an element of two signs": {kmq.Command{Kind: kmq.KindTrackClick, Element: "#.a", Event: "E"}, ""},
+		"a selector":              {kmq.Command{Kind: kmq.KindTrackClick, Element: ".a .b", Event: "E"}, ""},
+		"an element of no text":   {kmq.Command{Kind: kmq.KindTrackClick, Element: "a\xff", Event: "E"}, ""},
+		"a click of no event":     {kmq.Command{Kind: kmq.KindTrackClick, Element: "a"}, ""},
+		"a click in the past":     {kmq.Command{Kind: kmq.KindTrackClick, Element: "a", Event: "E", Time: noon}, ""},
+		"set of nothing":          {kmq.Command{Kind: kmq.KindSet}, `["set",{}]`},
+		"no kind":                 {kmq.Command{}, ""},
+		"unknown kind":            {kmq.Command{Kind: "eval"}, ""},
+		"identify as nobody":      {kmq.Command{Kind: kmq.KindIdentify}, ""},
+		"identify as everybody":   {kmq.Command{Kind: kmq.KindIdentify, ID: "undefined"}, ""},
+		"alias to oneself":        {kmq.Command{Kind: kmq.KindAlias, ID: "u", PreviousID: "u"}, ""},
+		"record of no event":      {kmq.Command{Kind: kmq.KindRecord}, ""},
+		"time too early":          {kmq.Command{Kind: kmq.KindRecord, Event: "E", Time: time.Unix(1, 0)}, ""},
+		"code for a literal":      {kmq.Command{Kind: kmq.KindSet, Properties: literal("alert(1)")}, ""},
+		"JSON for a literal":      {kmq.Command{Kind: kmq.KindSet, Properties: literal(`1,"_p":2`)}, ""},
+		"reserved name":           {kmq.Command{Kind: kmq.KindSet, Properties: []kissmetrics.Property{{Name: "_t", Value: "1"}}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, err := json.Marshal(test.command)

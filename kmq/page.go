@@ -13,63 +13,83 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
+// Hosts are the hosts that Kissmetrics' scripts send to, as sources of a
+// Content-Security-Policy; see [Snippet]. Today's script tracks to
+// trc.kissmetrics.io (kissmetrics/km-installer). The domain kissmetrics.com is
+// the one before.
+const Hosts = "https://*.kissmetrics.io https://*.kissmetrics.com"
+
+// The hosts that today's scripts are loaded from, by kissmetrics/km-installer.
+const (
+	commonURL  = "https://i.kissmetrics.io"
+	productURL = "https://scripts.kissmetrics.io"
+)
+
 // SnippetOptions say what [Snippet] loads.
 type SnippetOptions struct {
 	// APIKey is that of the Kissmetrics product, and required.
 	APIKey string
 	// Nonce is the nonce of the page's Content-Security-Policy; see [Script].
 	Nonce string
-	// ScriptURL is where the scripts i.js and <API key>.2.js are loaded from
-	// instead of Kissmetrics' own hosts: an http or https URL, or an absolute
-	// path of the page's own host, such as "/kissmetrics".
-	ScriptURL string
+	// CommonURL is where i.js is loaded from, the script that all products share.
+	// The default is https://i.kissmetrics.io. It is an http or https URL, or an
+	// absolute path of the page's own host, such as "/kissmetrics".
+	CommonURL string
+	// ProductURL is where <API key>.2.js is loaded from, the script of the
+	// product. The default is https://scripts.kissmetrics.io. It has the form of
+	// CommonURL.
+	ProductURL string
 }
 
 // Snippet returns the elements that load Kissmetrics' scripts. A page has them
 // once, at the end of its head or anywhere below; the page does not wait for
 // them. Commands may stand before and after.
 //
-// The scripts are loaded from https://i.kissmetrics.com and
-// https://scripts.kissmetrics.com. Kissmetrics' own snippet leaves the scheme
-// to the page. This does not, for over plain http anybody on the way could put
-// a script into the page.
+// The scripts and their hosts are those of Kissmetrics' own snippet, in
+// kissmetrics/km-installer. That snippet leaves the scheme to the page. This one
+// does not, for over plain http anybody on the way could put a script into the
+// page.
 //
-// A Content-Security-Policy with 'strict-dynamic' lets them load what they need
-// in turn:
+// A Content-Security-Policy needs these sources beside the page's own.
+// 'strict-dynamic' lets the scripts load what they need in turn; they send by
+// pictures or by requests, to one of [Hosts]:
 //
-//	script-src 'nonce-…' 'strict-dynamic'; img-src https://trk.kissmetrics.com
+//	script-src 'nonce-…' 'strict-dynamic';
+//	img-src https://*.kissmetrics.io https://*.kissmetrics.com;
+//	connect-src https://*.kissmetrics.io https://*.kissmetrics.com
+//
+// A page that runs RudderStack's or Segment's SDK with Kissmetrics in device
+// mode has Kissmetrics' scripts from there already. Use [Script] alone on it:
+// the first API key that a page sets wins (_kmk=_kmk||…), so with a Snippet of
+// another product, the events of both would go to that one.
 //
 // The error joins one line for every option that is wrong, each wrapping
 // [kissmetrics.ErrInvalidOption].
 func Snippet(options SnippetOptions) (template.HTML, error) {
 	nonce, err := nonceAttribute(options.Nonce)
-	problems := []error{err}
-	key := options.APIKey
-	switch {
-	case key == "":
-		problems = append(problems, invalid("APIKey is required and must not be empty"))
-	case strings.ContainsFunc(key, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar
-	}):
-		problems = append(problems, invalid("APIKey holds white space, control characters or invalid UTF-8"))
-	}
-	i, own := "https://i.kissmetrics.com", "https://scripts.kissmetrics.com"
-	if options.ScriptURL != "" {
-		if problem := scriptURLProblem(options.ScriptURL); problem != "" {
-			problems = append(problems, invalid("ScriptURL: "+problem))
-		}
-		i = strings.TrimSuffix(options.ScriptURL, "/")
-		own = i
-	}
-	if err := errors.Join(problems...); err != nil {
+	common, commonErr := scriptURL("CommonURL", options.CommonURL, commonURL)
+	product, productErr := scriptURL("ProductURL", options.ProductURL, productURL)
+	if err := errors.Join(keyError(options.APIKey), err, commonErr, productErr); err != nil {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "<script%s>var _kmq=_kmq||[],_kmk=_kmk||%s;</script>\n", nonce, appendText(nil, key))
-	for _, src := range []string{i + "/i.js", own + "/" + url.PathEscape(key) + ".2.js"} {
+	fmt.Fprintf(&b, "<script%s>var _kmq=_kmq||[],_kmk=_kmk||%s;</script>\n", nonce, appendText(nil, options.APIKey))
+	for _, src := range []string{common + "/i.js", product + "/" + url.PathEscape(options.APIKey) + ".2.js"} {
 		fmt.Fprintf(&b, "<script%s async src=\"%s\"></script>\n", nonce, html.EscapeString(src))
 	}
 	return template.HTML(b.String()), nil //nolint:gosec // every part is checked or escaped above
+}
+
+func keyError(key string) error {
+	switch {
+	case key == "":
+		return invalid("APIKey is required and must not be empty")
+	case strings.ContainsFunc(key, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar
+	}):
+		return invalid("APIKey holds white space, control characters or invalid UTF-8")
+	}
+	return nil
 }
 
 // Script returns a script element that puts commands into the queue of its
@@ -117,6 +137,18 @@ func nonceAttribute(nonce string) (string, error) {
 		return "", invalid("the nonce is not one of a Content-Security-Policy")
 	}
 	return ` nonce="` + nonce + `"`, nil
+}
+
+// scriptURL returns the URL of an option, or the default where it is not set,
+// without a slash at its end.
+func scriptURL(option, value, standard string) (string, error) {
+	if value == "" {
+		return standard, nil
+	}
+	if problem := scriptURLProblem(value); problem != "" {
+		return "", invalid(option + ": " + problem)
+	}
+	return strings.TrimSuffix(value, "/"), nil
 }
 
 // scriptURLProblem says what is wrong with a URL to load scripts from, without

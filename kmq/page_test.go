@@ -3,6 +3,7 @@ package kmq_test
 import (
 	"encoding/json"
 	"html/template"
+	"os"
 	"strings"
 	"testing"
 
@@ -23,26 +24,40 @@ func TestSnippet(t *testing.T) {
 		"Kissmetrics' own hosts": {
 			kmq.SnippetOptions{APIKey: "key"},
 			`<script>var _kmq=_kmq||[],_kmk=_kmk||"key";</script>
-<script async src="https://i.kissmetrics.com/i.js"></script>
-<script async src="https://scripts.kissmetrics.com/key.2.js"></script>
+<script async src="https://i.kissmetrics.io/i.js"></script>
+<script async src="https://scripts.kissmetrics.io/key.2.js"></script>
 `,
 		},
 		"nonce and another host": {
-			kmq.SnippetOptions{APIKey: "key", Nonce: nonce, ScriptURL: "http://127.0.0.1:8080/km/"},
+			kmq.SnippetOptions{APIKey: "key", Nonce: nonce, CommonURL: "http://127.0.0.1:8080/km/", ProductURL: "http://127.0.0.1:8080/km"},
 			`<script nonce="r4nd0m+/_-==">var _kmq=_kmq||[],_kmk=_kmk||"key";</script>
 <script nonce="r4nd0m+/_-==" async src="http://127.0.0.1:8080/km/i.js"></script>
 <script nonce="r4nd0m+/_-==" async src="http://127.0.0.1:8080/km/key.2.js"></script>
 `,
 		},
+		"the domain before": {
+			kmq.SnippetOptions{APIKey: "key", CommonURL: "https://i.kissmetrics.com", ProductURL: "https://scripts.kissmetrics.com"},
+			`<script>var _kmq=_kmq||[],_kmk=_kmk||"key";</script>
+<script async src="https://i.kissmetrics.com/i.js"></script>
+<script async src="https://scripts.kissmetrics.com/key.2.js"></script>
+`,
+		},
+		"one of the hosts alone": {
+			kmq.SnippetOptions{APIKey: "key", ProductURL: "https://example.com"},
+			`<script>var _kmq=_kmq||[],_kmk=_kmk||"key";</script>
+<script async src="https://i.kissmetrics.io/i.js"></script>
+<script async src="https://example.com/key.2.js"></script>
+`,
+		},
 		"the page's own host, and a hostile key": {
-			kmq.SnippetOptions{APIKey: `</script>"&../?`, ScriptURL: `/km"&amp;`},
+			kmq.SnippetOptions{APIKey: `</script>"&../?`, CommonURL: `/km"&amp;`, ProductURL: `/km"&amp;`},
 			`<script>var _kmq=_kmq||[],_kmk=_kmk||"\u003c/script\u003e\"\u0026../?";</script>
 <script async src="/km&#34;&amp;amp;/i.js"></script>
 <script async src="/km&#34;&amp;amp;/%3C%2Fscript%3E%22&amp;..%2F%3F.2.js"></script>
 `,
 		},
 		"the root of the page's own host": {
-			kmq.SnippetOptions{APIKey: "key", ScriptURL: "/"},
+			kmq.SnippetOptions{APIKey: "key", CommonURL: "/", ProductURL: "/"},
 			`<script>var _kmq=_kmq||[],_kmk=_kmk||"key";</script>
 <script async src="/i.js"></script>
 <script async src="/key.2.js"></script>
@@ -57,6 +72,16 @@ func TestSnippet(t *testing.T) {
 	}
 }
 
+// The policy in the documentation of Snippet is the one that Hosts makes; that
+// it is enough is tested in kmq/browsertest.
+func TestDocumentedPolicy(t *testing.T) {
+	source, err := os.ReadFile("page.go")
+	require.NoError(t, err)
+	for _, directive := range []string{"img-src", "connect-src"} {
+		assert.Contains(t, string(source), "//\t"+directive+" "+kmq.Hosts)
+	}
+}
+
 func TestSnippetRefuses(t *testing.T) {
 	for name, options := range map[string]kmq.SnippetOptions{
 		"no key":                  {},
@@ -65,27 +90,33 @@ func TestSnippetRefuses(t *testing.T) {
 		"a nonce with a quote":    {APIKey: "k", Nonce: `"onload="alert(1)`},
 		"a nonce with a space":    {APIKey: "k", Nonce: "a b"},
 		"a nonce with a newline":  {APIKey: "k", Nonce: "abc\n"},
-		"a script of code":        {APIKey: "k", ScriptURL: "javascript:alert(1)"},
-		"a script of data":        {APIKey: "k", ScriptURL: "data:text/javascript,1"},
-		"a host without a scheme": {APIKey: "k", ScriptURL: "//example.com"},
-		"a host by a backslash":   {APIKey: "k", ScriptURL: `/\example.com`},
-		"a relative path":         {APIKey: "k", ScriptURL: "km"},
-		"no host":                 {APIKey: "k", ScriptURL: "https:///km"},
-		"a password":              {APIKey: "k", ScriptURL: "https://user:secret@example.com"},
-		"a query":                 {APIKey: "k", ScriptURL: "https://example.com/?a=secret"},
-		"a control character":     {APIKey: "k", ScriptURL: "https://example.com/\n"},
-		"a space":                 {APIKey: "k", ScriptURL: "https://example.com/ /"},
+		"a script of code":        {APIKey: "k", ProductURL: "javascript:alert(1)"},
+		"a script of data":        {APIKey: "k", ProductURL: "data:text/javascript,1"},
+		"a host without a scheme": {APIKey: "k", ProductURL: "//example.com"},
+		"a host by a backslash":   {APIKey: "k", ProductURL: `/\example.com`},
+		"a relative path":         {APIKey: "k", ProductURL: "km"},
+		"no host":                 {APIKey: "k", ProductURL: "https:///km"},
+		"a password":              {APIKey: "k", ProductURL: "https://user:secret@example.com"},
+		"a query":                 {APIKey: "k", ProductURL: "https://example.com/?a=secret"},
+		"a control character":     {APIKey: "k", ProductURL: "https://example.com/\n"},
+		"a space":                 {APIKey: "k", ProductURL: "https://example.com/ /"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			html, err := kmq.Snippet(options)
 			require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 			assert.NotContains(t, err.Error(), "secret")
 			assert.Empty(t, html)
+
+			if options.ProductURL != "" {
+				options.CommonURL, options.ProductURL = options.ProductURL, ""
+				_, err = kmq.Snippet(options)
+				require.ErrorIs(t, err, kissmetrics.ErrInvalidOption, "the other URL")
+			}
 		})
 	}
 
-	_, err := kmq.Snippet(kmq.SnippetOptions{Nonce: " ", ScriptURL: "km"})
-	assert.Len(t, strings.Split(err.Error(), "\n"), 3, "every wrong option is told at once")
+	_, err := kmq.Snippet(kmq.SnippetOptions{Nonce: " ", CommonURL: "km", ProductURL: "km"})
+	assert.Len(t, strings.Split(err.Error(), "\n"), 4, "every wrong option is told at once")
 }
 
 func TestScript(t *testing.T) {

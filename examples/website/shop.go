@@ -248,7 +248,7 @@ func (s *shop) render(w http.ResponseWriter, r *http.Request, name string, v vie
 	nonce := rand.Text()
 	var err error
 	if v.Script, err = script(nonce, u, kmq.FromContext(r.Context()), messages); err == nil {
-		v.Snippet, err = kmq.Snippet(kmq.SnippetOptions{APIKey: apiKey, Nonce: nonce, ScriptURL: "/kissmetrics"})
+		v.Snippet, err = kmq.Snippet(kmq.SnippetOptions{APIKey: apiKey, Nonce: nonce, CommonURL: "/kissmetrics", ProductURL: "/kissmetrics"})
 	}
 	var page strings.Builder
 	if err == nil {

@@ -26,8 +26,12 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kmq/kmqtest"
 )
 
-// chromium is the browser of all tests, or nil where none is installed.
-var chromium context.Context
+var (
+	// chromium is the browser of all tests, or nil where none is installed.
+	chromium context.Context
+	// kissmetricsHosts is what the browser takes for Kissmetrics' own hosts.
+	kissmetricsHosts *stage
+)
 
 func TestMain(m *testing.M) {
 	program := findChromium()
@@ -39,11 +43,15 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		log.Fatal(err)
 	}
+	kissmetricsHosts = newStage()
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(),
 		chromedp.ExecPath(program), chromedp.UserDataDir(dir), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		// The names of Kissmetrics' hosts lead to this machine, and no others anywhere.
+		chromedp.Flag("host-resolver-rules", "MAP *.kissmetrics.io:443 "+kissmetricsHosts.Listener.Addr().String()+", MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+		chromedp.Flag("ignore-certificate-errors", true))
 	browser, cancelBrowser := chromedp.NewContext(allocator)
 	if err := chromedp.Do(browser); err != nil {
 		log.Fatalf("starting %s: %v", program, err)
@@ -56,6 +64,7 @@ func TestMain(m *testing.M) {
 		cancelBrowser()
 		cancelAllocator()
 		chromedp.FromContext(allocator).Allocator.Wait()
+		kissmetricsHosts.Close()
 		if err := os.RemoveAll(dir); err != nil {
 			log.Print(err)
 		}
@@ -154,6 +163,7 @@ type content struct {
 	before, after []kmq.Command
 	html          template.HTML
 	noSnippet     bool
+	twice         bool // the scripts are loaded again at the end
 	wrongNonce    bool
 }
 
@@ -168,6 +178,7 @@ var page = template.Must(template.New("").Parse(`<!DOCTYPE html>
 <body>
 {{.HTML}}
 {{.After}}
+{{if .Twice}}{{.Snippet}}{{end}}
 </body>
 </html>
 `))
@@ -209,15 +220,16 @@ func (s *site) page(t *testing.T, pattern string, serve func(*http.Request) cont
 		assert.NoError(t, err)
 		var snippet template.HTML
 		if !c.noSnippet {
-			snippet, err = kmq.Snippet(kmq.SnippetOptions{APIKey: "test-api-key", Nonce: nonce, ScriptURL: "/kissmetrics"})
+			snippet, err = kmq.Snippet(kmq.SnippetOptions{APIKey: "test-api-key", Nonce: nonce, CommonURL: "/kissmetrics", ProductURL: "/kissmetrics"})
 			assert.NoError(t, err)
 		}
-		assert.NoError(t, page.Execute(w, map[string]any{"Before": before, "Snippet": snippet, "After": after, "HTML": c.html}))
+		assert.NoError(t, page.Execute(w, map[string]any{"Before": before, "Snippet": snippet, "After": after, "HTML": c.html, "Twice": c.twice}))
 	})
 }
 
 // requests waits until the tracking server has had n requests, and returns them
-// without the parameters that are the same in all: _k, and _p where it is person.
+// without _k, without _p where it is person, and without _t where it is the time
+// of the sending.
 func (s *site) requests(t *testing.T, n int, person string) []request {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(s.tracking.Requests()) >= n }, 20*time.Second, 10*time.Millisecond,
@@ -231,6 +243,9 @@ func (s *site) requests(t *testing.T, n int, person string) []request {
 		}
 		require.Equal(t, "test-api-key", got.Params["_k"])
 		delete(got.Params, "_k")
+		if got.Params["_d"] == "" {
+			delete(got.Params, "_t") // of the sending
+		}
 		if got.Params["_p"] == person {
 			delete(got.Params, "_p")
 		}

@@ -33,7 +33,9 @@ func TestVisitorSignsUp(t *testing.T) {
 	site.page(t, "POST /signup", func(r *http.Request) content {
 		visitor := kmq.FromContext(r.Context())
 		visitors <- visitor
-		assert.NoError(t, client.Alias(r.Context(), kissmetrics.Alias{UserID: "user-1", PreviousID: visitor.AnonymousID}))
+		if alias, ok := visitor.Alias("user-1"); assert.True(t, ok) {
+			assert.NoError(t, client.Alias(r.Context(), alias))
+		}
 		assert.NoError(t, client.Track(r.Context(), kissmetrics.Track{UserID: "user-1", Event: "Signed Up"}))
 		return content{before: commands(t, kissmetrics.Identify{UserID: "user-1", Traits: kissmetrics.Properties{"plan": "free"}})}
 	})

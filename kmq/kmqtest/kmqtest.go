@@ -12,17 +12,46 @@ import (
 //go:embed script.js
 var script string
 
-// Handler serves a stand-in for the scripts that kmq.Snippet loads. Mount it
-// where SnippetOptions.ScriptURL points to:
+// Handler serves a stand-in for the two scripts that kmq.Snippet loads. Mount
+// it where the snippet's options point to:
 //
-//	mux.Handle("/kissmetrics/", kmqtest.Handler(server.URL)) // ScriptURL: "/kissmetrics"
+//	mux.Handle("GET /kissmetrics/", kmqtest.Handler(server.URL)) // CommonURL and ProductURL: "/kissmetrics"
 //
-// The script does what Kissmetrics' is documented to do with the queue of its
-// page: it keeps the identities of the visitor in the cookies km_ai and km_ni,
-// and sends every command to the tracking server at trackingURL, such as a
-// kissmetricstest.Server, as a picture. (A Content-Security-Policy must allow
-// that server in its img-src.) It does no more: in particular it records none of
-// the events that Kissmetrics' script records by itself.
+// The script sends to the tracking server at trackingURL, such as a
+// kissmetricstest.Server. It sends pictures, so a Content-Security-Policy must
+// allow that server in its img-src. It does these things as Kissmetrics' script
+// is documented to do them:
+//
+//   - The queue is drained once the document has been parsed, and once only,
+//     however often the script is loaded. A function in it is called in its
+//     place. A command that is not known is passed over.
+//   - The cookies km_ai and km_ni keep the visitor's anonymous and named
+//     identities for 5 years
+//     (https://oldsupport.kissmetrics.com/apis/javascript, "Cookies").
+//   - identify makes an anonymous visitor and the given identity one person.
+//     Where the visitor is identified already, no two people become one
+//     (https://support.kissmetrics.io/docs/multiple-people-on-the-same-browser),
+//     and km_ai takes the named identity too (see kmq.Identity). identify of null
+//     is clearIdentity.
+//   - clearIdentity does nothing for an anonymous visitor. Any other visitor gets
+//     a new anonymous identity
+//     (https://support.kissmetrics.io/reference/identify-main).
+//   - The function that may follow the properties of set and record is called
+//     once they have been sent (the same page).
+//   - trackClick, trackSubmit and trackClickOnOutboundLink record an event of the
+//     elements that are there
+//     (https://oldsupport.kissmetrics.com/apis/javascript, "API Functions"), and
+//     so does trackSubmitOnOutboundLink. Those for outbound links wait 250
+//     milliseconds before they let the browser go on.
+//   - null is sent as an empty value, a list with commas between its elements. An
+//     object among the properties is left out.
+//   - Every request has a time of sending, _t without _d, or a browser would ask
+//     once only for two equal pictures.
+//   - window.KM has a function for each command, and KM.i, which returns the
+//     visitor's identity.
+//
+// It does no more. In particular it records none of the events that Kissmetrics'
+// script records by itself, reads no fields of a form, and runs no A/B tests.
 func Handler(trackingURL string) http.Handler {
 	quoted, _ := json.Marshal(strings.TrimSuffix(trackingURL, "/")) // a string cannot fail
 	body := strings.Replace(script, `"{{server}}"`, string(quoted), 1)

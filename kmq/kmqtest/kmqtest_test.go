@@ -41,7 +41,7 @@ func ExampleHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("/kissmetrics/", kmqtest.Handler(tracking.URL))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		snippet, err := kmq.Snippet(kmq.SnippetOptions{APIKey: "key", ScriptURL: "/kissmetrics"})
+		snippet, err := kmq.Snippet(kmq.SnippetOptions{APIKey: "key", CommonURL: "/kissmetrics", ProductURL: "/kissmetrics"})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
