@@ -15,10 +15,8 @@ import (
 // Beacon returns an img element that sends a record when the picture is loaded:
 // for an e-mail, where no script runs. The picture is one transparent pixel.
 //
-//	kmq.Beacon(kissmetrics.Record{
-//		Kind: kissmetrics.KindEvent, Person: "user-1", Name: "Viewed E-mail",
-//		Properties: []kissmetrics.Property{{Name: "Campaign", Value: "spring"}},
-//	}, kissmetrics.WithAPIKey(apiKey))
+//	opened := kissmetrics.NewEvent("user-1", "Viewed E-mail", time.Time{}, kissmetrics.Text("Campaign", "spring"))
+//	picture, err := kmq.Beacon(opened, kissmetrics.WithAPIKey(apiKey))
 //
 // The Time of the record is not sent, since it would be that of the writing:
 // Kissmetrics takes the time at which it is asked for the picture

@@ -20,7 +20,7 @@ func Example() {
 	page := template.Must(template.New("").Parse("<h1>Prices</h1>\n{{.Script}}{{.Snippet}}"))
 	const nonce = "cm9zZWJ1ZA==" // another one for each response, such as that of crypto/rand's Text
 
-	commands, err := kmq.Commands(kissmetrics.Page{
+	commands, _, err := kmq.Commands(kissmetrics.Page{
 		Name:       "Prices",
 		Properties: kissmetrics.Properties{"currency": "EUR", "plans": 3, "note": "</script>"},
 	}, kmq.Options{})
@@ -51,7 +51,7 @@ func Example() {
 
 // An order becomes one "record", and a "set" for each of its products.
 func ExampleCommands() {
-	commands, err := kmq.Commands(kissmetrics.Track{
+	commands, _, err := kmq.Commands(kissmetrics.Track{
 		Event: "Order Completed",
 		Properties: kissmetrics.Properties{
 			"revenue":  25,
@@ -194,12 +194,8 @@ func ExampleIdentity() {
 
 // The picture at the end of an e-mail.
 func ExampleBeacon() {
-	picture, err := kmq.Beacon(kissmetrics.Record{
-		Kind:       kissmetrics.KindEvent,
-		Person:     "user-1",
-		Name:       "Viewed E-mail",
-		Properties: []kissmetrics.Property{{Name: "Campaign", Value: "spring"}},
-	}, kissmetrics.WithAPIKey("your-api-key"))
+	opened := kissmetrics.NewEvent("user-1", "Viewed E-mail", time.Time{}, kissmetrics.Text("Campaign", "spring"))
+	picture, err := kmq.Beacon(opened, kissmetrics.WithAPIKey("your-api-key"))
 	if err != nil {
 		fmt.Println(err)
 		return

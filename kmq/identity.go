@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
 // The cookies in which Kissmetrics' script keeps who the visitor is.
@@ -47,7 +48,7 @@ type Visitor struct {
 // (https://support.kissmetrics.io/docs/identities). There is none either without
 // an AnonymousID, or where it is the user's own identity.
 func (v Visitor) Alias(userID string) (alias kissmetrics.Alias, ok bool) {
-	if v.UserID != "" || v.AnonymousID == "" || blank(userID) || same(v.AnonymousID, userID) {
+	if v.UserID != "" || v.AnonymousID == "" || blank(userID) || name.SameIdentity(v.AnonymousID, userID) {
 		return kissmetrics.Alias{}, false
 	}
 	return kissmetrics.Alias{UserID: userID, PreviousID: v.AnonymousID}, true
@@ -58,13 +59,14 @@ func (v Visitor) Alias(userID string) (alias kissmetrics.Alias, ok bool) {
 // same identity as what the script sends, or Kissmetrics sees two people.
 //
 // The AnonymousID is empty where both cookies hold the same identity, however
-// they write it: percent-encoded or not, in upper or lower case. The script sets
-// both to the named identity when it identifies somebody for the second time,
-// such as on the next page. (Kissmetrics' page
+// they write it: percent-encoded or not, in upper or lower case. (Kissmetrics
+// seems to fold the case of identities: those in its exports are all in lower
+// case.) The script sets both cookies to the named identity when it identifies
+// somebody for the second time, such as on the next page: Kissmetrics' page
 // https://oldsupport.kissmetrics.com/learn/identifying-people.html says that
 // identify saves its value to km_ai, and in most Cookie headers that are public
-// the two are equal.) Taken for an anonymous identity, that of one user would be
-// aliased to the next.
+// the two are equal. If that counted as anonymous, one user would be aliased to
+// the next who logs in.
 //
 // The cookies are the script's: they are only read, never set
 // (https://support.kissmetrics.io/docs/reusing-the-identities-set-by-the-javascript-library).
@@ -76,21 +78,15 @@ func (v Visitor) Alias(userID string) (alias kissmetrics.Alias, ok bool) {
 // trust: where the program knows its user, that user's identity comes first.
 func Identity(r *http.Request) Visitor {
 	v := Visitor{UserID: identity(r, namedCookie), AnonymousID: identity(r, anonymousCookie)}
-	if same(v.UserID, v.AnonymousID) {
+	if name.SameIdentity(v.UserID, v.AnonymousID) {
 		v.AnonymousID = ""
 	}
 	return v
 }
 
-// same reports whether Kissmetrics takes two identities for one. It seems to
-// fold their case: those in its exports are all in lower case.
-func same(a, b string) bool {
-	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
-}
-
 // identity returns the identity in a cookie, or nothing.
-func identity(r *http.Request, name string) string {
-	cookie, err := r.Cookie(name)
+func identity(r *http.Request, cookieName string) string {
+	cookie, err := r.Cookie(cookieName)
 	if err != nil {
 		return ""
 	}

@@ -5,7 +5,7 @@
 // own script carries out in the visitor's name once it has loaded. RudderStack
 // calls this device mode. A page is made of three things:
 //
-//	commands, err := kmq.Commands(kissmetrics.Page{Name: "home"}, kmq.Options{})
+//	commands, adjustments, err := kmq.Commands(kissmetrics.Page{Name: "home"}, kmq.Options{})
 //	script, err := kmq.Script(nonce, commands...)                                  // the commands
 //	snippet, err := kmq.Snippet(kmq.SnippetOptions{APIKey: apiKey, Nonce: nonce}) // the loader
 //
@@ -24,7 +24,9 @@
 package kmq
 
 import (
+	"cmp"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +43,8 @@ type Options struct {
 	// OrderTotalAsRevenue takes the total of a completed order for its revenue;
 	// see [kissmetrics.TransformOptions].
 	OrderTotalAsRevenue bool
+	// Strict refuses a message that would otherwise be adjusted.
+	Strict bool
 	// Now is the time of an event that has products but no timestamp: each
 	// product is set at a second of its own, which must be counted from
 	// something. Where it is zero too, such a message is refused. Other messages
@@ -81,64 +85,64 @@ type Options struct {
 //     prefixed properties, among a product's. Here that is a property like any
 //     other: a report of revenue would count an order and its products twice.
 //
-// Commands is pure, like Transform. The error is one or several joined
-// [*kissmetrics.ValidationError], and then there are no commands.
+// Commands is pure, like Transform, and tells what it adjusted as Transform does.
+// The error is one or several joined [*kissmetrics.ValidationError], and then
+// there are no commands. A message is also refused if a command would be too
+// long; see [Command.Validate].
 //
 // See https://www.rudderstack.com/docs/destinations/streaming-destinations/kissmetrics/
 // and https://oldsupport.kissmetrics.com/apis/javascript.
-func Commands(message kissmetrics.Message, options Options) ([]Command, error) {
+func Commands(message kissmetrics.Message, options Options) ([]Command, []kissmetrics.Adjustment, error) {
 	if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
 		if pointee, ok := reflect.TypeAssert[kissmetrics.Message](rv.Elem()); ok {
 			return Commands(pointee, options)
 		}
 	}
 	message, userID, when := onPage(message)
-	transform := kissmetrics.TransformOptions{OrderTotalAsRevenue: options.OrderTotalAsRevenue, Prefix: options.Prefix}
-	now := options.Now
-	if now.IsZero() {
-		now = someTime
-	}
-	records, _, err := kissmetrics.Transform(message, now, transform)
+	records, adjustments, err := kissmetrics.Transform(message, cmp.Or(options.Now, someTime), kissmetrics.TransformOptions{
+		Prefix: options.Prefix, OrderTotalAsRevenue: options.OrderTotalAsRevenue, Strict: options.Strict,
+	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	timed := !when.IsZero()
+	timed := !when.IsZero() && !slices.ContainsFunc(adjustments, func(a kissmetrics.Adjustment) bool { return a.Field == "timestamp" })
 	if !timed && len(records) > 1 {
 		if options.Now.IsZero() {
-			return nil, &kissmetrics.ValidationError{Field: "timestamp", Reason: "is missing, and an event with products needs one"}
+			return nil, nil, &kissmetrics.ValidationError{Field: "timestamp", Reason: "is missing, and an event with products needs one"}
 		}
 		timed = true // the event too, or a product might fall into its second
 	}
 	var commands []Command
 	if userID != "" {
-		identify := Command{Kind: KindIdentify, ID: userID}
-		if err := identify.Validate(); err != nil {
-			return nil, err
-		}
-		commands = append(commands, identify)
+		commands = append(commands, Command{Kind: KindIdentify, ID: userID})
 	}
 	for _, r := range records {
-		c := Command{Properties: r.Properties}
-		if timed {
-			c.Time = r.Time
+		if c := command(r, timed); c.Kind != KindSet || len(c.Properties) > 0 { // an Identify may have no traits
+			commands = append(commands, c)
 		}
-		switch r.Kind {
-		case kissmetrics.KindEvent:
-			c.Kind, c.Event = KindRecord, r.Name
-		case kissmetrics.KindProperties:
-			if len(r.Properties) == 0 {
-				continue // an Identify without traits
-			}
-			c.Kind = KindSet
-		case kissmetrics.KindAlias:
-			c = Command{Kind: KindAlias, ID: r.Name, PreviousID: r.Person}
-		}
-		if err := c.lengthProblem(); err != nil {
-			return nil, err
-		}
-		commands = append(commands, c)
 	}
-	return commands, nil
+	for _, c := range commands {
+		if err := c.Validate(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return commands, adjustments, nil
+}
+
+// command returns the command that a record is on a page, with the record's
+// time or without one.
+func command(r kissmetrics.Record, timed bool) Command {
+	c := Command{Kind: KindSet, Properties: r.Properties}
+	switch r.Kind {
+	case kissmetrics.KindEvent:
+		c.Kind, c.Event = KindRecord, r.Name
+	case kissmetrics.KindAlias:
+		return Command{Kind: KindAlias, ID: r.Name, PreviousID: r.Person}
+	}
+	if timed {
+		c.Time = r.Time
+	}
+	return c
 }
 
 // What stands, where a record is made or checked, for what a command lacks: who

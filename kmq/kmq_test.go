@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 		t.Run(sample.Name, func(t *testing.T) {
 			message, err := kissmetrics.ParseMessage(sample.Message)
 			require.NoError(t, err)
-			commands, err := kmq.Commands(message, kmq.Options{})
+			commands, _, err := kmq.Commands(message, kmq.Options{})
 			require.NoError(t, err)
 			assert.JSONEq(t, string(sample.Commands), asJSON(t, commands))
 		})
@@ -165,7 +165,7 @@ func TestCommands(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			commands, err := kmq.Commands(test.message, test.options)
+			commands, _, err := kmq.Commands(test.message, test.options)
 			require.NoError(t, err)
 			got := asJSON(t, commands)
 			assert.Equal(t, decode(t, test.want), decode(t, got))
@@ -191,7 +191,7 @@ func TestCommandsHaveABound(t *testing.T) {
 		}
 		return p
 	}
-	_, err := kmq.Commands(kissmetrics.Track{Event: "E", Properties: properties(bound)}, kmq.Options{})
+	_, _, err := kmq.Commands(kissmetrics.Track{Event: "E", Properties: properties(bound)}, kmq.Options{})
 	require.NoError(t, err)
 
 	escaped := func(text string, size int) kissmetrics.Properties { // of 8 × 300 characters
@@ -212,7 +212,7 @@ func TestCommandsHaveABound(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			commands, err := kmq.Commands(message, kmq.Options{})
+			commands, _, err := kmq.Commands(message, kmq.Options{})
 			var wrong *kissmetrics.ValidationError
 			require.ErrorAs(t, err, &wrong)
 			assert.Equal(t, "property", wrong.Field)
@@ -263,7 +263,7 @@ func TestCommandsRefuse(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			commands, err := kmq.Commands(test.message, test.options)
+			commands, _, err := kmq.Commands(test.message, test.options)
 			var wrong *kissmetrics.ValidationError
 			require.ErrorAs(t, err, &wrong)
 			assert.Equal(t, test.field, wrong.Field)
@@ -278,7 +278,7 @@ func TestNobodyIsNamed(t *testing.T) {
 		kissmetrics.Identify{Traits: kissmetrics.Properties{"a": 1}}, kissmetrics.Page{}, kissmetrics.Screen{},
 		kissmetrics.Track{Event: "E"}, kissmetrics.Group{GroupID: "g"},
 	} {
-		commands, err := kmq.Commands(message, kmq.Options{})
+		commands, _, err := kmq.Commands(message, kmq.Options{})
 		require.NoError(t, err)
 		assert.NotContains(t, strings.ToLower(fmt.Sprintf("%+v", commands)), "visitor", "%T", message)
 	}

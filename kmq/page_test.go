@@ -159,7 +159,7 @@ func FuzzScript(f *testing.F) {
 		f.Add(s, s, s)
 	}
 	f.Fuzz(func(t *testing.T, event, name, value string) {
-		commands, err := kmq.Commands(kissmetrics.Track{Event: event, Properties: kissmetrics.Properties{name: value}}, kmq.Options{})
+		commands, _, err := kmq.Commands(kissmetrics.Track{Event: event, Properties: kissmetrics.Properties{name: value}}, kmq.Options{})
 		if err != nil {
 			return
 		}

@@ -276,7 +276,7 @@ func script(nonce string, u user, visitor kmq.Visitor, messages []kissmetrics.Me
 		commands = append(commands, kmq.Command{Kind: kmq.KindIdentify, ID: u.ID})
 	}
 	for _, message := range messages {
-		c, err := kmq.Commands(message, kmq.Options{})
+		c, _, err := kmq.Commands(message, kmq.Options{})
 		if err != nil {
 			return "", err
 		}

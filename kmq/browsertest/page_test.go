@@ -21,7 +21,7 @@ import (
 
 func commands(t *testing.T, message kissmetrics.Message) []kmq.Command {
 	t.Helper()
-	commands, err := kmq.Commands(message, kmq.Options{})
+	commands, _, err := kmq.Commands(message, kmq.Options{})
 	require.NoError(t, err)
 	return commands
 }
@@ -169,7 +169,7 @@ func TestHostileIdentities(t *testing.T) {
 	})
 	tested := 0
 	for n, id := range hostile {
-		if _, err := kmq.Commands(kissmetrics.Identify{UserID: id}, kmq.Options{}); err != nil {
+		if _, _, err := kmq.Commands(kissmetrics.Identify{UserID: id}, kmq.Options{}); err != nil {
 			continue // not UTF-8, or an identity that many share
 		}
 		tab.open(t, fmt.Sprint(site.url, "/", n))
