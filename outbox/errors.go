@@ -6,6 +6,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/kissmetrics-go/kissmetrics"
 )
 
 // ErrFull is returned by Send and SendTx when a message would exceed
@@ -19,7 +21,7 @@ var ErrNotParked = errors.New("outbox: no such record is parked")
 
 var (
 	errNotShared = errors.New("outbox: SendTx needs an outbox that was opened with WithSharedFile")
-	errNilNext   = errors.New("outbox: the next sender is nil")
+	errNilNext   = fmt.Errorf("%w: outbox: the next sender is nil", kissmetrics.ErrInvalidOption)
 	errNilTx     = errors.New("outbox: the transaction is nil")
 	errNilDB     = errors.New("outbox: the database is nil")
 )

@@ -3,11 +3,12 @@ package outboxtest_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
 	"os/exec"
+	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var errFull = errors.New("full")
+var (
+	errFull      = errors.New("full")
+	errNotParked = errors.New("not parked")
+)
 
 // storage is the simplest thing that could be durable, if memory were.
 type storage struct {
@@ -32,14 +36,17 @@ type storage struct {
 	mu       sync.Mutex
 	waiting  []entry
 	parked   []entry
-	ids      int
+	ids      int64
 }
 
+// entry is what waits, or what is parked.
 type entry struct {
-	id      int
-	records []kissmetrics.Record
-	reason  string
+	ID      int64
+	Records []kissmetrics.Record
+	Reason  string
 }
+
+type stats struct{ Waiting, Parked int64 }
 
 // store is a handle on a storage.
 type store struct {
@@ -48,14 +55,27 @@ type store struct {
 	closed     bool
 }
 
-func newStorage(fault string) outboxtest.Storage {
+var _ outboxtest.Store[stats, entry] = (*store)(nil)
+
+func newStorage(fault string) outboxtest.Storage[*store] {
 	shared := &storage{fault: fault}
-	return outboxtest.Storage{
-		Open: func(_ *testing.T, maxRecords int) outboxtest.Store {
+	return outboxtest.Storage[*store]{
+		Open: func(_ *testing.T, maxRecords int) *store {
 			return &store{storage: shared, maxRecords: maxRecords}
 		},
-		ErrFull: errFull,
+		ErrNotParked: errNotParked,
+		ErrFull:      errFull,
 	}
+}
+
+// ended returns the error of a call on a store that is closed.
+func (s *store) ended() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed && s.fault != "works when closed" {
+		return kissmetrics.ErrClosed
+	}
+	return nil
 }
 
 func (s *store) Send(ctx context.Context, records []kissmetrics.Record) error {
@@ -75,7 +95,7 @@ func (s *store) Send(ctx context.Context, records []kissmetrics.Record) error {
 			return err
 		}
 	}
-	if count := s.count(s.waiting) + len(records); s.maxRecords > 0 && count > s.maxRecords && s.fault != "knows no bound" {
+	if count := int(s.count(s.waiting)) + len(records); s.maxRecords > 0 && count > s.maxRecords && s.fault != "knows no bound" {
 		return errFull
 	}
 	switch s.fault {
@@ -86,8 +106,14 @@ func (s *store) Send(ctx context.Context, records []kissmetrics.Record) error {
 		slices.Reverse(records)
 	case "stores nothing for something":
 		records = append(slices.Clone(records), kissmetrics.Record{Kind: kissmetrics.KindAlias, Person: "a", Name: "b"})
+	case "stores half when it takes long":
+		if len(records) > 1 {
+			<-ctx.Done()
+			s.add(records[:1])
+			return ctx.Err()
+		}
 	case "keeps the slice":
-		s.waiting = append(s.waiting, entry{records: records})
+		s.waiting = append(s.waiting, entry{Records: records})
 		return nil
 	}
 	s.add(records)
@@ -103,17 +129,23 @@ func (s *store) add(records []kissmetrics.Record) {
 		clones[i].Properties = slices.Clone(clones[i].Properties)
 	}
 	s.ids++
-	s.waiting = append(s.waiting, entry{id: s.ids, records: clones})
+	s.waiting = append(s.waiting, entry{ID: s.ids, Records: clones})
 }
 
-func (s *store) count(entries []entry) (n int) {
+func (s *store) count(entries []entry) (n int64) {
 	for _, e := range entries {
-		n += len(e.records)
+		n += int64(len(e.Records))
 	}
 	return n
 }
 
 func (s *store) Run(ctx context.Context, next kissmetrics.Sender) error {
+	if err := s.ended(); err != nil {
+		return err
+	}
+	if v := reflect.ValueOf(next); (!v.IsValid() || v.IsNil()) && s.fault != "runs without a next sender" {
+		return kissmetrics.ErrInvalidOption
+	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -142,14 +174,14 @@ func (s *store) relayOne(ctx context.Context, next kissmetrics.Sender) (more boo
 	}
 	s.mu.Unlock()
 
-	err := send(ctx, next, e.records)
+	err := send(ctx, next, e.Records)
 	var left, refused []kissmetrics.Record
 	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
 		left, refused = failed.Undelivered, failed.Refused
 	} else if _, ok := errors.AsType[*kissmetrics.ValidationError](err); ok && s.fault != "tries what is invalid" {
-		refused = e.records
+		refused = e.Records
 	} else if err != nil {
-		left = e.records
+		left = e.Records
 	}
 	switch s.fault {
 	case "tries what is refused":
@@ -166,7 +198,7 @@ func (s *store) relayOne(ctx context.Context, next kissmetrics.Sender) (more boo
 		refused = nil
 	case "delivers twice":
 		if err == nil {
-			_ = send(ctx, next, e.records)
+			_ = send(ctx, next, e.Records)
 		}
 	}
 
@@ -178,13 +210,13 @@ func (s *store) relayOne(ctx context.Context, next kissmetrics.Sender) (more boo
 	switch {
 	case s.fault == "forgets what is under way":
 	case len(left) > 0:
-		s.waiting = append(s.waiting, entry{id: e.id, records: left})
+		s.waiting = append(s.waiting, entry{ID: e.ID, Records: left})
 	}
 	if len(refused) > 0 {
 		s.ids++
-		s.parked = append(s.parked, entry{id: s.ids, records: refused, reason: err.Error()})
+		s.parked = append(s.parked, entry{ID: s.ids, Records: refused, Reason: err.Error()})
 		if s.fault == "gives no reason" {
-			s.parked[len(s.parked)-1].reason = ""
+			s.parked[len(s.parked)-1].Reason = ""
 		}
 	}
 	return true
@@ -199,49 +231,92 @@ func send(ctx context.Context, next kissmetrics.Sender, records []kissmetrics.Re
 	return next.Send(ctx, records)
 }
 
-func (s *store) Waiting(context.Context) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.count(s.waiting), nil
-}
-
-func (s *store) Parked(context.Context) ([]outboxtest.Parked, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	parked := make([]outboxtest.Parked, len(s.parked))
-	for i, e := range s.parked {
-		parked[i] = outboxtest.Parked{ID: strconv.Itoa(e.id), Records: e.records, Reason: e.reason}
+func (s *store) Stats(context.Context) (stats, error) {
+	if err := s.ended(); err != nil {
+		return stats{}, err
 	}
-	return parked, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := stats{Waiting: s.count(s.waiting), Parked: int64(len(s.parked))}
+	switch s.fault {
+	case "counts messages":
+		counts.Waiting = int64(len(s.waiting))
+	case "does not count what is parked":
+		counts.Parked = 0
+	}
+	return counts, nil
 }
 
-func (s *store) unpark(id string) (e entry) {
-	s.parked = slices.DeleteFunc(s.parked, func(parked entry) bool {
-		if strconv.Itoa(parked.id) != id {
-			return false
+func (s *store) Flush(ctx context.Context) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if counts, err := s.Stats(ctx); err != nil || counts.Waiting == 0 || s.fault == "does not wait in Flush" {
+			return err
 		}
-		e = parked
-		return true
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *store) Parked(context.Context) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		if err := s.ended(); err != nil {
+			yield(entry{}, err)
+			return
+		}
+		s.mu.Lock()
+		parked := slices.Clone(s.parked)
+		s.mu.Unlock()
+		for _, e := range parked {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// unpark takes out what is parked, all or nothing, and does something with it.
+func (s *store) unpark(ids []int64, with func(e entry)) error {
+	if err := s.ended(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		i := slices.IndexFunc(s.parked, func(e entry) bool { return e.ID == id })
+		if i < 0 {
+			if s.fault == "does not tell what is not parked" {
+				continue
+			}
+			return errNotParked
+		}
+		with(s.parked[i])
+		s.parked = slices.Delete(s.parked, i, i+1)
+		if s.fault == "takes only the first" {
+			break
+		}
+	}
+	return nil
+}
+
+func (s *store) Requeue(_ context.Context, ids ...int64) error {
+	return s.unpark(ids, func(e entry) {
+		if s.fault != "requeues nothing" {
+			s.add(e.Records)
+		}
 	})
-	return e
 }
 
-func (s *store) Requeue(_ context.Context, id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.unpark(id); s.fault != "requeues nothing" {
-		s.add(e.records)
-	}
-	return nil
-}
-
-func (s *store) Delete(_ context.Context, id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.unpark(id); s.fault == "requeues what it is to delete" {
-		s.add(e.records)
-	}
-	return nil
+func (s *store) Delete(_ context.Context, ids ...int64) error {
+	return s.unpark(ids, func(e entry) {
+		if s.fault == "requeues what it is to delete" {
+			s.add(e.Records)
+		}
+	})
 }
 
 func (s *store) Close(context.Context) error {
@@ -262,7 +337,7 @@ const faulty = "OUTBOXTEST_FAULT"
 
 func TestAStoreThatKeepsThePromise(t *testing.T) {
 	fault := os.Getenv(faulty)
-	outboxtest.Run(t, func(*testing.T) outboxtest.Storage { return newStorage(fault) })
+	outboxtest.Run(t, func(*testing.T) outboxtest.Storage[*store] { return newStorage(fault) })
 }
 
 // A suite that finds nothing is worth nothing, so each kind of fault is tried in
@@ -270,25 +345,32 @@ func TestAStoreThatKeepsThePromise(t *testing.T) {
 func TestEveryFaultIsFound(t *testing.T) {
 	t.Parallel()
 	for fault, finder := range map[string]string{
-		"loses a record":                "accepts_every_kind_of_record_and_delivers_it_as_it_was",
-		"stores nothing for something":  "delivers_nothing_for_nothing",
-		"keeps the slice":               "keeps_nothing_of_the_caller's_slice",
-		"turns a message round":         "keeps_the_order_within_a_message",
-		"delivers twice":                "delivers_what_comes_while_it_runs",
-		"stores part of a message":      "refuses_all_of_a_message_that_is_not_valid",
-		"ignores the context":           "stores_nothing_for_a_context_that_has_ended",
-		"works when closed":             "stores_nothing_once_it_is_closed",
-		"gives up":                      "tries_again_what_could_not_be_delivered",
-		"parks what is unavailable":     "tries_again_what_could_not_be_delivered",
-		"forgets what is refused":       "parks_what_is_refused,_and_nothing_else",
-		"parks the wrong record":        "parks_what_is_refused,_and_nothing_else",
-		"gives no reason":               "parks_what_is_refused,_and_nothing_else",
-		"requeues nothing":              "requeues_and_deletes_what_is_parked",
-		"requeues what it is to delete": "requeues_and_deletes_what_is_parked",
-		"does not survive a restart":    "keeps_what_waits_over_a_restart",
-		"forgets what is parked":        "keeps_what_is_parked_over_a_restart",
-		"forgets what is under way":     "keeps_what_was_under_way_when_it_stopped",
-		"knows no bound":                "refuses_what_there_is_no_room_for",
+		"loses a record":                   "accepts_every_kind_of_record_and_delivers_it_as_it_was",
+		"stores nothing for something":     "delivers_nothing_for_nothing",
+		"keeps the slice":                  "keeps_nothing_of_the_caller's_slice",
+		"turns a message round":            "keeps_the_order_within_a_message",
+		"delivers twice":                   "delivers_what_comes_while_it_runs",
+		"stores part of a message":         "refuses_all_of_a_message_that_is_not_valid",
+		"ignores the context":              "stores_nothing_for_a_context_that_has_ended",
+		"stores half when it takes long":   "stores_all_or_nothing_when_the_context_ends_meanwhile",
+		"works when closed":                "does_nothing_once_it_is_closed",
+		"runs without a next sender":       "refuses_a_next_sender_that_is_nil",
+		"gives up":                         "tries_again_what_could_not_be_delivered",
+		"parks what is unavailable":        "tries_again_what_could_not_be_delivered",
+		"forgets what is refused":          "parks_what_is_refused,_and_nothing_else",
+		"parks the wrong record":           "parks_what_is_refused,_and_nothing_else",
+		"gives no reason":                  "parks_what_is_refused,_and_nothing_else",
+		"requeues nothing":                 "requeues_and_deletes_what_is_parked",
+		"requeues what it is to delete":    "requeues_and_deletes_what_is_parked",
+		"does not tell what is not parked": "requeues_and_deletes_nothing_that_is_not_parked",
+		"counts messages":                  "counts_the_records_that_wait_and_the_entries_that_are_parked",
+		"takes only the first":             "requeues_and_deletes_several_at_once",
+		"does not count what is parked":    "counts_the_records_that_wait_and_the_entries_that_are_parked",
+		"does not wait in Flush":           "waits_in_Flush_for_an_outcome",
+		"does not survive a restart":       "keeps_what_waits_over_a_restart",
+		"forgets what is parked":           "keeps_what_is_parked_over_a_restart",
+		"forgets what is under way":        "keeps_what_was_under_way_when_it_stopped",
+		"knows no bound":                   "refuses_what_there_is_no_room_for",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAStoreThatKeepsThePromise$/^"+regexp.QuoteMeta(finder)+"$")

@@ -22,44 +22,35 @@ const (
 // A suite is one subtest.
 type suite struct {
 	*testing.T
-	storage Storage
+
+	openStore             func(maxRecords int) store
+	errNotParked, errFull error
 }
 
 // open opens the storage until the test ends.
-func (s *suite) open(maxRecords int) Store {
+func (s *suite) open(maxRecords int) store {
 	s.Helper()
-	store := &closeOnce{Store: s.storage.Open(s.T, maxRecords)}
-	s.Cleanup(func() { s.close(store) })
-	return store
+	opened := s.openStore(maxRecords)
+	s.Cleanup(func() { s.close(opened) })
+	return opened
 }
 
-// closeOnce closes a store no more than once, so that a test may close it early.
-type closeOnce struct {
-	Store
-	once sync.Once
-}
-
-func (c *closeOnce) Close(ctx context.Context) (err error) {
-	c.once.Do(func() { err = c.Store.Close(ctx) })
-	return err
-}
-
-func (s *suite) close(store Store) {
+func (s *suite) close(of store) {
 	s.Helper()
 	// The test's own context has ended when it is cleaned up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.Context()), patience)
 	defer cancel()
-	if err := store.Close(ctx); err != nil {
+	if err := of.Close(ctx); err != nil {
 		s.Errorf("Close: %v", err)
 	}
 }
 
 // start runs a store's relay. What it returns stops that, and must be called
 // before the store is closed; it is harmless to call it again.
-func (s *suite) start(store Store, next kissmetrics.Sender) (stop func()) {
+func (s *suite) start(of store, next kissmetrics.Sender) (stop func()) {
 	ctx, cancel := context.WithCancel(s.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- store.Run(ctx, next) }()
+	go func() { ended <- of.Run(ctx, next) }()
 	stop = sync.OnceFunc(func() {
 		s.Helper()
 		cancel()
@@ -93,58 +84,63 @@ func (s *suite) await(what string, holds func() bool) {
 }
 
 // awaitEmpty waits until nothing is to be delivered any more.
-func (s *suite) awaitEmpty(store Store) {
+func (s *suite) awaitEmpty(of store) {
 	s.Helper()
-	s.await("nothing waits", func() bool { return s.waiting(store) == 0 })
+	s.await("nothing waits", func() bool { return s.waiting(of) == 0 })
 }
 
 // deliver delivers all that is stored and stops.
-func (s *suite) deliver(store Store, next kissmetrics.Sender) {
+func (s *suite) deliver(of store, next kissmetrics.Sender) {
 	s.Helper()
-	stop := s.start(store, next)
-	s.awaitEmpty(store)
+	stop := s.start(of, next)
+	s.awaitEmpty(of)
 	stop()
 }
 
-func (s *suite) send(store Store, records ...kissmetrics.Record) {
+func (s *suite) send(to store, records ...kissmetrics.Record) {
 	s.Helper()
-	if err := store.Send(s.Context(), records); err != nil {
+	if err := to.Send(s.Context(), records); err != nil {
 		s.Fatalf("Send: %v", err)
 	}
 }
 
-func (s *suite) waiting(store Store) int {
+// waiting returns how many records wait.
+func (s *suite) waiting(of store) int64 {
 	s.Helper()
-	n, err := store.Waiting(s.Context())
+	n, _, err := of.stats(s.Context())
 	if err != nil {
-		s.Fatalf("Waiting: %v", err)
+		s.Fatalf("Stats: %v", err)
 	}
 	return n
 }
 
-func (s *suite) parked(store Store) []Parked {
+// parked returns what is parked, which Stats must have counted.
+func (s *suite) parked(of store) []entry {
 	s.Helper()
-	parked, err := store.Parked(s.Context())
+	entries, err := of.parked(s.Context())
 	if err != nil {
 		s.Fatalf("Parked: %v", err)
 	}
-	return parked
+	if _, n, err := of.stats(s.Context()); err != nil || n != int64(len(entries)) {
+		s.Errorf("Stats: %d are parked, %v; Parked lists %d", n, err, len(entries))
+	}
+	return entries
 }
 
 // wantParked checks that one thing is parked, that it holds the record, and why.
-func (s *suite) wantParked(store Store, want kissmetrics.Record) (id string) {
+func (s *suite) wantParked(of store, want kissmetrics.Record) (id int64) {
 	s.Helper()
-	parked := s.parked(store)
+	parked := s.parked(of)
 	if len(parked) != 1 {
 		s.Fatalf("%d are parked, want 1", len(parked))
 	}
-	if !slices.Contains(lines(parked[0].Records), line(want)) {
-		s.Errorf("what is parked does not hold the record that was refused: %v", parked[0].Records)
+	if !slices.Contains(lines(parked[0].records), line(want)) {
+		s.Errorf("what is parked does not hold the record that was refused: %v", parked[0].records)
 	}
-	if parked[0].Reason == "" {
+	if parked[0].reason == "" {
 		s.Errorf("what is parked has no reason")
 	}
-	return parked[0].ID
+	return parked[0].id
 }
 
 // wantTaken checks what the next sender has taken, in any order.
