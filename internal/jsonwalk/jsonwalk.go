@@ -154,19 +154,28 @@ func (r *Reader) Skip() error {
 // valid until visit reads on; visit must read the value, and no more. The first
 // error ends the walk. Anything but an object is [ErrKind], and is not read.
 func (r *Reader) Members(visit func(name []byte) error) error {
+	_, err := r.Object(visit)
+	return err
+}
+
+// Object is [Reader.Members], and returns the object as [Reader.Raw] does.
+func (r *Reader) Object(visit func(name []byte) error) ([]byte, error) {
 	if err := r.begin('{'); err != nil {
-		return err
+		return nil, err
 	}
+	begin := r.json.InputOffset() - 1
 	for r.json.PeekKind() == '"' {
 		name, err := r.name()
 		if err == nil {
 			err = visit(name)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return r.end()
+	err := r.end()
+	end := r.json.InputOffset()
+	return r.data[begin:end:end], err
 }
 
 // Elements reads a list. For every element it calls visit, which must read it, and
