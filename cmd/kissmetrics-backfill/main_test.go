@@ -298,7 +298,7 @@ func TestUsageErrors(t *testing.T) {
 		"two files":            {[]string{"a", secret}, "expected one file"},
 		"no such file":         {[]string{"nowhere.jsonl"}, "no such file"},
 		"a directory":          {[]string{"."}, "not a readable file"},
-		"server alone":         {[]string{"-base-url", "https://trk.kissmetrics.io"}, "-base-url needs -api-key"},
+		"server alone":         {[]string{"-base-url", "https://trk.kissmetrics.com"}, "-base-url needs -api-key"},
 		"a rate below zero":    {[]string{"-rate", "-1"}, "-rate"},
 		"no workers":           {[]string{"-workers", "0"}, "-workers"},
 		"no size":              {[]string{"-file-size", "0"}, "-file-size"},
