@@ -28,7 +28,8 @@ func (s store) send(ctx context.Context, queue *kissmetrics.Queue, stdout io.Wri
 	}
 	defer func() { _ = file.Close() }()
 	n := 0
-	for record, err := range kissmetrics.ReadImport(file) {
+	for line, err := range kissmetrics.ReadImport(file) {
+		record := line.WithProtocol() // as it was written
 		if err == nil {
 			err = queue.Send(ctx, []kissmetrics.Record{record})
 		}
