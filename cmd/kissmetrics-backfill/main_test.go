@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,6 +28,9 @@ import (
 )
 
 const secret = "s3cret-api-key"
+
+// long is set by CI. Without it the tests are done while somebody waits for them.
+var long = flag.Bool("long", false, "run the crash and memory tests for longer")
 
 // asProgram, in the environment, makes the test binary the program.
 const asProgram = "BACKFILL_TEST_AS_PROGRAM"
