@@ -105,7 +105,9 @@ func (l *Line) member(name string, value any, limit int) {
 	case to != nil:
 		if _, isBool := value.(bool); !isPlain || isBool {
 			l.problem(to.field, "", "is neither a text nor a number")
-		} else if l.seen[name] && *to.text != v.Text {
+			return
+		}
+		if l.seen[name] && *to.text != v.Text {
 			l.problem(to.field, "", "is there twice, with different values")
 		}
 		*to.text, l.seen[name] = v.Text, true
