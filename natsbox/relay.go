@@ -78,9 +78,9 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 	if nilness.IsNil(next) {
 		return fmt.Errorf("%w: Run: the next sender is nil", kissmetrics.ErrInvalidOption)
 	}
-	ctx, end, err := s.begin(known(ctx))
-	if err != nil {
-		return err
+	ctx, end, ok := s.lifetime.Begin(known(ctx))
+	if !ok {
+		return kissmetrics.ErrClosed
 	}
 	defer end()
 	return newRelay(s, next).run(ctx)

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/lifetime"
 )
 
 const (
@@ -36,12 +36,9 @@ var ErrFull = errors.New("natsbox: the stream is full")
 // relay that delivers them from there. It is safe for concurrent use. It starts no
 // goroutine that outlives a call.
 type Sender struct {
-	js     jetstream.JetStream
-	config config
-	closed chan struct{}
-
-	mu   sync.Mutex
-	runs map[chan struct{}]context.CancelFunc // of each Run, closed when it has ended
+	js       jetstream.JetStream
+	config   config
+	lifetime *lifetime.Lifetime
 }
 
 var (
@@ -67,7 +64,7 @@ func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sende
 	if err != nil {
 		return nil, err
 	}
-	s := &Sender{js: js, config: c, closed: make(chan struct{}), runs: make(map[chan struct{}]context.CancelFunc)}
+	s := &Sender{js: js, config: c, lifetime: lifetime.New()}
 	if err := s.check(known(ctx)); err != nil {
 		return nil, err
 	}
@@ -190,7 +187,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 		}
 		select {
 		case <-time.After(flushPoll):
-		case <-s.closed:
+		case <-s.lifetime.Closed():
 		case <-ctx.Done():
 		}
 	}
@@ -209,55 +206,14 @@ func (s *Sender) state(ctx context.Context) (jetstream.StreamState, error) {
 // or until ctx ends, whose error it then returns. Later calls of every other
 // method return [kissmetrics.ErrClosed]. The connection is the caller's, and stays
 // open.
-func (s *Sender) Close(ctx context.Context) error {
-	ctx = known(ctx)
-	s.mu.Lock()
-	if s.isClosed() == nil {
-		close(s.closed)
-	}
-	var running []chan struct{}
-	for done, cancel := range s.runs {
-		cancel()
-		running = append(running, done)
-	}
-	s.mu.Unlock()
-	for _, done := range running {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
+func (s *Sender) Close(ctx context.Context) error { return s.lifetime.Close(known(ctx)) }
 
 // isClosed returns an error if the sender is closed.
 func (s *Sender) isClosed() error {
-	select {
-	case <-s.closed:
+	if s.lifetime.IsClosed() {
 		return kissmetrics.ErrClosed
-	default:
-		return nil
 	}
-}
-
-// begin begins a Run, whose context ends with Close too.
-func (s *Sender) begin(ctx context.Context) (running context.Context, end func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.isClosed(); err != nil {
-		return nil, nil, err
-	}
-	running, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	s.runs[done] = cancel
-	return running, func() {
-		cancel()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.runs, done)
-		close(done)
-	}, nil
+	return nil
 }
 
 // known returns ctx, or the background context if the caller gave none.

@@ -1,8 +1,6 @@
 package riverbox
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -18,7 +16,7 @@ const formatVersion = 1
 var (
 	// ErrUnreadable says that a job holds no records that could be read.
 	ErrUnreadable = errors.New("riverbox: the job holds no readable records")
-	// errNewer is for the programs of a deployment that is under way.
+	// errNewer is what an older program of a deployment under way gets.
 	errNewer = fmt.Errorf("%w: it was written by a newer version", ErrUnreadable)
 )
 
@@ -31,16 +29,17 @@ type Args struct {
 	// [kissmetrics.Record.MarshalJSON] returns. They are texts, not objects,
 	// because PostgreSQL's jsonb would change them and refuse some.
 	Lines []string `json:"lines"`
-	// Key is the same for messages of which Kissmetrics ignores all but the
-	// first; see [Sender.Send]. It is a hash, so that no identity is in it.
+	// Key is the [kissmetrics.RepeatKey] of the records, in hexadecimal digits; see
+	// [Sender.Send]. It is a hash, so that it holds no identity.
 	Key string `json:"key" river:"unique"`
 }
 
 // Kind implements [github.com/riverqueue/river.JobArgs]: "kissmetrics_records".
 func (Args) Kind() string { return "kissmetrics_records" }
 
-// UnmarshalJSON takes whatever JSON there is, since River would try a job that it
-// cannot decode again and again: what is wrong is told by Records.
+// UnmarshalJSON takes any JSON, because River would try a job that it cannot decode
+// again and again. Records says what is wrong. Arguments of which a part has the
+// wrong type are as good as none.
 func (a *Args) UnmarshalJSON(data []byte) error {
 	type plain Args
 	var read plain
@@ -69,10 +68,11 @@ func (a Args) Records() ([]kissmetrics.Record, error) {
 }
 
 // newArgs returns the arguments of a message's job. A record without a time, which
-// only an alias can be, gets that of its acceptance. The error is that of the
-// records' validation.
+// only an alias can be, gets the time of its acceptance. The error is the records'
+// validation error.
 func newArgs(records []kissmetrics.Record, now time.Time) (Args, error) {
-	a := Args{Version: formatVersion, Lines: make([]string, len(records)), Key: key(records)}
+	key := kissmetrics.RepeatKey(records)
+	a := Args{Version: formatVersion, Lines: make([]string, len(records)), Key: hex.EncodeToString(key[:])}
 	var problems []error
 	for i, r := range records {
 		if r.Time.IsZero() && r.Kind == kissmetrics.KindAlias {
@@ -88,34 +88,4 @@ func newArgs(records []kissmetrics.Record, now time.Time) (Args, error) {
 		return Args{}, problems[0]
 	}
 	return a, errors.Join(problems...)
-}
-
-// key hashes what Kissmetrics tells repeats by. Values are not among it, for
-// Kissmetrics ignores a second value in the same second; the names of properties
-// are, for others of the same person and second are new to it. An alias has no
-// second.
-func key(records []kissmetrics.Record) string {
-	hash := sha256.New()
-	var number [8]byte
-	count := func(n int64) {
-		binary.BigEndian.PutUint64(number[:], uint64(n)) //nolint:gosec // any bits will do
-		hash.Write(number[:])
-	}
-	text := func(s string) {
-		count(int64(len(s)))
-		hash.Write([]byte(s))
-	}
-	for _, r := range records {
-		count(int64(r.Kind))
-		text(r.Person)
-		text(r.Name)
-		if r.Kind != kissmetrics.KindAlias {
-			count(r.Time.Unix())
-		}
-		count(int64(len(r.Properties)))
-		for _, p := range r.Properties {
-			text(p.Name)
-		}
-	}
-	return hex.EncodeToString(hash.Sum(nil))
 }

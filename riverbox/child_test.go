@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
@@ -67,7 +66,11 @@ func childWorker(ctx context.Context, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
-	c := config(riverbox.ImpatientWorker(next, 10*time.Millisecond))
+	sender, err := newSender(ctx, pool)
+	if err != nil {
+		return err
+	}
+	c := config(riverbox.NewWorker(sender, next))
 	c.ID = os.Getenv(childName)
 	c.Queues[riverbox.Queue] = river.QueueConfig{MaxWorkers: 4}
 	c.JobTimeout = rescueAfter / 2
@@ -93,15 +96,24 @@ func childWorker(ctx context.Context, pool *pgxpool.Pool) error {
 	return client.Stop(ending)
 }
 
+// newSender returns a sender as soon as the database is there.
+func newSender(ctx context.Context, pool *pgxpool.Pool) (sender *riverbox.Sender, err error) {
+	for ctx.Err() == nil {
+		if sender, err = riverbox.New(ctx, pool, riverbox.WithBackoff(10*time.Millisecond, 5*time.Minute)); err == nil {
+			return sender, nil
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	return nil, err
+}
+
 // childSender sends messages, each again until it is accepted, and prints the
 // number of each that was.
 func childSender(ctx context.Context, pool *pgxpool.Pool) error {
-	// River's own logger writes to the standard output, which is for the numbers.
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	sender, err := riverbox.New(client)
+	sender, err := newSender(ctx, pool)
 	if err != nil {
 		return err
 	}

@@ -1,21 +1,14 @@
-// Package riverbox keeps records in PostgreSQL until Kissmetrics has them: it
-// is a [kissmetrics.Sender] that stores, and a worker that delivers what is
-// stored, both on River (https://riverqueue.com). It is for programs that run on
-// several machines, or whose events must be committed together with their own
-// tables. River does the queueing; this package is the adapter.
+// Package riverbox keeps records in PostgreSQL until Kissmetrics has them, as jobs
+// of River (https://riverqueue.com). It is for programs that run on several
+// machines, or whose events must be committed together with their own tables. River
+// does the queueing; this package is the adapter.
 //
-//	workers := river.NewWorkers()
-//	river.AddWorker(workers, riverbox.Worker(httpSender)) // such as a kissmetrics.NewHTTPSender
-//	riverClient, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-//		Queues:                      map[string]river.QueueConfig{riverbox.Queue: {MaxWorkers: 8}},
-//		Workers:                     workers,
-//		RescueStuckJobsAfter:        5 * time.Minute, // a dead process's jobs are taken over after this; 1 hour if not set
-//		CancelledJobRetentionPeriod: -1,              // keep what is parked; 24 hours if not set
-//	})
+//	sender, err := riverbox.New(ctx, pool)
 //	…
-//	sender, err := riverbox.New(riverClient)
-//	client, err := kissmetrics.New(kissmetrics.WithSender(sender))
-//	err = client.Track(ctx, message) // nil: committed
+//	client, err := kissmetrics.New(kissmetrics.WithSender(sender)) // stores
+//	err = client.Track(ctx, message)                               // nil: committed
+//	…
+//	err = sender.Run(ctx, httpSender) // delivers, here or elsewhere
 //
 // In a transaction of your own, together with your own rows:
 //
@@ -23,79 +16,85 @@
 //	…
 //	err = sender.SendTx(ctx, tx, records)
 //
-// # Promise
+// A program with River jobs of its own delivers by its own River client instead of
+// [Sender.Run]:
 //
-// What [Sender.Send] returned nil for, and what [Sender.SendTx] stored in a
-// transaction that was committed, is delivered at least once, whatever process
-// or machine ends in between and however often the database is restarted, as
-// long as PostgreSQL keeps what it has committed. A repeat is harmless, because
-// Kissmetrics ignores it: every record carries its own second, pinned when it
-// was made. A Send that failed has stored all of the message's records or none;
-// after an error of the connection it cannot be known which, and sending again
-// is right either way.
+//	river.AddWorker(workers, riverbox.NewWorker(sender, httpSender))
+//	riverClient, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+//		Queues:                      map[string]river.QueueConfig{riverbox.Queue: {MaxWorkers: 8}},
+//		Workers:                     workers,
+//		RescueStuckJobsAfter:        5 * time.Minute, // when others take over a dead process's jobs; 1 hour if not set
+//		CancelledJobRetentionPeriod: -1,              // keep parked messages; 24 hours if not set
+//		DiscardedJobRetentionPeriod: -1,              // the same; 7 days if not set
+//	})
 //
-// One message is one job, so that its records are delivered in order. How far a
-// delivery has come is kept with the job, and the next attempt continues there.
+// # The promise
 //
-//   - What cannot be delivered (no answer, 408, 425, 429, 5xx, any error but the
-//     ones below) is tried again, after waits that double from one second to five
-//     minutes, with full jitter. The job is snoozed, which costs no attempt of
-//     River's, so no outage is long enough to make River discard it. When a
-//     server asks to be left alone (Retry-After), the whole worker heeds it, up to
-//     five minutes.
-//   - What Kissmetrics refuses for good ([kissmetrics.DeliveryError.Refused], or
-//     a [kissmetrics.ValidationError]) is parked: the job is cancelled with the
-//     reason as its last error, once the message's other records are delivered.
-//     It holds up nothing. So is a job that cannot be read.
-//   - When a process dies, River gives its jobs to others after
-//     RescueStuckJobsAfter. River looks every 30 seconds, and where the process
-//     was River's leader, another takes its place within about 15 seconds.
-//   - When the client stops, jobs that are cut off are free at once.
+// Once [Sender.Send] has returned nil, or the transaction of a [Sender.SendTx] is
+// committed, every record is delivered at least once, or parked where it can be
+// seen. That holds whatever process or machine ends in between and however often
+// the database restarts, as long as PostgreSQL keeps what it has committed. With a
+// standby that may be promoted, that takes synchronous replication
+// (synchronous_standby_names). A repeat is harmless: every record carries its own
+// second, which was set when it was made, and Kissmetrics ignores a record that is
+// equal to an earlier one in person, name, second and every property
+// (https://support.kissmetrics.io/docs/detecting-duplicates).
+//
+// A Send that failed has stored all of the message's records or none. After an
+// error of the connection it cannot be known which; sending again is right either
+// way.
+//
+// One message is one job, so its records are delivered in order. The job keeps how
+// far its delivery has come, and the next attempt continues there.
+//
+//   - Records that could not be delivered (no answer, 408, 425, 429, 5xx, any other
+//     error but a refusal) are tried again, after waits that double from one second
+//     to five minutes, with full jitter ([WithBackoff]). The job is snoozed, which
+//     costs none of River's attempts, so no outage is long enough to make River
+//     discard it. If an answer asks for a pause (Retry-After), the whole worker
+//     pauses, for up to five minutes.
+//   - Records that are refused for good ([kissmetrics.Settle] says which) are
+//     parked: once the message's other records are delivered, the job is cancelled
+//     with the reason as its last error. Parking delays nothing else. Unreadable jobs
+//     are parked too.
+//   - If a process dies, River gives its jobs to others after RescueStuckJobsAfter.
+//     River looks every 30 seconds. If the process was River's leader, another one
+//     takes its place within about 15 seconds.
+//   - When a client stops, the jobs that it cuts off are free at once.
 //
 // # Parked messages
 //
-// They are listed, requeued and deleted by River's own means, its user interface
-// among them:
-//
-//	list, err := riverClient.JobList(ctx, river.NewJobListParams().
-//		Kinds(riverbox.Args{}.Kind()).States(rivertype.JobStateCancelled))
-//	for _, job := range list.Jobs {
-//		reason := job.Errors[len(job.Errors)-1].Error
-//		var args riverbox.Args
-//		err := json.Unmarshal(job.EncodedArgs, &args)
-//		records, err := args.Records()
-//		…
-//		_, err = riverClient.JobRetry(ctx, job.ID) // or JobDelete
-//	}
-//
-// River deletes cancelled jobs after 24 hours unless told otherwise, hence the
-// CancelledJobRetentionPeriod above. Subscribe(river.EventKindJobCancelled) tells
-// of each as it happens. A retried message is sent as a whole.
+// [Sender.Parked] lists them, [Sender.Requeue] makes them wait again, and
+// [Sender.Delete] deletes them. River's own means work as well, such as its user
+// interface or JobRetry, even if the same message was sent again since. A retried
+// message is sent as a whole. River's Subscribe(river.EventKindJobCancelled) tells
+// of each message as it is parked.
 //
 // # What River needs
 //
-// River's tables, which its own migrations make and nothing here does in secret.
-// They are explicit and idempotent: `river migrate-up --database-url …`
-// (`river migrate-get --all --up` prints the SQL), or
+// River's own migrations make its tables, and must be run explicitly, as often as
+// you like: `river migrate-up --database-url …` (`river migrate-get --all --up`
+// prints the SQL), or
 //
 //	migrator, err := rivermigrate.New(riverpgxv5.New(pool), nil)
 //	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
 //
-// See https://riverqueue.com/docs/migrations. Nothing is added to them.
+// See https://riverqueue.com/docs/migrations. This package adds nothing to them.
 //
-// Two settings of River would lose records, if they were not heeded by every
-// started client on the same tables, since any of them can become River's
-// leader:
+// Any started River client on the same tables can become River's leader, so all of
+// them must have two things in common, or records are lost. [Sender.Run] has both.
 //
-//   - Each must know the worker (or set LeaderElectionDisabled): a leader
-//     discards the stuck jobs of kinds that it does not know.
-//   - Each must have the same CancelledJobRetentionPeriod.
+//   - Each knows the worker, or has LeaderElectionDisabled set: a leader discards
+//     the stuck jobs of kinds that it does not know.
+//   - Each has the same CancelledJobRetentionPeriod.
 //
-// How many messages wait, and since when:
+// # PgBouncer
 //
-//	SELECT state, count(*), min(created_at) FROM river_job
-//	WHERE kind = 'kissmetrics_records' GROUP BY state
-//
-// What waits for another attempt is scheduled, and its metadata says why, under
-// "kissmetrics".
+// Sending and [Sender.SendTx] work through PgBouncer in transaction mode, and so
+// does delivering. The pool must not rely on prepared statements, which a session
+// has and a transaction does not: add default_query_exec_mode=exec to its
+// connection string (PgBouncer 1.21 and later can keep prepared statements itself).
+// Without it, Send fails with PostgreSQL's error 26000 or 42P05 and this advice.
+// Deliver with [WithPollOnly], or PollOnly in a River client of your own, because
+// PostgreSQL's notifications do not pass either.
 package riverbox

@@ -2,7 +2,6 @@ package riverbox_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
-	"github.com/riverqueue/river/rivertype"
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
@@ -60,29 +58,14 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer next.CloseIdleConnections()
-	workers := river.NewWorkers()
-	river.AddWorker(workers, riverbox.Worker(next))
-	riverClient, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Queues:                      map[string]river.QueueConfig{riverbox.Queue: {MaxWorkers: 8}},
-		Workers:                     workers,
-		RescueStuckJobsAfter:        5 * time.Minute,
-		CancelledJobRetentionPeriod: -1,
-		Logger:                      quiet,
-	})
+	sender, err := riverbox.New(ctx, pool)
 	if err != nil {
 		log.Fatal(err)
 	}
-	delivered, unsubscribe := riverClient.Subscribe(river.EventKindJobCompleted)
-	defer unsubscribe()
-	if err := riverClient.Start(ctx); err != nil {
-		log.Fatal(err)
-	}
+	relay, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- sender.Run(relay, next) }()
 
-	// The sender.
-	sender, err := riverbox.New(riverClient)
-	if err != nil {
-		log.Fatal(err)
-	}
 	client, err := kissmetrics.New(kissmetrics.WithSender(sender))
 	if err != nil {
 		log.Fatal(err)
@@ -90,18 +73,62 @@ func Example() {
 	err = client.Track(ctx, kissmetrics.Track{UserID: "user-1", Event: "Signed Up"})
 	fmt.Println("committed:", err == nil)
 
-	<-delivered
-	fmt.Println("delivered:", server.Events("user-1")[0].Name)
-	if err := riverClient.Stop(ctx); err != nil {
+	if err := sender.Flush(ctx); err != nil {
 		log.Fatal(err)
 	}
+	fmt.Println("delivered:", server.Events("user-1")[0].Name)
+	stop()
+	fmt.Println("the relay ended:", <-ended)
 	// Output:
 	// committed: true
 	// delivered: Signed Up
+	// the relay ended: <nil>
+}
+
+// A program with River jobs of its own works the records by its own River client.
+func ExampleNewWorker() {
+	ctx := context.Background()
+	pool, sender := exampleSender(ctx)
+	defer pool.Close()
+	server := kissmetricstest.Start() // in place of Kissmetrics
+	defer server.Close()
+	next, err := kissmetrics.NewHTTPSender(
+		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer next.CloseIdleConnections()
+
+	workers := river.NewWorkers()
+	river.AddWorker(workers, riverbox.NewWorker(sender, next)) // and the program's own
+	riverClient, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues:                      map[string]river.QueueConfig{riverbox.Queue: {MaxWorkers: 8}},
+		Workers:                     workers,
+		RescueStuckJobsAfter:        5 * time.Minute,
+		CancelledJobRetentionPeriod: -1,
+		Logger:                      slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := riverClient.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	if err := sender.Send(ctx, events("user-1", 1)); err != nil {
+		log.Fatal(err)
+	}
+	if err := sender.Flush(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(server.Events("user-1")[0].Name)
+	if err := riverClient.Stop(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: Event 0
 }
 
 // exampleSender returns a sender on a new database with River's tables.
-func exampleSender(ctx context.Context) (*pgxpool.Pool, *river.Client[pgx.Tx], *riverbox.Sender) {
+func exampleSender(ctx context.Context) (*pgxpool.Pool, *riverbox.Sender) {
 	pool := examplePool(ctx)
 	quiet := slog.New(slog.DiscardHandler)
 	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: quiet})
@@ -111,21 +138,17 @@ func exampleSender(ctx context.Context) (*pgxpool.Pool, *river.Client[pgx.Tx], *
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		log.Fatal(err)
 	}
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: quiet})
+	sender, err := riverbox.New(ctx, pool)
 	if err != nil {
 		log.Fatal(err)
 	}
-	sender, err := riverbox.New(client)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return pool, client, sender
+	return pool, sender
 }
 
 // An order and its event are committed together, or not at all.
 func ExampleSender_SendTx() {
 	ctx := context.Background()
-	pool, riverClient, sender := exampleSender(ctx)
+	pool, sender := exampleSender(ctx)
 	defer pool.Close()
 	if _, err := pool.Exec(ctx, `CREATE TABLE orders (id text PRIMARY KEY)`); err != nil {
 		log.Fatal(err)
@@ -149,21 +172,18 @@ func ExampleSender_SendTx() {
 	fmt.Println("first:", order("o-17") == nil)
 	fmt.Println("again:", order("o-17") == nil) // there is such an order
 
-	list, err := riverClient.JobList(ctx, river.NewJobListParams().Kinds(riverbox.Args{}.Kind()))
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("stored:", len(list.Jobs))
+	stats, err := sender.Stats(ctx)
+	fmt.Println("stored:", stats.Waiting, err)
 	// Output:
 	// first: true
 	// again: false
-	// stored: 1
+	// stored: 1 <nil>
 }
 
 // What was refused for good is listed, and deleted or tried again.
-func ExampleArgs_Records() {
+func ExampleSender_Parked() {
 	ctx := context.Background()
-	pool, riverClient, sender := exampleSender(ctx)
+	pool, sender := exampleSender(ctx)
 	defer pool.Close()
 	refusing := senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
 		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Attempts: 1, StatusCode: 400, Refused: records}
@@ -171,49 +191,37 @@ func ExampleArgs_Records() {
 	if err := sender.Send(ctx, events("user-1", 1)); err != nil {
 		log.Fatal(err)
 	}
-	c := config(riverbox.Worker(refusing))
-	worker, err := river.NewClient(riverpgxv5.New(pool), c)
-	if err != nil {
+	relay, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- sender.Run(relay, refusing) }()
+	if err := sender.Flush(ctx); err != nil {
 		log.Fatal(err)
 	}
-	parked, unsubscribe := worker.Subscribe(river.EventKindJobCancelled)
-	defer unsubscribe()
-	if err := worker.Start(ctx); err != nil {
-		log.Fatal(err)
-	}
-	<-parked
-	if err := worker.Stop(ctx); err != nil {
+	stop()
+	if err := <-ended; err != nil {
 		log.Fatal(err)
 	}
 
-	list, err := riverClient.JobList(ctx, river.NewJobListParams().
-		Kinds(riverbox.Args{}.Kind()).States(rivertype.JobStateCancelled))
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, job := range list.Jobs {
-		var args riverbox.Args
-		if err := json.Unmarshal(job.EncodedArgs, &args); err != nil {
+	for parked, err := range sender.Parked(ctx) {
+		if err != nil {
 			log.Fatal(err)
 		}
-		records, err := args.Records()
-		fmt.Println(records[0], err)
-		fmt.Println(job.Errors[len(job.Errors)-1].Error)
-		retried, err := riverClient.JobRetry(ctx, job.ID)
-		fmt.Println(retried.State, err)
+		fmt.Println(parked.Records[0])
+		fmt.Println(parked.Reason)
+		fmt.Println("requeued:", sender.Requeue(ctx, parked.ID) == nil)
 	}
 	// Output:
-	// event "Event 0" with 0 properties <nil>
-	// JobCancelError: kissmetrics: delivery refused (1 attempt; 0 of 1 records delivered)
-	// available <nil>
+	// event "Event 0" with 0 properties
+	// kissmetrics: delivery refused (1 attempt; 0 of 1 records delivered)
+	// requeued: true
 }
 
 // A program that sends to two products of Kissmetrics has a queue for each.
 func ExampleWithQueueName() {
 	ctx := context.Background()
-	pool, riverClient, shop := exampleSender(ctx)
+	pool, shop := exampleSender(ctx)
 	defer pool.Close()
-	blog, err := riverbox.New(riverClient, riverbox.WithQueueName("kissmetrics_blog"))
+	blog, err := riverbox.New(ctx, pool, riverbox.WithQueueName("kissmetrics_blog"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -222,14 +230,11 @@ func ExampleWithQueueName() {
 			log.Fatal(err)
 		}
 	}
-	list, err := riverClient.JobList(ctx, river.NewJobListParams().OrderBy(river.JobListOrderByID, river.SortOrderAsc))
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, job := range list.Jobs {
-		fmt.Println(job.Queue)
+	for _, sender := range []*riverbox.Sender{shop, blog} {
+		stats, err := sender.Stats(ctx)
+		fmt.Println(stats.WaitingMessages, err)
 	}
 	// Output:
-	// kissmetrics
-	// kissmetrics_blog
+	// 1 <nil>
+	// 1 <nil>
 }

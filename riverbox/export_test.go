@@ -1,17 +1,15 @@
 package riverbox
 
-import (
-	"time"
+import "time"
 
-	"github.com/riverqueue/river"
-
-	"github.com/kissmetrics-go/kissmetrics"
-)
-
-// ImpatientWorker is a Worker whose waits begin with a shorter one.
-func ImpatientWorker(next kissmetrics.Sender, firstWait time.Duration) river.Worker[Args] {
-	return &worker{next: next, firstWait: firstWait}
+// Offline returns a sender without a database, for workers that need none.
+func Offline(options ...Option) *Sender {
+	c, err := configure(options)
+	if err != nil {
+		panic(err)
+	}
+	return &Sender{config: c}
 }
 
-// Backoff is how long a job waits after so many failures.
-func Backoff(first time.Duration, failures int) time.Duration { return backoff(first, failures) }
+// Backoff is how long a job of the worker waits after so many failures.
+func (w *Worker) Backoff(failures int) time.Duration { return w.backoff(failures) }

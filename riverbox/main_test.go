@@ -147,7 +147,8 @@ func open(t testing.TB, url string, options ...riverbox.Option) *box {
 	t.Cleanup(pool.Close)
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
-	sender, err := riverbox.New(client, options...)
+	impatient := riverbox.WithBackoff(2*time.Millisecond, 5*time.Minute)
+	sender, err := riverbox.New(t.Context(), pool, append([]riverbox.Option{impatient}, options...)...)
 	require.NoError(t, err)
 	return &box{sender, t, pool, client}
 }
@@ -182,10 +183,32 @@ func (b *box) work(c *river.Config) (client *river.Client[pgx.Tx], stop func()) 
 	return client, stop
 }
 
-// deliver works the jobs by an impatient worker until the test ends.
+// deliver works the jobs until the test ends.
 func (b *box) deliver(next kissmetrics.Sender) {
 	b.t.Helper()
-	b.work(config(riverbox.ImpatientWorker(next, 2*time.Millisecond)))
+	b.work(config(riverbox.NewWorker(b.Sender, next)))
+}
+
+// run runs a relay until the test ends, or stop is called, and tells how it ended.
+func (b *box) run(next kissmetrics.Sender) (ended <-chan error, stop func()) {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(b.t.Context()))
+	result := make(chan error, 1)
+	var running sync.WaitGroup
+	running.Go(func() { result <- b.Run(ctx, next) })
+	stop = func() {
+		cancel()
+		running.Wait()
+	}
+	b.t.Cleanup(stop)
+	return result, stop
+}
+
+func (b *box) stats() riverbox.Stats {
+	b.t.Helper()
+	stats, err := b.Stats(b.t.Context())
+	require.NoError(b.t, err)
+	return stats
 }
 
 // jobs returns the jobs that are in one of the states, or all.

@@ -94,11 +94,12 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 }
 
 func TestTheWaitsDoubleUpToFiveMinutes(t *testing.T) {
+	worker := riverbox.NewWorker(riverbox.Offline(), nil)
 	bound := time.Second
 	for failures := 1; failures <= 100; failures++ {
 		longest := time.Duration(0)
 		for range 200 {
-			longest = max(longest, riverbox.Backoff(time.Second, failures))
+			longest = max(longest, worker.Backoff(failures))
 		}
 		assert.Less(t, longest, bound, "after %d failures", failures)
 		assert.Greater(t, longest, bound/2, "after %d failures, by all odds", failures)

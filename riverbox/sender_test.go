@@ -4,13 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -94,57 +99,49 @@ func TestSendTx(t *testing.T) {
 	require.ErrorIs(t, b.SendTx(t.Context(), tx, events("o-4", 1)), pgx.ErrTxClosed)
 }
 
-func TestARepeatIsWhatKissmetricsIgnores(t *testing.T) {
+func TestARepeatIsEqualInEverything(t *testing.T) {
+	t.Parallel()
 	one := event("ada", "E", property("a", "1"))
-	later := one
-	later.Time = second.Add(time.Second)
-	sameSecond := one
-	sameSecond.Time = second.Add(time.Second - 1)
-	alias := kissmetrics.Record{Kind: kissmetrics.KindAlias, Person: "before", Name: "ada"}
-	laterAlias := alias
-	laterAlias.Time = later.Time
+	at := func(r kissmetrics.Record, when time.Time) kissmetrics.Record { r.Time = when; return r }
+	alias := kissmetrics.NewAlias("before", "ada", time.Time{})
+	url := newDatabase(t)
+	var queues atomic.Int64
 	for name, test := range map[string]struct {
 		first, second []kissmetrics.Record
 		repeat        bool
 	}{
-		"the same":                       {[]kissmetrics.Record{one}, []kissmetrics.Record{one}, true},
-		"another value":                  {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ada", "E", property("a", "2"))}, true},
-		"the same second":                {[]kissmetrics.Record{one}, []kissmetrics.Record{sameSecond}, true},
-		"another second":                 {[]kissmetrics.Record{one}, []kissmetrics.Record{later}, false},
-		"another person":                 {[]kissmetrics.Record{one}, []kissmetrics.Record{event("bob", "E", property("a", "1"))}, false},
-		"another name":                   {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ada", "F", property("a", "1"))}, false},
-		"another property of an event":   {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ada", "E", property("b", "1"))}, false},
-		"another value of a property":    {[]kissmetrics.Record{set("ada", property("a", "1"))}, []kissmetrics.Record{set("ada", property("a", "2"))}, true},
-		"another property":               {[]kissmetrics.Record{set("ada", property("a", "1"))}, []kissmetrics.Record{set("ada", property("b", "1"))}, false},
-		"one more property":              {[]kissmetrics.Record{set("ada", property("a", "1"))}, []kissmetrics.Record{set("ada", property("a", "1"), property("b", "1"))}, false},
-		"an event and a property":        {[]kissmetrics.Record{event("ada", "E")}, []kissmetrics.Record{set("ada", property("E", ""))}, false},
-		"one more record":                {[]kissmetrics.Record{one}, []kissmetrics.Record{one, set("ada", property("b", "1"))}, false},
-		"names that join to the same":    {[]kissmetrics.Record{event("ab", "c")}, []kissmetrics.Record{event("a", "bc")}, false},
-		"an alias, whenever":             {[]kissmetrics.Record{alias}, []kissmetrics.Record{laterAlias}, true},
-		"an alias the other way round":   {[]kissmetrics.Record{alias}, []kissmetrics.Record{{Kind: kissmetrics.KindAlias, Person: "ada", Name: "before"}}, false},
-		"what is spelled in another way": {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ada", "e", property("a", "1"))}, false},
+		"the same":                     {[]kissmetrics.Record{one}, []kissmetrics.Record{one}, true},
+		"another part of the second":   {[]kissmetrics.Record{one}, []kissmetrics.Record{at(one, second.Add(time.Second-1))}, true},
+		"another case":                 {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ADA", "e", property("A", "1"))}, true},
+		"another value of an event":    {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ada", "E", property("a", "2"))}, false},
+		"a value in another case":      {[]kissmetrics.Record{event("ada", "E", property("a", "x"))}, []kissmetrics.Record{event("ada", "E", property("a", "X"))}, false},
+		"another second":               {[]kissmetrics.Record{one}, []kissmetrics.Record{at(one, second.Add(time.Second))}, false},
+		"another person":               {[]kissmetrics.Record{one}, []kissmetrics.Record{event("bob", "E", property("a", "1"))}, false},
+		"another name":                 {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ada", "F", property("a", "1"))}, false},
+		"another property of an event": {[]kissmetrics.Record{one}, []kissmetrics.Record{event("ada", "E", property("b", "1"))}, false},
+		"another value of a property":  {[]kissmetrics.Record{set("ada", property("a", "1"))}, []kissmetrics.Record{set("ada", property("a", "2"))}, false},
+		"another property":             {[]kissmetrics.Record{set("ada", property("a", "1"))}, []kissmetrics.Record{set("ada", property("b", "1"))}, false},
+		"one more property":            {[]kissmetrics.Record{set("ada", property("a", "1"))}, []kissmetrics.Record{set("ada", property("a", "1"), property("b", "1"))}, false},
+		"an event and a property":      {[]kissmetrics.Record{event("ada", "E")}, []kissmetrics.Record{set("ada", property("E", ""))}, false},
+		"one more record":              {[]kissmetrics.Record{one}, []kissmetrics.Record{one, set("ada", property("b", "1"))}, false},
+		"names that join to the same":  {[]kissmetrics.Record{event("ab", "c")}, []kissmetrics.Record{event("a", "bc")}, false},
+		"an alias without a time":      {[]kissmetrics.Record{alias}, []kissmetrics.Record{alias}, true},
+		"an alias the other way round": {[]kissmetrics.Record{alias}, []kissmetrics.Record{kissmetrics.NewAlias("ada", "before", time.Time{})}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := open(t, newDatabase(t))
+			t.Parallel()
+			b := open(t, url, riverbox.WithQueueName("queue"+strconv.FormatInt(queues.Add(1), 10)))
 			require.NoError(t, b.Send(t.Context(), test.first))
 			require.NoError(t, b.Send(t.Context(), test.second))
 			want := 2
 			if test.repeat {
 				want = 1
 			}
-			assert.Len(t, b.jobs(), want)
-			if !test.repeat || test.first[0].Kind == kissmetrics.KindAlias {
-				return
-			}
-			// What is skipped, Kissmetrics would have ignored too.
-			server := kissmetricstest.NewServer(t)
-			sender := httpSender(t, server)
-			require.NoError(t, sender.Send(t.Context(), test.first))
-			require.NoError(t, sender.Send(t.Context(), test.second))
-			assert.NotEmpty(t, server.Ignored())
+			assert.EqualValues(t, want, b.stats().WaitingMessages)
 		})
 	}
 	t.Run("another queue", func(t *testing.T) {
+		t.Parallel()
 		url := newDatabase(t)
 		for _, b := range []*box{open(t, url), open(t, url, riverbox.WithQueueName("other")), open(t, url, riverbox.WithQueueName("other"))} {
 			require.NoError(t, b.Send(t.Context(), events("ada", 2)))
@@ -154,11 +151,57 @@ func TestARepeatIsWhatKissmetricsIgnores(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	_, err := riverbox.New(nil, nil, riverbox.WithQueueName(""))
-	require.ErrorIs(t, err, riverbox.ErrInvalidOption)
-	for _, want := range []string{"the client is nil", "an option is nil", "is not the name of a queue"} {
+	t.Parallel()
+	b := open(t, newDatabase(t))
+	_, err := riverbox.New(t.Context(), nil, nil, riverbox.WithQueueName(""), riverbox.WithWorkers(0), riverbox.WithBackoff(2, 1),
+		riverbox.WithLogger(nil), riverbox.WithClient(b.client), riverbox.WithSchema("another"))
+	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	for _, want := range []string{
+		"the pool is nil", "an option is nil", "is not the name of a queue", "WithWorkers", "WithBackoff", "WithLogger", "is not the schema of the client",
+	} {
 		assert.ErrorContains(t, err, want)
 	}
+}
+
+func TestTablesOfAnotherSchema(t *testing.T) {
+	t.Parallel()
+	url := newDatabase(t)
+	b := open(t, url)
+	_, err := riverbox.New(t.Context(), b.pool, riverbox.WithSchema("elsewhere"))
+	require.ErrorContains(t, err, "run its migrations")
+	_, err = b.pool.Exec(t.Context(), `CREATE SCHEMA elsewhere`)
+	require.NoError(t, err)
+	migrator, err := rivermigrate.New(riverpgxv5.New(b.pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler), Schema: "elsewhere"})
+	require.NoError(t, err)
+	_, err = migrator.Migrate(t.Context(), rivermigrate.DirectionUp, nil)
+	require.NoError(t, err)
+	other := open(t, url, riverbox.WithSchema("elsewhere"))
+	require.NoError(t, other.Send(t.Context(), events("ada", 2)))
+	assert.EqualValues(t, 2, other.stats().Waiting)
+	assert.Zero(t, b.stats().Waiting)
+	next := &kissmetricstest.Recorder{}
+	other.run(next)
+	require.NoError(t, other.Flush(t.Context()))
+	assert.Len(t, next.Records(), 2)
+	_, err = riverbox.New(t.Context(), b.pool, riverbox.WithSchema(`a "schema"`))
+	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+}
+
+func TestJobsAreInsertedByTheProgramsOwnClient(t *testing.T) {
+	t.Parallel()
+	url := newDatabase(t)
+	b := open(t, url)
+	inserted := 0
+	client, err := river.NewClient(riverpgxv5.New(b.pool), &river.Config{
+		Logger: slog.New(slog.DiscardHandler),
+		Hooks: []rivertype.Hook{river.HookInsertBeginFunc(func(context.Context, *rivertype.JobInsertParams) error {
+			inserted++
+			return nil
+		})},
+	})
+	require.NoError(t, err)
+	require.NoError(t, open(t, url, riverbox.WithClient(client)).Send(t.Context(), events("ada", 1)))
+	assert.Equal(t, 1, inserted)
 }
 
 // What New says of a name is what River says when a job is inserted.
@@ -168,9 +211,9 @@ func TestQueueNames(t *testing.T) {
 		"kissmetrics", "a", "0", "a-b_c", "a--b", "a_-b", "-a", "a-", "_", "", "A", "ü", "a b", "a.b",
 		strings.Repeat("a", 64), strings.Repeat("a", 65),
 	} {
-		_, err := riverbox.New(b.client, riverbox.WithQueueName(name))
+		_, err := riverbox.New(t.Context(), b.pool, riverbox.WithQueueName(name))
 		if err != nil {
-			require.ErrorIs(t, err, riverbox.ErrInvalidOption, "%q", name)
+			require.ErrorIs(t, err, kissmetrics.ErrInvalidOption, "%q", name)
 		}
 		if name == "" {
 			assert.Error(t, err) // River would take it for its own default

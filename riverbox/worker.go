@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -13,52 +12,59 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 const (
-	firstWait = time.Second
-	// maxWait bounds the waits between two attempts, and what a server can ask for.
-	maxWait = 5 * time.Minute
-	// spread is over what the jobs that were held back together come back.
+	// maxHold bounds the wait that an answer can ask for.
+	maxHold = 5 * time.Minute
+	// newerWait is when a job is looked at again that a newer program wrote.
+	newerWait = 5 * time.Minute
+	// spread is the time over which jobs that were held back together come back.
 	spread = time.Second
+	// parkTimeout bounds the parking of a message when the client stops.
+	parkTimeout = 5 * time.Second
 )
 
-var (
-	errSenderPanicked = errors.New("riverbox: the next sender panicked")
-	errNilNext        = errors.New("riverbox: the next sender is nil")
+// What the failures of a next sender that is not one are called.
+const (
+	nextIsNil    = "riverbox: the next sender is nil"
+	nextPanicked = "riverbox: the next sender panicked"
 )
 
-// Worker returns a worker, for [river.AddWorker], that delivers what is stored to
-// another sender, such as a [kissmetrics.HTTPSender] with WithMaxAttempts(1): the
-// trying again is done here. See the package for what becomes of failures.
-//
-// An attempt may take as long as the River client's JobTimeout, one minute by
-// default. A message that needs longer continues where it was cut off.
-//
-// Panics of the next sender are failures like others, and so is that it is nil.
-func Worker(next kissmetrics.Sender) river.Worker[Args] {
-	return &worker{next: next, firstWait: firstWait}
-}
-
-type worker struct {
+// A Worker is a [river.Worker] that delivers what a [Sender] stores.
+type Worker struct {
 	river.WorkerDefaults[Args]
 
-	next      kissmetrics.Sender
-	firstWait time.Duration
+	sender *Sender
+	next   kissmetrics.Sender
 
 	mu        sync.Mutex
 	heldUntil time.Time // when the server wants to be asked again
 }
 
-// held says how much longer no job is to be tried.
-func (w *worker) held() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return time.Until(w.heldUntil) // whatever becomes of the machine's clock
+// NewWorker returns a worker, for [river.AddWorker], that delivers what the sender
+// stores to next, such as a [kissmetrics.HTTPSender] with WithMaxAttempts(1): the
+// retries are done here, with the waits of the sender's [WithBackoff]. See the
+// package for what becomes of failures.
+//
+// An attempt may take as long as the River client's JobTimeout, one minute by
+// default. A message that needs longer continues where it was cut off.
+//
+// A panic of next is a failure like any other. So is a next that is nil.
+func NewWorker(sender *Sender, next kissmetrics.Sender) *Worker {
+	return &Worker{sender: sender, next: next}
 }
 
-// hold has no job tried for so long, or longer where that was asked for.
-func (w *worker) hold(wait time.Duration) {
+// held says for how much longer no job is to be tried.
+func (w *Worker) held() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Until(w.heldUntil) // by the monotonic clock
+}
+
+// hold has no job tried for so long, or for longer if that was asked before.
+func (w *Worker) hold(wait time.Duration) {
 	until := time.Now().Add(wait)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,7 +78,7 @@ const metadataKey = "kissmetrics"
 
 // progress is what is kept of a job's earlier attempts.
 type progress struct {
-	// Done is how many records, from the first, have got their outcome.
+	// Done is how many records, from the first, have their outcome.
 	Done int `json:"done,omitempty"`
 	// Refused is why one of those was refused.
 	Refused string `json:"refused,omitempty"`
@@ -82,7 +88,8 @@ type progress struct {
 	Failure string `json:"failure,omitempty"`
 }
 
-// progressOf reads a job's metadata. What cannot be read begins anew.
+// progressOf reads a job's metadata. A job whose progress makes no sense begins
+// anew.
 func progressOf(metadata []byte, records int) progress {
 	var all struct {
 		Own progress `json:"kissmetrics"`
@@ -94,34 +101,36 @@ func progressOf(metadata []byte, records int) progress {
 }
 
 // Work implements [river.Worker].
-func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
+func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	if wait := w.held(); wait > 0 {
 		return river.JobSnooze(wait + jitter(spread))
 	}
 	records, err := job.Args.Records()
 	switch {
 	case errors.Is(err, errNewer):
-		return river.JobSnooze(maxWait) // for a program that can read it
+		return river.JobSnooze(newerWait)
 	case err != nil:
-		return river.JobCancel(err)
+		return w.park(ctx, job.ID, err)
 	}
 	p := progressOf(job.Metadata, len(records))
 	records = records[p.Done:]
-	err = w.send(ctx, records)
-	left, refused := outcome(records, err)
-	if refused {
-		p.Refused = safeText(err)
+	outcome := w.send(ctx, records)
+	if !isTail(records, outcome.Undelivered) { // a repeat is harmless
+		outcome.Refused, outcome.Undelivered = nil, records
 	}
-	if len(left) == 0 {
-		return w.finish(ctx, p)
+	if len(outcome.Refused) > 0 {
+		p.Refused = outcome.Reason
 	}
-	if len(left) < len(records) {
-		p.Done += len(records) - len(left)
+	if len(outcome.Undelivered) == 0 {
+		return w.finish(ctx, job.ID, p)
+	}
+	if done := len(records) - len(outcome.Undelivered); done > 0 {
+		p.Done += done
 		p.Failures = 0
 	}
 	p.Failures++
-	p.Failure = safeText(err)
-	wait := w.waitAfter(err, p.Failures)
+	p.Failure = outcome.Reason
+	wait := w.waitAfter(outcome.RetryAfter, p.Failures)
 	if err := river.MetadataSet(ctx, metadataKey, p); err != nil {
 		return err
 	}
@@ -131,108 +140,81 @@ func (w *worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	return river.JobSnooze(wait)
 }
 
-// finish ends a job of which all records have got their outcome.
-func (w *worker) finish(ctx context.Context, p progress) error {
+// finish ends a job of which all records have their outcome.
+func (w *Worker) finish(ctx context.Context, id int64, p progress) error {
 	if p != (progress{}) { // if it is ever retried, it begins anew
 		if err := river.MetadataSet(ctx, metadataKey, progress{}); err != nil {
 			return err
 		}
 	}
 	if p.Refused != "" {
-		return river.JobCancel(errors.New(p.Refused))
+		return w.park(ctx, id, errors.New(p.Refused))
 	}
 	return nil
 }
 
-// waitAfter says how long a job waits after a failure, and holds all of them back
-// where the server asked for that.
-func (w *worker) waitAfter(err error, failures int) time.Duration {
-	wait := backoff(w.firstWait, failures)
-	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok && failed.RetryAfter > 0 {
-		held := min(failed.RetryAfter, maxWait)
-		w.hold(held)
-		wait = max(wait, held+jitter(spread))
+// park has River cancel a job, for a reason. The error is tried again by River.
+func (w *Worker) park(ctx context.Context, id int64, reason error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), parkTimeout)
+	defer cancel()
+	if err := w.sender.forgetKey(ctx, id); err != nil {
+		return err
+	}
+	return river.JobCancel(reason)
+}
+
+// waitAfter says how long a job waits after failures, and holds all jobs back if
+// the answer asked for that.
+func (w *Worker) waitAfter(asked time.Duration, failures int) time.Duration {
+	wait := w.backoff(failures)
+	if asked > 0 {
+		asked = min(asked, maxHold)
+		w.hold(asked)
+		wait = max(wait, asked+jitter(spread))
 	}
 	return wait
 }
 
-// NextRetry implements [river.Worker]: when to try again what ended with its
-// process, for all other failures snooze the job.
-func (w *worker) NextRetry(job *river.Job[Args]) time.Time {
-	return time.Now().Add(time.Millisecond + backoff(w.firstWait, min(job.Attempt, 3)))
+// NextRetry implements [river.Worker]: when to retry a job that ended with its
+// process. All other failures snooze the job.
+func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
+	return time.Now().Add(time.Millisecond + w.backoff(min(job.Attempt, 3)))
 }
 
-// send hands records to the next sender. A panic is an error, and so is that of an
-// error that it returned, such as a nil pointer.
-func (w *worker) send(ctx context.Context, records []kissmetrics.Record) (err error) {
-	if isNil(w.next) {
-		return errNilNext
+// send hands records to the next sender and settles what became of them. A panic
+// leaves them undelivered.
+func (w *Worker) send(ctx context.Context, records []kissmetrics.Record) (outcome kissmetrics.Outcome) {
+	if nilness.IsNil(w.next) {
+		return kissmetrics.Outcome{Undelivered: records, Reason: nextIsNil}
 	}
 	defer func() {
-		if recover() != nil { // what it panics with may hold anything
-			err = errSenderPanicked
+		if recover() != nil { // the value may hold anything
+			outcome = kissmetrics.Outcome{Undelivered: records, Reason: nextPanicked}
 		}
 	}()
-	if err = w.next.Send(ctx, records); err != nil {
-		_ = safeText(err)
-	}
-	return err
-}
-
-// outcome says which records are to be tried again, the rest being delivered or
-// refused for good, and whether any was refused.
-func outcome(records []kissmetrics.Record, err error) (left []kissmetrics.Record, refused bool) {
-	if err == nil {
-		return nil, false
-	}
-	failed, isDelivery := errors.AsType[*kissmetrics.DeliveryError](err)
-	_, isValidation := errors.AsType[*kissmetrics.ValidationError](err)
-	switch {
-	case isDelivery && len(failed.Delivered)+len(failed.Refused)+len(failed.Undelivered) == len(records):
-		if !isTail(records, failed.Undelivered) {
-			return records, false // a repeat is harmless
-		}
-		return failed.Undelivered, len(failed.Refused) > 0
-	case isDelivery && !failed.Retryable(), !isDelivery && isValidation:
-		return nil, true
-	}
-	return records, false
+	return kissmetrics.Settle(records, w.next.Send(ctx, slices.Clone(records)))
 }
 
 // isTail reports whether some records are the last of all.
 func isTail(records, some []kissmetrics.Record) bool {
-	return slices.EqualFunc(records[len(records)-len(some):], some, func(a, b kissmetrics.Record) bool {
+	return len(some) <= len(records) && slices.EqualFunc(records[len(records)-len(some):], some, func(a, b kissmetrics.Record) bool {
 		return a.Kind == b.Kind && a.Person == b.Person && a.Name == b.Name && a.Time.Equal(b.Time) &&
 			slices.Equal(a.Properties, b.Properties)
 	})
 }
 
-// backoff returns the wait after so many failures in a row: evenly from zero to
-// a bound that doubles ("full jitter").
-func backoff(bound time.Duration, failures int) time.Duration {
-	for ; failures > 1 && bound < maxWait; failures-- {
+// backoff returns the wait after so many failures in a row; see [WithBackoff].
+func (w *Worker) backoff(failures int) time.Duration {
+	bound, limit := w.sender.config.initialBackoff, w.sender.config.maxBackoff
+	for ; failures > 1 && bound <= limit/2; failures-- {
 		bound *= 2
 	}
-	return jitter(min(bound, maxWait))
+	if failures > 1 {
+		bound = limit
+	}
+	return jitter(min(bound, limit))
 }
 
 func jitter(most time.Duration) time.Duration {
 	return rand.N(most) //nolint:gosec // nobody gains by guessing it
-}
-
-// safeText returns the text of an error that is known to hold no secrets, and
-// the type of any other.
-func safeText(err error) string {
-	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		return failed.Error()
-	}
-	if invalid, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
-		return invalid.Error()
-	}
-	for _, known := range []error{errSenderPanicked, errNilNext, kissmetrics.ErrQueueFull, kissmetrics.ErrClosed} {
-		if errors.Is(err, known) {
-			return known.Error()
-		}
-	}
-	return fmt.Sprintf("an error of type %T", err)
 }

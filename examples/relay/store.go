@@ -58,8 +58,7 @@ func (s *store) load(ctx context.Context) error {
 	}
 	defer func() { _ = file.Close() }()
 	loaded := 0
-	for line, err := range kissmetrics.ReadImport(file) {
-		record := line.WithProtocol() // as it was written
+	for record, err := range kissmetrics.ReadImport(file) {
 		if err == nil {
 			err = s.Send(ctx, []kissmetrics.Record{record})
 		}

@@ -1,13 +1,13 @@
 // River shows events that are committed in the transaction of what they tell of:
 // a shop takes orders, some of which fail, and Kissmetrics hears of exactly those
-// that exist. Two workers deliver, as they would on two machines.
+// that exist. Two relays deliver, as they would on two machines.
 //
 //	go run ./examples/river
 //
 // It starts a PostgreSQL of its own, if PostgreSQL is installed, and deletes it at
-// the end. With DATABASE_URL it uses that database, where it makes River's tables
-// and, in a schema of its own that it drops at the end, a table of orders. It
-// needs no account, for it brings a tracking server.
+// the end. With DATABASE_URL it uses that database, where it makes a schema with
+// River's tables and one of orders, which it drops at the end. It needs no account,
+// because it brings a tracking server.
 package main
 
 import (
@@ -22,9 +22,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/postgres"
@@ -32,9 +32,8 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/riverbox"
 )
 
-// queue is the program's own, so that in a database with other jobs it works none
-// of them.
-const queue = "kissmetrics_example"
+// schema is the program's own, so that it meets no other River jobs.
+const schema = "kissmetrics_example"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -68,7 +67,7 @@ func run(ctx context.Context, databaseURL string, stdout io.Writer) (err error) 
 		return err
 	}
 	defer func() {
-		_, dropped := pool.Exec(context.WithoutCancel(ctx), `DROP SCHEMA kissmetrics_example CASCADE`)
+		_, dropped := pool.Exec(context.WithoutCancel(ctx), "DROP SCHEMA "+schema+" CASCADE")
 		err = errors.Join(err, dropped)
 	}()
 	server := kissmetricstest.Start()
@@ -78,20 +77,21 @@ func run(ctx context.Context, databaseURL string, stdout io.Writer) (err error) 
 
 // migrate makes the tables: River's, and the shop's.
 func migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if _, err := pool.Exec(ctx, "CREATE SCHEMA "+schema); err != nil {
+		return err
+	}
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler), Schema: schema})
 	if err != nil {
 		return err
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return err
 	}
-	_, err = pool.Exec(ctx, `
-		CREATE SCHEMA kissmetrics_example;
-		CREATE TABLE kissmetrics_example.orders (id text PRIMARY KEY, total int NOT NULL CHECK (total > 0))`)
+	_, err = pool.Exec(ctx, "CREATE TABLE "+schema+".orders (id text PRIMARY KEY, total int NOT NULL CHECK (total > 0))")
 	return err
 }
 
-// shop takes the orders, waits until the workers have delivered, and tells what
+// shop takes the orders, waits until the relays have delivered, and tells what
 // there is in the end.
 func shop(ctx context.Context, pool *pgxpool.Pool, server *kissmetricstest.Server, stdout io.Writer) (err error) {
 	next, err := kissmetrics.NewHTTPSender(
@@ -100,18 +100,17 @@ func shop(ctx context.Context, pool *pgxpool.Pool, server *kissmetricstest.Serve
 		return err
 	}
 	defer next.CloseIdleConnections()
-	var client *river.Client[pgx.Tx]
-	for range 2 { // on one machine or two
-		var stop func() error
-		if client, stop, err = startWorker(ctx, pool, next); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, stop()) }()
-	}
-	sender, err := riverbox.New(client, riverbox.WithQueueName(queue))
+	sender, err := riverbox.New(ctx, pool, riverbox.WithSchema(schema))
 	if err != nil {
 		return err
 	}
+	var relays errgroup.Group
+	for range 2 { // on one machine or two
+		relays.Go(func() error { return sender.Run(ctx, next) })
+	}
+	defer func() {
+		err = errors.Join(err, sender.Close(context.WithoutCancel(ctx)), relays.Wait())
+	}()
 	for i, o := range []struct {
 		id    string
 		total int
@@ -130,30 +129,10 @@ func shop(ctx context.Context, pool *pgxpool.Pool, server *kissmetricstest.Serve
 			return err
 		}
 	}
-	if err := awaitDelivery(ctx, pool); err != nil {
+	if err := sender.Flush(ctx); err != nil {
 		return err
 	}
 	return tell(ctx, pool, server, stdout)
-}
-
-// startWorker starts a worker, as on a machine of its own.
-func startWorker(ctx context.Context, pool *pgxpool.Pool, next kissmetrics.Sender) (*river.Client[pgx.Tx], func() error, error) {
-	workers := river.NewWorkers()
-	river.AddWorker(workers, riverbox.Worker(next))
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Queues:                      map[string]river.QueueConfig{queue: {MaxWorkers: 4}},
-		Workers:                     workers,
-		RescueStuckJobsAfter:        5 * time.Minute,
-		CancelledJobRetentionPeriod: -1,
-		LeaderElectionDisabled:      true, // in a shared database the housekeeping is for the programs that own it
-		Logger:                      slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx = context.WithoutCancel(ctx)
-	stop := func() error { return client.StopAndCancel(ctx) }
-	return client, stop, client.Start(ctx)
 }
 
 // errNoOrder says that there is no such order, nor will there be.
@@ -174,34 +153,16 @@ func takeOrder(ctx context.Context, pool *pgxpool.Pool, sender *riverbox.Sender,
 		if err := sender.SendTx(ctx, tx, records); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO kissmetrics_example.orders VALUES ($1, $2)`, id, total); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO "+schema+".orders VALUES ($1, $2)", id, total); err != nil {
 			return fmt.Errorf("%w: %w", errNoOrder, err) // which rolls back
 		}
 		return nil
 	})
 }
 
-// awaitDelivery waits until nothing waits.
-func awaitDelivery(ctx context.Context, pool *pgxpool.Pool) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var waiting int
-		err := pool.QueryRow(ctx, `SELECT count(*) FROM river_job WHERE queue = $1 AND finalized_at IS NULL`, queue).Scan(&waiting)
-		if err != nil || waiting == 0 {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // tell writes which orders there are, and which Kissmetrics has heard of.
 func tell(ctx context.Context, pool *pgxpool.Pool, server *kissmetricstest.Server, stdout io.Writer) error {
-	rows, err := pool.Query(ctx, `SELECT id FROM kissmetrics_example.orders ORDER BY id`)
+	rows, err := pool.Query(ctx, "SELECT id FROM "+schema+".orders ORDER BY id")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,136 @@
+package riverbox
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// Queue is the name of the River queue that records wait in, unless
+// [WithQueueName] gives another.
+const Queue = "kissmetrics"
+
+// maxWorkers is River's limit of a queue's workers.
+const maxWorkers = 10_000
+
+// An Option configures [New], which reports every option that is wrong. If an
+// option is given twice, the later one counts.
+type Option func(*config)
+
+// config holds the values of the options.
+type config struct {
+	queue          string
+	schema         string
+	client         *river.Client[pgx.Tx]
+	pollOnly       bool
+	workers        int
+	initialBackoff time.Duration
+	maxBackoff     time.Duration
+	logger         *slog.Logger
+}
+
+// defaults are the values of options that are not given.
+func defaults() config {
+	return config{
+		queue:          Queue,
+		workers:        8,
+		initialBackoff: time.Second,
+		maxBackoff:     5 * time.Minute,
+		logger:         slog.New(slog.DiscardHandler),
+	}
+}
+
+// WithQueueName stores records in another River queue. A program that sends to
+// several products of Kissmetrics needs a Sender for each, with a queue of its own
+// that is delivered with the product's API key. Equal records in different queues
+// are no repeats.
+//
+// A name has at most 64 characters, by River's rule: small letters and digits, and
+// single underscores or hyphens between them.
+func WithQueueName(name string) Option { return func(c *config) { c.queue = name } }
+
+// WithSchema names the schema that River's tables are in. By default it is the
+// first of the connection's search path that has them.
+func WithSchema(schema string) Option { return func(c *config) { c.schema = schema } }
+
+// WithClient has jobs inserted by the program's own River client, with its hooks
+// and middleware, and takes the client's Schema. The client need not be started.
+func WithClient(client *river.Client[pgx.Tx]) Option { return func(c *config) { c.client = client } }
+
+// WithPollOnly makes [Sender.Run] poll for new records, once a second, instead of
+// having PostgreSQL announce them, which PgBouncer does not pass on in transaction
+// mode; see the package's section on PgBouncer.
+func WithPollOnly() Option { return func(c *config) { c.pollOnly = true } }
+
+// WithWorkers sets how many messages a [Sender.Run] delivers at once, 8 by default.
+func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
+
+// WithBackoff sets when a message that could not be delivered is tried again: for
+// the n-th time after a wait that is drawn evenly from zero to initial·2ⁿ⁻¹, but
+// at most to limit. The default is 1 second and 5 minutes. If the answer asked for
+// a longer wait (Retry-After), that is waited instead, up to 5 minutes.
+func WithBackoff(initial, limit time.Duration) Option {
+	return func(c *config) { c.initialBackoff, c.maxBackoff = initial, limit }
+}
+
+// WithLogger sets the logger of [Sender.Run]. No identity and no value of a
+// property is ever logged. By default nothing is logged.
+func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
+
+// configure applies options to the defaults and reports everything that is wrong.
+func configure(options []Option) (config, error) {
+	c := defaults()
+	var wrong []error
+	invalid := func(format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("%w: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...)))
+	}
+	for _, o := range options {
+		if o == nil {
+			invalid("an option is nil")
+			continue
+		}
+		o(&c)
+	}
+	if !isQueueName(c.queue) {
+		invalid("WithQueueName: %.70q is not the name of a queue", c.queue)
+	}
+	if c.client != nil && c.schema == "" {
+		c.schema = c.client.Schema()
+	}
+	if c.client != nil && c.schema != c.client.Schema() {
+		invalid("WithSchema: %.70q is not the schema of the client, %.70q", c.schema, c.client.Schema())
+	}
+	if c.workers < 1 || c.workers > maxWorkers {
+		invalid("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
+	}
+	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
+		invalid("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
+	}
+	if c.logger == nil {
+		invalid("WithLogger: the logger is nil")
+	}
+	return c, errors.Join(wrong...)
+}
+
+// isQueueName reports whether River takes the name. River itself says so only when
+// a job is inserted.
+func isQueueName(name string) bool {
+	separated := true
+	for _, c := range name {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			separated = false
+		case (c == '_' || c == '-') && !separated:
+			separated = true
+		default:
+			return false
+		}
+	}
+	return !separated && len(name) <= 64
+}

@@ -1,0 +1,136 @@
+package riverbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
+)
+
+const (
+	// watchEvery is how often a relay looks whether the tables are still there.
+	watchEvery = time.Second
+	// watchTimeout bounds how long it waits for the answer.
+	watchTimeout = 5 * time.Second
+	// warnEvery bounds how often it logs that it does not reach the database.
+	warnEvery = 10 * time.Second
+	// fetchCooldown is how soon River fetches jobs again after it did.
+	fetchCooldown = 20 * time.Millisecond
+	// rescueAfter is when the jobs of a dead process are taken over.
+	rescueAfter = 5 * time.Minute
+)
+
+// Run is the relay: it delivers what is stored to next, and what is stored while it
+// runs, by a River client of its own, with the settings that the package's promise
+// needs. Any number of relays may run, in one process or on many machines.
+//
+// It is for tables that hold no jobs but this package's: River has one leader for
+// all clients of its tables, which discards stuck jobs of kinds that it does not
+// know. If there are jobs of other kinds, Run returns an error. A program that has
+// its own River jobs adds a [NewWorker] to its own River client instead, or gives
+// this package tables of its own ([WithSchema]).
+//
+// Run survives the loss of connections, of the database, and of River's leader. It
+// returns nil when ctx has ended or [Sender.Close] was called, and its deliveries
+// have ended, whose context ends at the same time; what is undelivered then is free
+// for another relay at once. Otherwise it returns why it cannot go on: the tables
+// are gone, they hold other jobs, or the pool was closed.
+func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
+	if nilness.IsNil(next) {
+		return fmt.Errorf("%w: Run: the next sender is nil", kissmetrics.ErrInvalidOption)
+	}
+	ctx, end, ok := s.lifetime.Begin(known(ctx))
+	if !ok {
+		return kissmetrics.ErrClosed
+	}
+	defer end()
+	client, err := river.NewClient(riverpgxv5.New(s.pool), s.riverConfig(next))
+	if err != nil {
+		return fmt.Errorf("riverbox: %w", err)
+	}
+	started := false
+	err = s.watch(ctx, func() (err error) {
+		if !started {
+			if err = s.alone(ctx); err == nil {
+				err = client.Start(context.WithoutCancel(ctx))
+			}
+			started = err == nil
+		}
+		return err
+	})
+	if started {
+		// It waits for the deliveries, whose contexts have ended.
+		err = errors.Join(err, client.StopAndCancel(context.WithoutCancel(ctx)))
+	}
+	return err
+}
+
+// riverConfig returns the settings of the River client that delivers.
+func (s *Sender) riverConfig(next kissmetrics.Sender) *river.Config {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, NewWorker(s, next))
+	return &river.Config{
+		Queues:                      map[string]river.QueueConfig{s.config.queue: {MaxWorkers: s.config.workers}},
+		Workers:                     workers,
+		Schema:                      s.config.schema,
+		PollOnly:                    s.config.pollOnly,
+		FetchCooldown:               fetchCooldown,
+		FetchPollInterval:           min(max(s.config.initialBackoff, fetchCooldown), time.Second),
+		RescueStuckJobsAfter:        rescueAfter,
+		CancelledJobRetentionPeriod: -1,
+		DiscardedJobRetentionPeriod: -1,
+		Logger:                      s.config.logger,
+	}
+}
+
+// errOtherJobs says that River's tables are not this package's alone.
+var errOtherJobs = errors.New("River's tables hold jobs of other kinds, so add NewWorker to the River client that works them")
+
+// alone reports whether the tables hold no jobs but this package's.
+func (s *Sender) alone(ctx context.Context) error {
+	var others bool
+	err := s.pool.QueryRow(ctx, s.in(`SELECT EXISTS (SELECT 1 FROM river_job WHERE kind < $1) OR
+		EXISTS (SELECT 1 FROM river_job WHERE kind > $1)`), Args{}.Kind()).Scan(&others)
+	if err == nil && others {
+		return errOtherJobs
+	}
+	return err
+}
+
+// watch looks after the database until ctx ends, and returns why a relay cannot go
+// on. It calls start now and then, until that and the look at the tables succeed.
+func (s *Sender) watch(ctx context.Context, start func() error) error {
+	var warned time.Time
+	for {
+		err := start()
+		if err == nil {
+			err = s.look(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case isFinal(err) || errors.Is(err, errOtherJobs):
+			return fmt.Errorf("riverbox: the relay cannot go on: %w", err)
+		case err != nil && (warned.IsZero() || time.Since(warned) >= warnEvery):
+			warned = time.Now()
+			s.config.logger.WarnContext(ctx, "riverbox: the relay does not reach the database", "reason", explained(err).Error())
+		}
+		select {
+		case <-time.After(watchEvery):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// look looks whether the tables are there.
+func (s *Sender) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	return s.check(ctx)
+}
