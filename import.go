@@ -1,48 +1,52 @@
 package kissmetrics
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"encoding/json/jsontext"
 	"errors"
 	"io"
 	"iter"
+	"slices"
+	"strconv"
 	"syscall"
+	"time"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/exportline"
+	"github.com/kissmetrics-go/kissmetrics/internal/importline"
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
+	"github.com/kissmetrics-go/kissmetrics/internal/lines"
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
 	"github.com/kissmetrics-go/kissmetrics/internal/neterr"
 )
 
-// maxLineBytes bounds a line of an import, without its end.
-const maxLineBytes = 16 << 20
-
 // ImportWriter is a [Sender] that writes records as lines of Kissmetrics' bulk
-// import (see [Record.MarshalJSON]), to be uploaded, or to be kept and read
-// back with [ReadImport]. Send returns nil when the writer has taken the lines.
+// import (see [Record.MarshalJSON]), to be uploaded, or to be kept and read back
+// with [ReadImport]. Send returns nil when the writer has taken the lines.
 //
-// Send checks all records of a message first, and refuses with a
-// [*ValidationError] what [Record.Validate] does, a record without a Time (of an
-// alias too: the import needs one), and a line of more than 16 MiB. Then it
-// writes all lines of the message in one Write, so that a writer that counts
-// bytes, such as one that begins a new file, never parts them.
+// Send first checks all records of a message. With a [*ValidationError] it refuses
+// what [Record.Validate] refuses, a record without a Time (even an alias needs one
+// here), and a line of more than 16 MiB. Then it writes all lines of the message in
+// one Write, so that a writer that counts bytes, such as one that begins a new
+// file, never parts them. A record of properties that has none says nothing, and
+// there is no line for it.
 //
-// If that Write fails, the error is a [*DeliveryError] with all records of the
-// message in Undelivered. Where nothing was written, calling again is safe, and
-// may succeed. Where a part was, the last line may be torn, so that one behind it
-// would be lost too: from then on nothing more is written, and every Send
-// returns that error. The caller cuts the output off after what was accepted
-// before, and goes on with a new ImportWriter.
+// If the Write fails, the error is a [*DeliveryError] with all records of the
+// message in Undelivered. If nothing was written, calling again is safe, and may
+// succeed. If a part was written, the last line may be torn, and a line behind it
+// would be lost too: from then on nothing more is written, and every Send returns
+// that error. The caller then cuts the output off behind what was accepted before,
+// and goes on with a new ImportWriter.
 //
-// Nothing is buffered. For fewer and larger writes, give it a [*bufio.Writer]:
-// Flush hands on what that holds. It is safe for concurrent use, and need not
-// be closed; the writer is the caller's, and must not be used by others
-// meanwhile. A Write that hangs cannot be cancelled, but those that wait for
-// their turn behind it can.
+// Nothing is buffered. For fewer and larger writes, give it a [*bufio.Writer],
+// which Flush flushes. An ImportWriter is safe for concurrent use and need not be
+// closed. The writer stays the caller's, but nobody else may write to it meanwhile.
+// A Write that hangs cannot be cancelled; calls that wait behind it can.
 //
 // See https://support.kissmetrics.io/docs/json-files-as-an-external-data-source-1.
 type ImportWriter struct {
 	w    io.Writer
 	turn chan struct{} // holds a token while nobody writes
-	err  error         // why nothing more is written; for who has the turn
+	err  error         // why nothing more is written; only the holder of the turn may touch it
 }
 
 // NewImportWriter returns an ImportWriter that writes to w.
@@ -52,14 +56,14 @@ func NewImportWriter(w io.Writer) *ImportWriter {
 	return i
 }
 
-// Send writes the records, all of them or, if it returns an error, none that
-// counts.
+// Send writes the records of a message: all of them or, if it returns an error,
+// none that counts.
 func (w *ImportWriter) Send(ctx context.Context, records []Record) error {
 	if len(records) == 0 {
 		return nil
 	}
 	lines, err := importLines(records)
-	if err != nil {
+	if err != nil || len(lines) == 0 {
 		return err
 	}
 	if err := w.use(ctx, func() (int, error) { return w.w.Write(lines) }, len(lines)); err != nil {
@@ -68,10 +72,9 @@ func (w *ImportWriter) Send(ctx context.Context, records []Record) error {
 	return nil
 }
 
-// Flush calls the Flush method of the writer, if it has one, as a
-// [*bufio.Writer] does. An error is a [*DeliveryError] without records, since
-// it is not known which were in what could not be written; from then on every
-// Send returns it.
+// Flush calls the Flush method of the writer, if it has one, as a [*bufio.Writer]
+// does. If that fails, the error is a [*DeliveryError] without records, because it
+// is not known which of them were lost, and every Send returns it from then on.
 func (w *ImportWriter) Flush(ctx context.Context) error {
 	flusher, ok := w.w.(interface{ Flush() error })
 	if !ok {
@@ -83,8 +86,8 @@ func (w *ImportWriter) Flush(ctx context.Context) error {
 	return nil
 }
 
-// use calls a function of the writer that is to handle want bytes, when it is
-// its turn.
+// use waits for its turn, and calls a function of the writer that has to handle
+// want bytes.
 func (w *ImportWriter) use(ctx context.Context, f func() (int, error), want int) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -110,7 +113,7 @@ func (w *ImportWriter) use(ctx context.Context, f func() (int, error), want int)
 
 var errWriterPanicked = errors.New("the writer panicked")
 
-// guardedWrite turns a panic into an error after which nothing is known.
+// guardedWrite turns a panic into an error. How much was written is not known then.
 func guardedWrite(f func() (int, error)) (n int, err error) {
 	defer func() {
 		if recover() != nil {
@@ -123,7 +126,7 @@ func guardedWrite(f func() (int, error)) (n int, err error) {
 // importLines returns the lines of a message.
 func importLines(records []Record) ([]byte, error) {
 	var p problems
-	var lines []byte
+	var written []byte
 	for i := range records {
 		r := &records[i]
 		before := len(p)
@@ -131,20 +134,18 @@ func importLines(records []Record) ([]byte, error) {
 		if r.Kind == KindAlias && r.Time.IsZero() {
 			p.add("timestamp", "is missing, which an import needs of an alias too")
 		}
-		if len(p) > before {
+		if len(p) > before || r.Kind == KindProperties && len(r.Properties) == 0 {
 			continue
 		}
-		start := len(lines)
-		lines = r.appendLine(lines)
-		if len(lines)-start > maxLineBytes {
-			p.add("message", longLine)
+		start := len(written)
+		written = r.appendLine(written)
+		if len(written)-start > lines.MaxBytes {
+			p.add("message", lines.ErrTooLong.Error())
 		}
-		lines = append(lines, '\n')
+		written = append(written, '\n')
 	}
-	return lines, p.err()
+	return written, p.err()
 }
-
-const longLine = "a line has more than 16 MiB"
 
 // importFailure returns the error of records that could not be written.
 func importFailure(err error, records []Record) error {
@@ -164,38 +165,136 @@ func importFailure(err error, records []Record) error {
 	return failure
 }
 
-// ReadImport returns the records that the lines of an import stand for, as
-// [ImportWriter] writes them or as Kissmetrics' own data export does, in whose
-// files letters beyond ASCII may be written as octal escapes of their bytes
-// (\303\251), which is no JSON.
+// MarshalJSON returns the record as a line of Kissmetrics' bulk import, without
+// the line's end: an object of _p, _t, _n for an event or _p2 for the other
+// identity of an alias, and the properties. It is also the form to store a record
+// in, since it holds no API key. A record that is not valid has no such form: the
+// error is that of [Record.Validate].
+func (r Record) MarshalJSON() ([]byte, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return r.appendLine(nil), nil
+}
+
+// appendLine appends the line of a record that is valid.
+func (r *Record) appendLine(dst []byte) []byte {
+	dst = appendText(append(dst, `{"_p":`...), r.Person)
+	if !r.Time.IsZero() {
+		dst = strconv.AppendInt(append(dst, `,"_t":`...), r.Time.Unix(), 10)
+	}
+	switch r.Kind {
+	case KindEvent:
+		dst = appendText(append(dst, `,"_n":`...), r.Name)
+	case KindAlias:
+		dst = appendText(append(dst, `,"_p2":`...), r.Name)
+	}
+	for i := range r.Properties {
+		p := &r.Properties[i]
+		dst = append(appendText(append(dst, ','), p.Name), ':')
+		if p.Literal {
+			dst = append(dst, p.Value...)
+		} else {
+			dst = appendText(dst, p.Value)
+		}
+	}
+	return append(dst, '}')
+}
+
+// appendText appends a text as JSON.
+func appendText(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // fails on what is not UTF-8, which no valid record has
+	return dst
+}
+
+// UnmarshalJSON reads a line as MarshalJSON writes it. Values may be nested; they
+// are flattened as [Properties] says. The parameters _k and _d are ignored, and so
+// is null. All else is a property, whatever its name begins with. Lines that
+// Kissmetrics exports need [ReadImport].
 //
-// A line that is wrong is an error of type [*LineError], and the lines behind it
-// go on; [Record.UnmarshalJSON] says what is wrong. A line of more than 16 MiB is
-// such an error too, and is not kept in memory. Blank lines count but are
-// skipped; a line may end in CR LF, the last one in nothing, and the first may
+// The error is one or several joined [*ValidationError], and then the record is
+// left as it was.
+func (r *Record) UnmarshalJSON(line []byte) error {
+	read, err := readLine(line, true)
+	if err == nil {
+		*r = read.Record
+	}
+	return err
+}
+
+// An ImportedRecord is what a line of an import stands for.
+type ImportedRecord struct {
+	Record
+	// Line is the number of the line, counted from 1.
+	Line int
+	// Protocol holds what stands on the line under a name that begins with one
+	// underscore, such as _ip, _ua or _server_timestamp, sorted by name. Senders
+	// add them for Kissmetrics itself; they are no properties, and are not sent
+	// with the Record. An alias can have them too.
+	Protocol []Property
+	// Adjustments says what of the line the record does not hold: one of two
+	// properties with one name and different values. The last one is kept.
+	Adjustments []Adjustment
+}
+
+// WithProtocol returns the record with the fields of Protocol among its
+// properties, for those who want to send them on. It returns an alias as it is,
+// because an alias has no properties.
+func (r ImportedRecord) WithProtocol() Record {
+	if r.Kind != KindAlias {
+		r.Properties = sorted(slices.Concat(r.Properties, r.Protocol))
+	}
+	return r.Record
+}
+
+// ReadImport returns the records that the lines of an import stand for, as
+// [ImportWriter] writes them, or as Kissmetrics' own data export does.
+//
+// The lines of an export are not always JSON. These are read all the same:
+//
+//   - Bytes as octal escapes (\303\251 is é, \042 a quotation mark), \' for an
+//     apostrophe, backslashes that begin no escape, and raw control characters.
+//   - Bytes that are not UTF-8, as the letters of Windows-1252 that they are.
+//     No two different bytes are ever read as one letter, so that no two people
+//     become one.
+//   - A row whose _n is empty, as properties.
+//   - Fields of the protocol on any row, which are kept apart; see
+//     [ImportedRecord].
+//
+// Values may be nested, and are flattened as [Properties] says. The parameters _k
+// and _d are ignored, and so is null.
+//
+// A line that is wrong is an error of type [*LineError], and the lines behind it go
+// on. It wraps one or several joined [*ValidationError]. A line of more than 16 MiB
+// is such an error too, and is not kept in memory. Blank lines count but are
+// skipped. A line may end in CR LF, the last one in nothing, and the first may
 // begin with a byte order mark. If r fails, the last error is a LineError that
-// wraps the error of r, with the line where it failed, and of that line there is
-// no record.
+// wraps the error of r, with the number of the line where it failed, and of that
+// line there is no record.
 //
 // Nothing is read before it is asked for, beyond a buffer, and no record shares
-// memory with another. The sequence is for one goroutine, and is read once: a
+// memory with another. The sequence is for one goroutine and can be read once: a
 // loop after a break goes on behind the line where that one stopped.
 //
 // See https://support.kissmetrics.io/docs/data-export.
-func ReadImport(r io.Reader) iter.Seq2[Record, error] {
-	lines := lineReader{r: bufio.NewReaderSize(r, 64<<10)}
-	return func(yield func(Record, error) bool) {
-		for !lines.ended {
-			line, err := lines.next()
+func ReadImport(r io.Reader) iter.Seq2[ImportedRecord, error] {
+	reader := lines.NewReader(r)
+	return func(yield func(ImportedRecord, error) bool) {
+		for !reader.Ended() {
+			line, err := reader.Next()
 			if err == nil && len(line) == 0 {
 				continue
 			}
-			var record Record
-			if err == nil {
-				err = record.UnmarshalJSON(unescapeOctal(line))
+			var record ImportedRecord
+			switch {
+			case errors.Is(err, lines.ErrTooLong):
+				err = &ValidationError{Field: "message", Reason: err.Error()}
+			case err == nil:
+				record, err = readLine(exportline.JSON(line), false)
 			}
+			record.Line = reader.Number()
 			if err != nil {
-				err = &LineError{Line: lines.number, Err: err}
+				err = &LineError{Line: record.Line, Err: err}
 			}
 			if !yield(record, err) {
 				return
@@ -204,66 +303,95 @@ func ReadImport(r io.Reader) iter.Seq2[Record, error] {
 	}
 }
 
-// lineReader reads lines of bounded length.
-type lineReader struct {
-	r      *bufio.Reader
-	buffer []byte
-	number int  // of the line read last
-	ended  bool // there is none behind it
+// An importLine is a line of an import while it becomes a record.
+type importLine struct {
+	importline.Line
+	exact  bool // all beside the head is properties, and nothing is adjusted
+	record ImportedRecord
+	problems
 }
 
-// next returns the next line, trimmed of white space, until next is called
-// again. Behind the last one, it may be an empty one that is none.
-func (l *lineReader) next() ([]byte, error) {
-	l.number++
-	l.buffer = l.buffer[:0]
-	tooLong := false
-	for {
-		part, err := l.r.ReadSlice('\n')
-		if tooLong = tooLong || len(l.buffer)+len(part) > maxLineBytes+len("\r\n"); !tooLong {
-			l.buffer = append(l.buffer, part...)
+// readLine reads a line of JSON.
+func readLine(line []byte, exact bool) (ImportedRecord, error) {
+	read, err := importline.Read(line, maxValueBytes, exact)
+	if errors.Is(err, jsonwalk.ErrKind) {
+		return ImportedRecord{}, &ValidationError{Field: "message", Reason: "is not a JSON object"}
+	} else if err != nil {
+		return ImportedRecord{}, jsonProblem(err)
+	}
+	l := importLine{Line: read, exact: exact}
+	for _, problem := range read.Problems {
+		if problem.Name != "" {
+			problem.Reason = quoted(problem.Name) + " " + problem.Reason
 		}
-		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue
-		case errors.Is(err, io.EOF):
-			l.ended = true
-		case err != nil:
-			l.ended = true
-			return nil, err
-		}
-		break
+		l.add(problem.Field, problem.Reason)
 	}
-	if tooLong {
-		return nil, &ValidationError{Field: "message", Reason: longLine}
+	l.head()
+	l.properties()
+	l.record.validate(&l.problems)
+	if err := l.err(); err != nil {
+		return ImportedRecord{}, err
 	}
-	line := l.buffer
-	if l.number == 1 {
-		line = bytes.TrimPrefix(line, []byte("\ufeff"))
-	}
-	return bytes.TrimSpace(line), nil
+	return l.record, nil
 }
 
-// unescapeOctal replaces the octal escapes of bytes beyond ASCII. No JSON has a
-// digit behind a backslash, so nothing else can be meant.
-func unescapeOctal(line []byte) []byte {
-	at := bytes.IndexByte(line, '\\')
-	if at < 0 {
-		return line
+// head says what the record is.
+func (l *importLine) head() {
+	r := &l.record.Record
+	r.Kind, r.Person = KindProperties, l.Person
+	if !name.Blank(l.Event) {
+		r.Kind, r.Name = KindEvent, l.Event
 	}
-	octal := func(c byte) bool { return c >= '0' && c <= '7' }
-	kept := line[:at] // never longer than what was read of line
-	for i := at; i < len(line); i++ {
-		switch rest := line[i:]; {
-		case rest[0] != '\\' || len(rest) < 2:
-			kept = append(kept, rest[0])
-		case len(rest) >= 4 && (rest[1] == '2' || rest[1] == '3') && octal(rest[2]) && octal(rest[3]):
-			kept = append(kept, (rest[1]-'0')<<6|(rest[2]-'0')<<3|(rest[3]-'0'))
-			i += 3
-		default: // an escape of JSON, whose second byte may be a backslash too
-			kept = append(kept, rest[0], rest[1])
-			i++
+	if l.Other != "" {
+		if r.Kind == KindEvent {
+			l.add("type", "has both _n and _p2")
+		}
+		r.Kind, r.Name = KindAlias, l.Other
+	}
+	if l.Time != "" {
+		r.Time = time.Unix(l.Seconds, 0).UTC()
+	}
+}
+
+// properties shares out what stands beside the head. What is nested comes first, so
+// that a property with a name of its own wins over one that was made of several.
+func (l *importLine) properties() {
+	var nested transformer
+	nested.members("", l.Nested, "", 0)
+	all := nested.settle()
+	l.problems = append(l.problems, nested.problems...)
+	for _, v := range l.Plain {
+		all = append(all, Property{v.Name, v.Text, v.Literal})
+	}
+	for _, property := range l.Twice {
+		l.clash(property)
+	}
+	places := make(map[string]int, len(all))
+	for _, p := range all {
+		list, key := &l.record.Properties, p.Name
+		if !l.exact {
+			key = name.Fold(p.Name)
+			if importline.IsProtocol(p.Name) {
+				list = &l.record.Protocol
+			}
+		}
+		switch i, seen := places[key]; {
+		case !seen:
+			places[key] = len(*list)
+			*list = append(*list, p)
+		case (*list)[i].Value != p.Value:
+			l.clash((*list)[i].Name)
+			(*list)[i] = p
 		}
 	}
-	return kept
+	l.record.Properties, l.record.Protocol = sorted(l.record.Properties), sorted(l.record.Protocol)
+}
+
+// clash tells that one of two properties with one name is dropped.
+func (l *importLine) clash(property string) {
+	if l.exact {
+		l.add("property", quoted(property)+" is there twice, with different values")
+		return
+	}
+	l.record.Adjustments = append(l.record.Adjustments, Adjustment{Field: "property", Property: property, Kind: AdjustedClash})
 }

@@ -46,10 +46,14 @@ import (
 // or the query's, for a beacon can set no headers. Behind a prefix, use
 // [http.StripPrefix].
 //
-// A message is what [kissmetrics.ParseMessage] makes of it. Where the batch has a
-// context or integrations and a message has none of its own, those of the batch
-// count. A message whose integrations exclude Kissmetrics ("Kissmetrics": false,
-// or "All": false and no other word about Kissmetrics) is accepted and not sent.
+// A message is what [kissmetrics.ParseMessage] makes of it. An identify without
+// traits takes those of the batch's context. A message that is excluded from
+// Kissmetrics by its integrations, or by those of the batch about which it says
+// nothing itself, is accepted and not sent; see [kissmetrics.Excluded].
+//
+// The body must be JSON as a whole: where it is not, nothing of it is accepted. What
+// ParseMessage reads although it is no JSON, such as Python's NaN, is read here too.
+// In a body that is JSON, no message costs another, whatever it is.
 //
 // # Answers
 //

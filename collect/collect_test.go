@@ -227,7 +227,7 @@ func TestOneBadMessageNeitherLosesNorRepeatsTheOthers(t *testing.T) {
 	body := `{"batch":[
 		{"type":"track","messageId":"a","userId":"u","event":"A",` + at + `},
 		{"type":"track","messageId":"b","userId":"u",` + at + `},
-		{"type":"track","messageId":"c","userId":"u","event":"C","properties":{"x":tru},` + at + `},
+		[{"type":"track","messageId":"c","userId":"u","event":"C",` + at + `}],
 		7,
 		{"type":"whatever","messageId":"` + strings.Repeat("e", 200) + `","userId":"u"},
 		{"type":"track","messageId":"f","userId":"u","event":"F",` + at + `}]}`
@@ -241,7 +241,7 @@ func TestOneBadMessageNeitherLosesNorRepeatsTheOthers(t *testing.T) {
 	assert.Equal(t, 1, a.body.Errors[0].Index)
 	assert.Equal(t, "b", a.body.Errors[0].MessageID)
 	assert.Equal(t, "kissmetrics: invalid event: is missing", a.body.Errors[0].Error)
-	assert.Contains(t, a.body.Errors[1].Error, "is not JSON")
+	assert.Contains(t, a.body.Errors[1].Error, "is not a JSON object")
 	assert.Equal(t, 3, a.body.Errors[2].Index)
 	assert.Len(t, a.body.Errors[3].MessageID, 100, "what is echoed is bounded")
 	assert.Equal(t, []string{"A", "F"}, r.names())
@@ -253,6 +253,28 @@ func TestOneBadMessageNeitherLosesNorRepeatsTheOthers(t *testing.T) {
 	a = r.do(t, "/v1/batch", `{"batch":[]}`)
 	assert.Equal(t, `{"success":true}`, a.text)
 	assert.Equal(t, http.StatusOK, a.status)
+}
+
+func TestWhatSDKsWriteThatIsNoJSONLosesNothing(t *testing.T) {
+	message := func(value string) string {
+		return `{"batch":[{"type":"track","messageId":"a","userId":"u","event":"A","properties":{"x":` + value + `,"y":1},` + at + `},` + track + `],"writeKey":"` + writeKey + `"}`
+	}
+	for name, test := range map[string]struct{ body, want string }{
+		"Python's NaN":                 {message(`NaN`), ""},
+		"Python's infinity":            {message(`-Infinity`), ""},
+		"a line's end in PHP's text":   {message("\"a\nb\""), "a\nb"},
+		".NET's mark at the beginning": {"\ufeff" + message(`"NaN"`), "NaN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReceiver(t)
+			a := r.do(t, "/v1/batch", test.body, func(r *http.Request) { r.Header.Del("Authorization") })
+			assert.Equal(t, http.StatusOK, a.status, a.text)
+			assert.Contains(t, r.names(), "E", "the other message")
+			if test.want != "" {
+				assert.Equal(t, test.want, r.recorder.Records()[0].Properties[0].Value)
+			}
+		})
+	}
 }
 
 func TestFailuresListedAreBounded(t *testing.T) {
@@ -267,17 +289,19 @@ func TestBatchGivesItsMessagesWhatTheyLack(t *testing.T) {
 	r := newReceiver(t)
 	a := r.do(t, "/v1/batch", `{"context":{"traits":{"plan":"pro"}},"integrations":{"All":false},"batch":[
 		{"type":"identify","userId":"a","integrations":{"All":true},`+at+`},
-		{"type":"identify","userId":"b","integrations":{},"traits":{"plan":"free"},`+at+`},
+		{"type":"identify","userId":"b","integrations":{"Kiss Metrics":"true"},"traits":{"plan":"free"},`+at+`},
 		{"type":"identify","userId":"c","integrations":{"kissmetrics":{"x":false}},"context":{"traits":{"plan":"own"}},`+at+`},
 		{"type":"identify","userId":"d",`+at+`},
-		{"type":"identify","userId":"e","integrations":{"All":true,"Kissmetrics":false},`+at+`}]}`)
+		{"type":"identify","userId":"e","integrations":{"All":true,"Kiss Metrics":false},`+at+`},
+		{"type":"identify","userId":"f","integrations":{},`+at+`},
+		{"type":"identify","userId":"g","integrations":null,`+at+`}]}`)
 	assert.Equal(t, http.StatusOK, a.status, a.text)
 	plans := map[string]string{}
 	for _, record := range r.recorder.Records() {
 		plans[record.Person] = record.Properties[0].Value
 	}
 	assert.Equal(t, map[string]string{"a": "pro", "b": "free", "c": "own"}, plans)
-	assert.Equal(t, []collect.Outcome{collect.Accepted, collect.Accepted, collect.Accepted, collect.Ignored, collect.Ignored}, r.outcomes())
+	assert.Equal(t, []collect.Outcome{collect.Accepted, collect.Accepted, collect.Accepted, collect.Ignored, collect.Ignored, collect.Ignored, collect.Ignored}, r.outcomes())
 }
 
 func TestTransformOptions(t *testing.T) {

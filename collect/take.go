@@ -77,14 +77,14 @@ type taken struct {
 func (h *handler) take(ctx context.Context, b *batch) taken {
 	var t taken
 	var untimed []loose
-	for i, data := range b.messages {
+	for i := range b.messages {
 		if t.why != nil && !errors.Is(t.why, kissmetrics.ErrQueueFull) {
 			// Those behind would only meet the same, and slowly. A queue says no at
 			// once, and may have room for others.
 			h.settle(ctx, &t, Result{Index: i}, Deferred, t.why)
 			continue
 		}
-		m, err := h.message(b, data)
+		m, err := h.message(b, &b.messages[i])
 		result := Result{Index: i, MessageID: m.id, Type: m.kind, Records: len(m.records)}
 		switch {
 		case err != nil:

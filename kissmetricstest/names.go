@@ -3,46 +3,37 @@ package kissmetricstest
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/importline"
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
 // normal returns a name with spaces for commas and colons.
-func normal(name string) string {
-	return strings.NewReplacer(",", " ", ":", " ").Replace(name)
-}
+func normal(s string) string { return strings.NewReplacer(",", " ", ":", " ").Replace(s) }
 
 // foldName returns what is the same for all spellings of the name of an event or
 // a property.
-func foldName(name string) string { return foldText(normal(name)) }
+func foldName(s string) string {
+	if !utf8.ValidString(s) {
+		return normal(s) // rather than to make one of two that differ in their wrong bytes
+	}
+	return name.Fold(s)
+}
 
-// isParameter reports whether a name is the protocol's own.
-func isParameter(name string) bool {
-	return strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "__")
+// foldIdentity returns what is the same for all spellings of an identity.
+func (r rules) foldIdentity(s string) string {
+	if r.caseSensitive || !utf8.ValidString(s) {
+		return s
+	}
+	return name.FoldIdentity(s)
 }
 
 // isKnownParameter reports whether a name is one that Kissmetrics or one of its
 // senders is known to use.
-func isKnownParameter(name string) bool {
-	switch strings.ToLower(name) {
-	case "_k", "_p", "_n", "_t", "_d", "_c", "_u", "_umid", "_ip", "_ua", "_server_timestamp":
-		return true
-	}
-	return name == "_" // what is appended so that no cache answers
+func isKnownParameter(s string) bool {
+	const cacheBuster = "_" // is appended so that no cache answers
+	return s == cacheBuster || name.Protocol(s) || name.Reserved(s) && s != "_p2"
 }
 
-// isShared reports whether an identity is one that many people share.
-func isShared(identity string) bool {
-	switch strings.ToLower(strings.Trim(identity, " '\"")) {
-	case "", "anonymous", "guest", "visitor", "unknown", "no name", "your_identifier_here",
-		"null", "nil", "none", "missing", "undefined", "nan", "[object object]":
-		return true
-	}
-	return false
-}
-
-// foldText returns what is the same for all spellings of a text, if it is one.
-func foldText(s string) string {
-	if !utf8.ValidString(s) {
-		return s // rather than to make one of two that differ in their wrong bytes
-	}
-	return strings.ToLower(s)
-}
+// isParameter reports whether a name is the protocol's own.
+func isParameter(s string) bool { return importline.IsProtocol(s) }

@@ -48,14 +48,6 @@ func newPeople(rules rules) people {
 	return people{rules: rules, known: make(map[string]*identity), spelling: make(map[string]string)}
 }
 
-// foldIdentity returns what is the same for all spellings of an identity.
-func (p *people) foldIdentity(name string) string {
-	if p.rules.caseSensitive {
-		return name
-	}
-	return foldText(name)
-}
-
 // did takes an event, unless it is a duplicate.
 func (p *people) did(t *taker, who, name string, second int64, properties []property) {
 	id, at := p.identity(who), moment{foldName(name), second}
@@ -126,7 +118,7 @@ func (p *people) keep(t *taker, id *identity, second int64, property property) (
 
 // identity returns what was said of an identity, which is known from now on.
 func (p *people) identity(name string) *identity {
-	folded := p.foldIdentity(name)
+	folded := p.rules.foldIdentity(name)
 	id := p.known[folded]
 	if id == nil {
 		id = &identity{name: name, events: make(map[moment][]*event), values: make(map[moment][]value)}
@@ -152,7 +144,7 @@ func (p *people) merge(a, b string) {
 }
 
 // find returns what is known of an identity, or nil.
-func (p *people) find(name string) *identity { return p.known[p.foldIdentity(name)] }
+func (p *people) find(name string) *identity { return p.known[p.rules.foldIdentity(name)] }
 
 // of returns what is known under each identity of a person.
 func (p *people) of(name string) []*identity {

@@ -1,9 +1,6 @@
 package kissmetricstest
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // A Reason says why something was ignored, or is doubtful.
 type Reason string
@@ -104,5 +101,3 @@ func (s *Server) record(request Request, unreadable error) {
 
 // isTracking reports whether a path is one of the tracking API.
 func isTracking(path string) bool { return path == "/e" || path == "/s" || path == "/a" }
-
-func blank(s string) bool { return strings.TrimSpace(s) == "" }

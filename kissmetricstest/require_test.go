@@ -31,21 +31,18 @@ func TestRequire(t *testing.T) {
 	} {
 		requirePicture(t, get(t, client, server, target))
 	}
-	property := func(name, value string) kissmetrics.Property {
-		return kissmetrics.Property{Name: name, Value: value}
-	}
 	for name, c := range map[string]struct {
 		require func(t kissmetricstest.TestingT)
 		fails   string // a part of the text, or nothing
 	}{
 		"an event": {func(t kissmetricstest.TestingT) {
-			kissmetricstest.RequireEvent(t, server, "BOB", "signed,up", property("seats", "3"), property("Plan", "Pro"))
+			kissmetricstest.RequireEvent(t, server, "BOB", "signed,up", kissmetrics.Text("seats", "3"), kissmetrics.Text("Plan", "Pro"))
 		}, ""},
 		"an event with another value": {func(t kissmetricstest.TestingT) {
-			kissmetricstest.RequireEvent(t, server, "ann", "Signed Up", property("Plan", "pro"))
+			kissmetricstest.RequireEvent(t, server, "ann", "Signed Up", kissmetrics.Text("Plan", "pro"))
 		}, `want one event "Signed Up" of "ann" with {"Plan": "pro"}, got 0.`},
 		"an event without the property": {func(t kissmetricstest.TestingT) {
-			kissmetricstest.RequireEvent(t, server, "ann", "Signed Up", property("Door", "1"))
+			kissmetricstest.RequireEvent(t, server, "ann", "Signed Up", kissmetrics.Text("Door", "1"))
 		}, "got 0."},
 		"an event of another person": {func(t kissmetricstest.TestingT) {
 			kissmetricstest.RequireEvent(t, server, "cy", "Signed Up")
@@ -54,10 +51,10 @@ func TestRequire(t *testing.T) {
 			kissmetricstest.RequireEvent(t, server, "ann", "Opened")
 		}, "got 2."},
 		"one of two by its property": {func(t kissmetricstest.TestingT) {
-			kissmetricstest.RequireEvent(t, server, "ann", "Opened", property("Door", "2"))
+			kissmetricstest.RequireEvent(t, server, "ann", "Opened", kissmetrics.Text("Door", "2"))
 		}, ""},
 		"no event": {func(t kissmetricstest.TestingT) {
-			kissmetricstest.RequireNoEvent(t, server, "ann", "Signed Up", property("Plan", "Basic"))
+			kissmetricstest.RequireNoEvent(t, server, "ann", "Signed Up", kissmetrics.Text("Plan", "Basic"))
 			kissmetricstest.RequireNoEvent(t, server, "cy", "Signed Up")
 		}, ""},
 		"no event where there is one": {func(t kissmetricstest.TestingT) {

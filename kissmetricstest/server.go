@@ -13,7 +13,7 @@
 //
 //		SignUp(client, "user-1")
 //
-//		kissmetricstest.RequireEvent(t, server, "user-1", "Signed Up", kissmetrics.Property{Name: "Plan", Value: "Pro"})
+//		kissmetricstest.RequireEvent(t, server, "user-1", "Signed Up", kissmetrics.Text("Plan", "Pro"))
 //		kissmetricstest.RequireClean(t, server)
 //	}
 //

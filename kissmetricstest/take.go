@@ -9,14 +9,13 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
 const (
-	maxNameChars  = 255
-	maxValueChars = 512        // as documented now
-	maxValueBytes = 8 << 10    // as documented once; more is not worth a doubt
-	earliest      = 1230768000 // 2009-01-01
-	milliseconds  = 1e11       // more is no time in seconds: they get there in the year 5138
+	maxValueBytes = 8 << 10 // what was documented before 512 characters were; more is not worth a doubt
+	milliseconds  = 1e11    // more is no time in seconds: they get there in the year 5138
 )
 
 // A taker takes one request.
@@ -32,7 +31,7 @@ func (t *taker) param(name string) string { return t.request.Params.Get(name) }
 
 // take decides what the request says, and tells the people.
 func (t *taker) take(unreadable error) {
-	person, name, path := t.param("_p"), t.param("_n"), t.request.Path
+	person, event, path := t.param("_p"), t.param("_n"), t.request.Path // of an alias, the event is the other person
 	named := path != "/s"
 	switch {
 	case !isTracking(path):
@@ -43,36 +42,36 @@ func (t *taker) take(unreadable error) {
 		t.ignore(ReasonUnreadable, "")
 	case t.param("_k") == "":
 		t.ignore(ReasonNoAPIKey, "")
-	case blank(person):
+	case name.Blank(person):
 		t.ignore(ReasonNoPerson, "")
-	case named && blank(name):
+	case named && name.Blank(event):
 		t.ignore(ReasonNoName, "")
-	case tooLong(person) || named && tooLong(name):
+	case name.TooLong(person) || named && name.TooLong(event):
 		t.ignore(ReasonNameTooLong, "")
 	case path == "/a":
-		t.alias(person, name)
+		t.alias(person, event)
 	default:
-		t.dated(person, name)
+		t.dated(person, event)
 	}
 }
 
-func (t *taker) alias(person, name string) {
+func (t *taker) alias(person, other string) {
 	t.doubtIdentity("_p")
 	t.doubtIdentity("_n")
 	t.doubtParameters()
 	for _, property := range t.propertyNames() {
 		t.ignore(ReasonAliasProperty, property)
 	}
-	if t.people.foldIdentity(person) == t.people.foldIdentity(name) {
+	if t.people.rules.foldIdentity(person) == t.people.rules.foldIdentity(other) {
 		t.warn(ReasonAliasOfItself, "")
 	}
-	t.people.merge(person, name)
+	t.people.merge(person, other)
 }
 
 // dated takes an event or properties.
-func (t *taker) dated(person, name string) {
+func (t *taker) dated(person, event string) {
 	second, doubt := t.second()
-	if second < earliest {
+	if second < name.Earliest {
 		t.ignore(ReasonTooOld, "")
 		return
 	}
@@ -83,17 +82,17 @@ func (t *taker) dated(person, name string) {
 	t.doubtParameters()
 	isEvent := t.request.Path == "/e"
 	switch {
-	case !isEvent && name != "":
+	case !isEvent && event != "":
 		t.warn(ReasonUnusedName, "_n")
 	case !isEvent && len(t.propertyNames()) == 0:
 		t.warn(ReasonNothingKnown, "")
-	case !utf8.ValidString(name):
+	case !utf8.ValidString(event):
 		t.warn(ReasonNotUTF8, "_n")
 	}
 	properties := t.properties()
 	switch {
 	case isEvent:
-		t.people.did(t, person, normal(name), second, properties)
+		t.people.did(t, person, normal(event), second, properties)
 	case len(properties) > 0:
 		t.people.set(t, person, second, properties)
 	}
@@ -123,7 +122,7 @@ func (t *taker) doubtIdentity(parameter string) {
 	switch identity := t.param(parameter); {
 	case !utf8.ValidString(identity):
 		t.warn(ReasonNotUTF8, parameter)
-	case isShared(identity):
+	case name.Generic(identity):
 		t.warn(ReasonSharedIdentity, parameter)
 	}
 }
@@ -158,19 +157,19 @@ type property struct {
 // properties returns the properties that can be kept, and tells of the others.
 func (t *taker) properties() []property {
 	var kept []property
-	for _, name := range t.propertyNames() {
-		p := property{name, foldName(name), t.param(name)}
+	for _, sent := range t.propertyNames() {
+		p := property{sent, foldName(sent), t.param(sent)}
 		same := slices.IndexFunc(kept, func(other property) bool { return other.folded == p.folded })
 		switch {
-		case blank(name):
-			t.ignore(ReasonNoName, name)
-		case tooLong(name):
-			t.ignore(ReasonNameTooLong, name)
+		case name.Blank(sent):
+			t.ignore(ReasonNoName, sent)
+		case name.TooLong(sent):
+			t.ignore(ReasonNameTooLong, sent)
 		case len(p.value) > maxValueBytes:
-			t.ignore(ReasonValueTooLong, name)
+			t.ignore(ReasonValueTooLong, sent)
 		case same >= 0:
 			if kept[same].value != p.value {
-				t.ignore(ReasonSameName, name)
+				t.ignore(ReasonSameName, sent)
 			}
 		default:
 			t.doubtProperty(p)
@@ -185,7 +184,7 @@ func (t *taker) doubtProperty(p property) {
 	if !utf8.ValidString(p.name) || !utf8.ValidString(p.value) {
 		t.warn(ReasonNotUTF8, p.name)
 	}
-	if utf8.RuneCountInString(p.value) > maxValueChars {
+	if name.Longer(p.value, name.MaxValueChars) {
 		t.warn(ReasonLongValue, p.name)
 	}
 	if isJSON(p.value) {
@@ -212,5 +211,3 @@ func isJSON(value string) bool {
 	trimmed := strings.TrimSpace(value)
 	return trimmed != "" && (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid([]byte(trimmed))
 }
-
-func tooLong(name string) bool { return utf8.RuneCountInString(name) > maxNameChars }

@@ -76,9 +76,9 @@ func withRefused(n int) (content string, refused int) {
 }
 
 func TestKilledAtRandomMomentsWhileWritingFiles(t *testing.T) {
-	n := 40_000
-	if testing.Short() {
-		n = 10_000
+	n := 10_000
+	if *long {
+		n = 60_000
 	}
 	dir := filepath.Join(t.TempDir(), "out")
 	content, refused := withRefused(n)
@@ -97,9 +97,9 @@ func TestKilledAtRandomMomentsWhileWritingFiles(t *testing.T) {
 }
 
 func TestKilledAtRandomMomentsWhileDelivering(t *testing.T) {
-	n := 1200
-	if testing.Short() {
-		n = 400
+	n := 800
+	if *long {
+		n = 4000
 	}
 	server := kissmetricstest.NewServer(t)
 	content, refused := withRefused(n)

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,6 +28,9 @@ import (
 )
 
 const secret = "s3cret-api-key"
+
+// long is set by CI. Without it the tests are done while somebody waits for them.
+var long = flag.Bool("long", false, "run the crash and memory tests for longer")
 
 // asProgram, in the environment, makes the test binary the program.
 const asProgram = "BACKFILL_TEST_AS_PROGRAM"
@@ -298,7 +302,7 @@ func TestUsageErrors(t *testing.T) {
 		"two files":            {[]string{"a", secret}, "expected one file"},
 		"no such file":         {[]string{"nowhere.jsonl"}, "no such file"},
 		"a directory":          {[]string{"."}, "not a readable file"},
-		"server alone":         {[]string{"-base-url", "https://trk.kissmetrics.io"}, "-base-url needs -api-key"},
+		"server alone":         {[]string{"-base-url", "https://trk.kissmetrics.com"}, "-base-url needs -api-key"},
 		"a rate below zero":    {[]string{"-rate", "-1"}, "-rate"},
 		"no workers":           {[]string{"-workers", "0"}, "-workers"},
 		"no size":              {[]string{"-file-size", "0"}, "-file-size"},

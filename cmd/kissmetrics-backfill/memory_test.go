@@ -48,9 +48,9 @@ func inUse() uint64 {
 // TestMemory: what is in use does not grow with the number of events.
 // BACKFILL_EVENTS=1000000 takes a million.
 func TestMemory(t *testing.T) {
-	n := 150_000
-	if testing.Short() {
-		n = 50_000
+	n := 50_000
+	if *long {
+		n = 300_000
 	}
 	if s := os.Getenv("BACKFILL_EVENTS"); s != "" {
 		var err error

@@ -1,15 +1,15 @@
-// Quickstart shows what becomes of a few messages: the calls that a program
-// makes, the requests that they become, and what Kissmetrics knows of the
-// person in the end. It tells of a visitor who looks at a page, signs up, buys
-// three things and gives one back.
+// Quickstart shows what a few messages become: the calls that a program makes, the
+// requests that Kissmetrics receives, and what it knows about the person in the
+// end. The person is a visitor who looks at a page, signs up, buys three things and
+// returns one.
 //
-// It needs neither an account nor a network, for it brings a tracking server
-// of its own:
+// You need neither an account nor a network, because this program starts a
+// tracking server of its own:
 //
 //	go run ./examples/quickstart
 //
-// With an API key it sends the same to Kissmetrics, as of now, where it makes
-// one person known by the identities quickstart-visitor and quickstart-user:
+// With an API key it sends the same messages to Kissmetrics, dated now. They create
+// one person with the identities quickstart-visitor and quickstart-user:
 //
 //	go run ./examples/quickstart -api-key "$KISSMETRICS_API_KEY"
 package main
@@ -29,8 +29,8 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
-// The identities say where they come from, because an alias cannot be undone:
-// they must not be those of somebody in a real product.
+// The identities say where they come from. They must not belong to anybody in a
+// real product, because an alias cannot be undone.
 const (
 	visitorID = "quickstart-visitor"
 	userID    = "quickstart-user"
@@ -46,7 +46,7 @@ func main() {
 	}
 }
 
-// exitCode returns 2 for an error of who typed the command, and else 1.
+// exitCode returns 2 if the command line is wrong, and 1 for any other error.
 func exitCode(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok || errors.Is(err, kissmetrics.ErrInvalidOption) {
 		return 2
@@ -54,7 +54,7 @@ func exitCode(err error) int {
 	return 1
 }
 
-// run is the program, less the process around it.
+// run is the program without the process around it.
 func run(ctx context.Context, args []string, stdout io.Writer) error {
 	f, err := parseFlags(args, stdout)
 	switch {
@@ -75,23 +75,23 @@ func (e usageError) Unwrap() error { return e.error }
 
 // flags is what the command line says.
 type flags struct {
-	live    bool // whether there is an API key
+	live    bool // whether an API key was given
 	apiKey  string
 	baseURL string
 }
 
-// parseFlags returns what args say. Where they ask for help, it is written to
-// stdout and the error is flag.ErrHelp.
+// parseFlags returns what args say. If they ask for help, it writes that to stdout
+// and returns flag.ErrHelp.
 func parseFlags(args []string, stdout io.Writer) (flags, error) {
 	var f flags
 	set := flag.NewFlagSet("quickstart", flag.ContinueOnError)
-	set.SetOutput(io.Discard) // the error says it all
-	// Not a plain string, so that -api-key "$UNSET" is not taken for no -api-key.
-	set.Func("api-key", "send to Kissmetrics, with the API `key` of a product", func(key string) error {
+	set.SetOutput(io.Discard) // the error says everything
+	// A function, so that -api-key "$UNSET" differs from no -api-key.
+	set.Func("api-key", "send to Kissmetrics with this API `key` of your product", func(key string) error {
 		f.live, f.apiKey = true, key
 		return nil
 	})
-	set.StringVar(&f.baseURL, "base-url", kissmetrics.DefaultBaseURL, "with -api-key, send to another `server`")
+	set.StringVar(&f.baseURL, "base-url", kissmetrics.DefaultBaseURL, "with -api-key, send to this `URL`")
 	err := set.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -100,27 +100,27 @@ func parseFlags(args []string, stdout io.Writer) (flags, error) {
 		return f, err
 	case err != nil:
 		problem, _, _ := strings.Cut(err.Error(), "=") // what follows may be the key
-		return f, errors.New(problem + " (-h tells the flags)")
-	case set.NArg() > 0: // not quoted: it may be a key that lacks its flag
-		return f, errors.New("only flags are expected, no other arguments (-h tells the flags)")
+		return f, errors.New(problem + " (-h lists the flags)")
+	case set.NArg() > 0: // not quoted, since it may be a key without its flag
+		return f, errors.New("expected only flags, but got other arguments (-h lists the flags)")
 	case f.baseURL != kissmetrics.DefaultBaseURL && !f.live:
 		return f, errors.New("-base-url needs -api-key")
 	}
 	return f, nil
 }
 
-// demo sends to a server of its own, and tells what that knows afterwards.
+// demo sends to a server of its own, and shows what that knows afterwards.
 func demo(ctx context.Context, stdout io.Writer) error {
 	server := kissmetricstest.Start()
 	defer server.Close()
 	client, err := kissmetrics.New(
-		kissmetrics.WithAPIKey("quickstart"), // any will do
+		kissmetrics.WithAPIKey("quickstart"), // the server takes any
 		kissmetrics.WithBaseURL(server.URL),
 	)
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	// A time that is always the same makes an output that is always the same.
+	// The same time in every run gives the same output in every run.
 	now := time.Date(2026, time.March, 2, 9, 40, 0, 0, time.UTC)
 	told := 0
 	became := func(kissmetrics.Message) ([]request, error) {
@@ -140,8 +140,8 @@ func demo(ctx context.Context, stdout io.Writer) error {
 	return write(stdout, knowledge(server, userID, "sku", "price", "quantity"))
 }
 
-// live sends to Kissmetrics, which never tells what it made of it; so what is
-// told are the records.
+// live sends to Kissmetrics. Kissmetrics does not say what it made of a request, so
+// live shows the records.
 func live(ctx context.Context, f flags, stdout io.Writer) error {
 	client, err := kissmetrics.New(
 		kissmetrics.WithAPIKey(f.apiKey),
@@ -151,8 +151,8 @@ func live(ctx context.Context, f flags, stdout io.Writer) error {
 		return fmt.Errorf("making a client: %w", err)
 	}
 	became := func(m kissmetrics.Message) ([]request, error) {
-		// No options, as the client has none, and every message that needs a time
-		// has one of its own.
+		// No options, since the client has none, and no time, since every message
+		// that needs one has it.
 		records, _, err := kissmetrics.Transform(m, time.Time{}, kissmetrics.TransformOptions{})
 		return fromRecords(records), err
 	}
@@ -180,10 +180,10 @@ func call[M kissmetrics.Message](why string, method func(context.Context, M) err
 	return step{why, message, func(ctx context.Context) error { return method(ctx, message) }}
 }
 
-// story returns what happened in the half hour until now.
+// story returns what happened in the half hour before now.
 func story(client *kissmetrics.Client, now time.Time) []step {
 	return []step{
-		call("A visitor looks at the prices. Who it is, nobody knows yet.",
+		call("A visitor looks at the prices. Nobody knows yet who it is.",
 			client.Page, kissmetrics.Page{
 				AnonymousID: visitorID,
 				Name:        "Pricing",
@@ -195,14 +195,14 @@ func story(client *kissmetrics.Client, now time.Time) []step {
 				UserID:     userID,
 				PreviousID: visitorID,
 			}),
-		call("What the form of the sign-up said is known of the person.",
+		call("What the visitor wrote in the sign-up form is stored with the person.",
 			client.Identify, kissmetrics.Identify{
 				UserID:    userID,
 				Traits:    kissmetrics.Properties{"email": "ada@example.com", "newsletter": true, "plan": "free"},
 				Timestamp: now.Add(-20 * time.Minute),
 			}),
-		call("An order of three products. Each becomes a request of its own, a second later than\n"+
-			"the one before, because Kissmetrics keeps one value of a property a second.",
+		call("An order of three products. Each becomes a request of its own, one second after the\n"+
+			"one before, because Kissmetrics may keep only one value of a property a second.",
 			client.Track, kissmetrics.Track{
 				UserID: userID,
 				Event:  "Order Completed",
@@ -221,7 +221,7 @@ func story(client *kissmetrics.Client, now time.Time) []step {
 				},
 				Timestamp: now.Add(-10 * time.Minute),
 			}),
-		call("One of them comes back. A refund is revenue below zero.",
+		call("One of them is returned. A refund is negative revenue.",
 			client.Track, kissmetrics.Track{
 				UserID:     userID,
 				Event:      "Order Refunded",
@@ -231,7 +231,7 @@ func story(client *kissmetrics.Client, now time.Time) []step {
 	}
 }
 
-// tell takes the steps, and writes each call and what became of it.
+// tell takes the steps one by one, and writes each call and what it became.
 func tell(ctx context.Context, stdout io.Writer, steps []step, became func(kissmetrics.Message) ([]request, error)) error {
 	for i, s := range steps {
 		if err := write(stdout, heading(i+1, s.why)+indent(callText(s.message))); err != nil {

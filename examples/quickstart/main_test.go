@@ -97,11 +97,11 @@ func TestUsageErrors(t *testing.T) {
 		"unknown flag":     {[]string{"-colour"}, "not defined: -colour"},
 		"misspelled key":   {[]string{"-apikey=" + secret}, "not defined: -apikey"},
 		"too many hyphens": {[]string{"---api-key=" + secret}, "bad flag syntax"},
-		"key without flag": {[]string{secret}, "only flags"},
+		"key without flag": {[]string{secret}, "expected only flags"},
 		"no key":           {[]string{"-api-key"}, "needs an argument"},
 		"empty key":        {[]string{"-api-key", ""}, "WithAPIKey is required"},
 		"space in the key": {[]string{"-api-key", secret + " "}, "white space"},
-		"server alone":     {[]string{"-base-url", "https://trk.kissmetrics.io"}, "-base-url needs -api-key"},
+		"server alone":     {[]string{"-base-url", "https://trk.kissmetrics.com"}, "-base-url needs -api-key"},
 		"not a server":     {[]string{"-api-key", secret, "-base-url", "localhost"}, "WithBaseURL"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,12 +162,12 @@ func TestOutputThatFails(t *testing.T) {
 func TestIgnoredIsTold(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // leaves no goroutine behind
-	for _, query := range []string{"/e?_k=k&_n=E", "/s?_k=k&_p=p&_t=1700000000&_d=1&a=1", "/s?_k=k&_p=p&_t=1700000000&_d=1&a=2"} {
+	for _, query := range []string{"/e?_k=k&_n=E", "/s?_k=k&_p=p&_t=1700000000&_d=1&a=1", "/s?_k=k&_p=p&_t=1700000000&_d=1&a=1"} {
 		response, err := client.Get(server.URL + query)
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 	}
 	assert.Equal(t, "\n  /e: no person"+
-		"\n  /s, property \"a\": a property with the same person, name and second was seen",
+		"\n  /s, property \"a\": the property was seen with the same person and second",
 		ignoredText(server.Ignored()))
 }

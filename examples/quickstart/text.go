@@ -20,25 +20,25 @@ const (
 behaves as Kissmetrics is documented to. Nothing leaves this machine.
 `
 	liveIntro = `Five messages to %s, each with the records that it becomes.
-A record is one request.
+Each record is one request.
 `
 	liveOutro = `
-All of it was answered with success, which says no more than that it arrived: Kissmetrics
-answers 200 to everything, and drops what it does not like without a word. That is why
-this library checks every message before it sends anything.
+Every request was answered with success. That only means that it arrived: Kissmetrics
+answers 200 to everything, and silently drops what it cannot use. This is why the library
+checks every message before it sends anything.
 
 Look for the person %s in your product.
 `
 	legend = `
   _k  the API key                 _t  the time, in Unix seconds
-  _p  the person                  _d  1: believe _t, rather than the clock
+  _p  the person                  _d  1: use _t, not the time of arrival
   _n  the event; in an alias, the other identity
 `
 	masked = "****" // what is shown for the API key
 	stamp  = "2006-01-02 15:04:05 MST"
 )
 
-// request is what a call became, as far as it is shown.
+// A request is the part of a request or record that is shown.
 type request struct {
 	head   string
 	params url.Values
@@ -62,8 +62,8 @@ func fromRecords(records []kissmetrics.Record) []request {
 	return requests
 }
 
-// text returns the request with a parameter a line: first those of the
-// protocol, then the properties.
+// text returns the request with one parameter a line: first those of the protocol,
+// then the properties.
 func (r request) text() string {
 	protocol := []string{"_k", "_p", "_n", "_t", "_d"}
 	isProperty := func(name string) bool { return !slices.Contains(protocol, name) }
@@ -81,8 +81,8 @@ func (r request) text() string {
 	return r.head + "\n" + indent(table(rows))
 }
 
-// protocolValue returns the value of a parameter as it is shown: the time also
-// for people to read, the API key not at all.
+// protocolValue returns the value of a parameter as it is shown: a time also in
+// readable form, the API key not at all.
 func protocolValue(name, value string) string {
 	switch name {
 	case "_k":
@@ -95,8 +95,8 @@ func protocolValue(name, value string) string {
 	return value
 }
 
-// callText returns the call of the client that sends a message, much as it
-// stands in a program. Every method is named like the type of its message.
+// callText returns the call that sends a message, much as a program would write it.
+// Each method has the name of its message's type.
 func callText(message kissmetrics.Message) string {
 	v := reflect.ValueOf(message)
 	name := v.Type().Name()
@@ -111,7 +111,7 @@ func callText(message kissmetrics.Message) string {
 	return b.String()
 }
 
-// fieldText returns a field of a message, properties with one a line.
+// fieldText returns a field of a message; properties have one line each.
 func fieldText(v any) string {
 	properties, ok := v.(kissmetrics.Properties)
 	if !ok {
@@ -126,8 +126,7 @@ func fieldText(v any) string {
 	return b.String()
 }
 
-// valueText returns a value on one line, but for a list, which has a line for
-// each element.
+// valueText returns a value on one line, or a list with one line for each element.
 func valueText(v any) string {
 	switch v := v.(type) {
 	case time.Time:
@@ -150,12 +149,12 @@ func valueText(v any) string {
 	return fmt.Sprintf("%#v", v)
 }
 
-// knowledge returns what the server knows of a person, with the history of the
+// knowledge returns what the server knows about a person, with the history of the
 // given properties of products.
 func knowledge(server *kissmetricstest.Server, person string, ofProducts ...string) string {
 	var b strings.Builder
 	section := func(title, text string) { b.WriteString("\n" + indent(title+"\n"+indent(text))) }
-	b.WriteString("\nWhat Kissmetrics knows of " + person + " now\n")
+	b.WriteString("\nWhat Kissmetrics now knows about " + person + "\n")
 	section("Identities", strings.Join(server.Identities(person), "\n")+"\n")
 	section("Events", eventsText(server.Events(person)))
 	section("Properties, the latest values", pairs(server.Properties(person)))
@@ -173,7 +172,7 @@ func eventsText(events []kissmetricstest.Event) string {
 	return b.String()
 }
 
-// historyText returns a line for each property, with all values it has had.
+// historyText returns a line for each property, with all values that it has had.
 func historyText(server *kissmetricstest.Server, person string, properties ...string) string {
 	var rows [][]string
 	for _, name := range properties {
@@ -218,7 +217,7 @@ func table(rows [][]string) string {
 		// No tab after the last cell, or it would be padded with spaces.
 		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
-	_ = w.Flush() // a strings.Builder takes everything
+	_ = w.Flush() // writing to a strings.Builder never fails
 	return b.String()
 }
 
@@ -226,7 +225,7 @@ func heading(number int, why string) string {
 	return fmt.Sprintf("\n%d. %s\n\n", number, strings.ReplaceAll(why, "\n", "\n   "))
 }
 
-// indent moves every line of a text to the right.
+// indent indents every line of a text.
 func indent(text string) string {
 	const margin = "    "
 	var b strings.Builder

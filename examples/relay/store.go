@@ -58,7 +58,8 @@ func (s *store) load(ctx context.Context) error {
 	}
 	defer func() { _ = file.Close() }()
 	loaded := 0
-	for record, err := range kissmetrics.ReadImport(file) {
+	for line, err := range kissmetrics.ReadImport(file) {
+		record := line.WithProtocol() // as it was written
 		if err == nil {
 			err = s.Send(ctx, []kissmetrics.Record{record})
 		}

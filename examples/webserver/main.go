@@ -1,14 +1,14 @@
-// Webserver shows an HTTP service that tracks what it serves, and shuts down
-// without losing any of it: middleware tracks every request through a queue,
-// and a signal ends the server first, then the queue. What the queue could not
-// deliver in time is saved as import lines, which the next start sends.
+// Webserver is an HTTP service that tracks every request it serves, and loses none
+// of that when it shuts down. Middleware tracks through a queue. A signal ends the
+// server first, then the queue. What the queue could not deliver in time is saved
+// as import lines, which the next start sends.
 //
-// It needs neither an account nor a network, for it brings a tracking server of
-// its own:
+// You need neither an account nor a network, because this program starts a
+// tracking server of its own:
 //
 //	go run ./examples/webserver
 //
-// Fetch a page or two from the address that it prints, and press Ctrl-C.
+// Open a page or two at the address that it prints, then press Ctrl-C.
 package main
 
 import (
@@ -43,8 +43,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("webserver", flag.ContinueOnError)
 	flags.SetOutput(stdout)
 	address := flags.String("listen", "127.0.0.1:0", "where to listen")
-	apiKey := flags.String("api-key", "", "send to Kissmetrics with this key, rather than to a server inside")
-	baseURL := flags.String("base-url", kissmetrics.DefaultBaseURL, "with -api-key, the tracking server")
+	apiKey := flags.String("api-key", "", "send to Kissmetrics with this key (default: to a server inside this program)")
+	baseURL := flags.String("base-url", kissmetrics.DefaultBaseURL, "with -api-key, the URL of the tracking server")
 	undelivered := flags.String("undelivered", "undelivered.jsonl", "where to save what could not be delivered")
 	grace := flags.Duration("grace", 10*time.Second, "how long to go on delivering after the signal")
 	switch err := flags.Parse(args); {
@@ -65,8 +65,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// A queue of its own, rather than one of WithQueue, because records are sent
-	// through it, too.
+	// NewQueue rather than WithQueue, because saved records go through it as well.
 	queue, err := kissmetrics.NewQueue(sender, kissmetrics.WithLogger(slog.New(slog.NewTextHandler(stdout, nil))))
 	if err != nil {
 		return err
@@ -77,18 +76,17 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	store := store{*undelivered}
 	if err := store.send(ctx, queue, stdout); err != nil {
-		return errors.Join(err, queue.Close(ctx)) // the file stays as it is
+		return errors.Join(err, queue.Close(ctx)) // and leave the file as it is
 	}
 	err = serve(ctx, *address, handler(client), stdout)
-	// The handlers have ended, so nothing is tracked any more. Now the queue has
-	// its turn; ctx has ended, hence a new one.
+	// The handlers have ended, so nothing more is tracked, and the queue can be
+	// closed. It gets a context of its own, since ctx has ended.
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), *grace)
 	defer cancel()
 	return errors.Join(err, store.keep(queue.Close(closing), stdout))
 }
 
-// serve serves until ctx ends, and then until the requests under way are
-// answered.
+// serve serves until ctx ends, and then answers the requests in flight.
 func serve(ctx context.Context, address string, handler http.Handler, stdout io.Writer) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {

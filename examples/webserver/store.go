@@ -15,9 +15,9 @@ import (
 // store is the file in which undelivered records wait for the next start.
 type store struct{ path string }
 
-// send sends what an earlier run saved. The file stays until keep knows what
-// became of it: to send a record twice does no harm, for Kissmetrics ignores
-// what it has seen.
+// send sends what an earlier run saved. The file stays until keep knows what became
+// of the records. Sending a record twice is harmless: it keeps its second, so
+// Kissmetrics recognises the repeat.
 func (s store) send(ctx context.Context, queue *kissmetrics.Queue, stdout io.Writer) error {
 	file, err := os.Open(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -28,7 +28,8 @@ func (s store) send(ctx context.Context, queue *kissmetrics.Queue, stdout io.Wri
 	}
 	defer func() { _ = file.Close() }()
 	n := 0
-	for record, err := range kissmetrics.ReadImport(file) {
+	for line, err := range kissmetrics.ReadImport(file) {
+		record := line.WithProtocol() // as it was written
 		if err == nil {
 			err = queue.Send(ctx, []kissmetrics.Record{record})
 		}
@@ -41,8 +42,8 @@ func (s store) send(ctx context.Context, queue *kissmetrics.Queue, stdout io.Wri
 	return nil
 }
 
-// keep saves what the closing of the queue hands back, in the place of what was
-// saved before, all of which went through the queue.
+// keep saves the records that a closed queue handed back. They replace what was
+// saved before, since all of that went through the queue.
 func (s store) keep(closing error, stdout io.Writer) error {
 	undelivered, ok := errors.AsType[*kissmetrics.UndeliveredError](closing)
 	switch {

@@ -8,15 +8,15 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-// tracked is middleware that records every request as an event of its visitor.
-// A queue accepts at once, so no request waits for Kissmetrics.
+// tracked is middleware that tracks every request as an event of its visitor. The
+// queue accepts it at once, so no request waits for Kissmetrics.
 func tracked(client *kissmetrics.Client, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		watching := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(watching, r)
 		err := client.Track(r.Context(), kissmetrics.Track{
-			UserID:      r.Header.Get("X-User-Id"), // as the service's authentication has it
+			UserID:      r.Header.Get("X-User-Id"), // from the service's authentication
 			AnonymousID: "webserver-visitor",
 			Event:       eventOf(r),
 			Properties: kissmetrics.Properties{
@@ -25,15 +25,14 @@ func tracked(client *kissmetrics.Client, next http.Handler) http.Handler {
 				"seconds": time.Since(start),
 			},
 		})
-		if err != nil { // the queue is full, or a property is no good: never the visitor's problem
+		if err != nil { // the queue is full, say; this is never the visitor's problem
 			slog.WarnContext(r.Context(), "a request was not tracked", "error", err)
 		}
 	})
 }
 
-// eventOf names the event after the route, not the path: there are as many names
-// as routes. Kissmetrics takes two events of one name, person and second for
-// one, so the name should tell apart what a visitor does at once.
+// eventOf names the event after the route and not the path, because Kissmetrics
+// keeps a limited number of event names.
 func eventOf(r *http.Request) string {
 	if r.Pattern == "" {
 		return "Requested What Is Not There"
@@ -41,7 +40,7 @@ func eventOf(r *http.Request) string {
 	return "Requested " + r.Pattern
 }
 
-// statusWriter notes the status of an answer.
+// A statusWriter remembers the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 
@@ -53,5 +52,5 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap serves http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

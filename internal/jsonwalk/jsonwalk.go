@@ -51,7 +51,13 @@ func NewReader(data []byte) *Reader {
 func Value(data []byte) (any, error) {
 	r := NewReader(data)
 	v, err := r.Value()
-	return v, errors.Join(err, r.End())
+	if err == nil {
+		err = r.End()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Kind returns the first byte of the next value: one of { [ " t f n and, for any
@@ -68,43 +74,62 @@ func (r *Reader) End() error {
 
 // Value reads the next value; see [Value].
 func (r *Reader) Value() (any, error) {
-	switch r.json.PeekKind() {
-	case '{':
-		if r.depth == MaxDepth {
-			return nil, r.Skip()
-		}
-		m := make(map[string]any)
-		err := r.Members(func(name []byte) (err error) {
-			key := string(name)
-			m[key], err = r.Value()
-			return err
-		})
-		return m, err
-	case '[':
-		if r.depth == MaxDepth {
-			return nil, r.Skip()
-		}
-		list := []any{}
-		err := r.Elements(func() error {
-			v, err := r.Value()
-			list = append(list, v)
-			return err
-		})
-		return list, err
+	kind := r.json.PeekKind()
+	if (kind == '{' || kind == '[') && r.depth == MaxDepth {
+		return nil, r.Skip()
 	}
 	token, err := r.json.ReadToken()
 	if err != nil {
 		return nil, r.fail(err)
 	}
-	switch token.Kind() {
+	switch kind {
 	case '"':
 		return token.String(), nil
 	case '0':
 		return json.Number(token.String()), nil
-	case 't', 'f':
-		return token.Bool(), nil
+	case 't':
+		return true, nil
+	case 'f':
+		return false, nil
+	case '{':
+		return r.object()
+	case '[':
+		return r.list()
 	}
 	return nil, nil
+}
+
+// object reads what follows the beginning of an object.
+func (r *Reader) object() (any, error) {
+	r.depth++
+	m := make(map[string]any)
+	for r.json.PeekKind() == '"' {
+		token, err := r.json.ReadToken()
+		if err != nil {
+			return nil, r.fail(err)
+		}
+		name := token.String()
+		if m[name], err = r.Value(); err != nil {
+			return nil, err
+		}
+	}
+	return m, r.end()
+}
+
+// list reads what follows the beginning of a list.
+func (r *Reader) list() (any, error) {
+	r.depth++
+	list := []any{}
+	for {
+		if kind := r.json.PeekKind(); kind == ']' || kind == jsontext.KindInvalid {
+			return list, r.end()
+		}
+		v, err := r.Value()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
 }
 
 // Raw returns the next value as it is written. It is a part of data.
@@ -129,19 +154,28 @@ func (r *Reader) Skip() error {
 // valid until visit reads on; visit must read the value, and no more. The first
 // error ends the walk. Anything but an object is [ErrKind], and is not read.
 func (r *Reader) Members(visit func(name []byte) error) error {
+	_, err := r.Object(visit)
+	return err
+}
+
+// Object is [Reader.Members], and returns the object as [Reader.Raw] does.
+func (r *Reader) Object(visit func(name []byte) error) ([]byte, error) {
 	if err := r.begin('{'); err != nil {
-		return err
+		return nil, err
 	}
+	begin := r.json.InputOffset() - 1
 	for r.json.PeekKind() == '"' {
 		name, err := r.name()
 		if err == nil {
 			err = visit(name)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return r.end()
+	err := r.end()
+	end := r.json.InputOffset()
+	return r.data[begin:end:end], err
 }
 
 // Elements reads a list. For every element it calls visit, which must read it, and

@@ -63,13 +63,11 @@ func internet(s string) (t time.Time, ok bool) {
 	two := func(i int) int { return int(s[i]-'0')*10 + int(s[i+1]-'0') }
 	p := parser{year: two(0)*100 + two(2), month: two(5), day: two(8), hour: two(11), minute: two(14), second: two(17)}
 	p.rest = s[len(form):]
-	if p.rest != "Z" {
-		if p.rest[0] == '.' {
-			p.nanos = p.fraction(time.Second)
-		}
-		if !p.offset() || p.rest != "" {
-			return t, false
-		}
+	if p.next() == '.' {
+		p.nanos = p.fraction(time.Second)
+	}
+	if p.rest != "Z" && (!p.offset() || p.rest != "") {
+		return t, false
 	}
 	return p.instant()
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 	"github.com/kissmetrics-go/kissmetrics/internal/when"
 )
 
@@ -26,6 +27,19 @@ func Instant(v any) (t time.Time, ok bool) {
 		return time.Time{}, true
 	}
 	return t, ok
+}
+
+// InstantOf is [Instant] of a value as it is written in JSON.
+func InstantOf(value []byte) (time.Time, bool) {
+	switch {
+	case len(value) == 0 || string(value) == "null":
+		return Instant(nil)
+	case value[0] == '"':
+		return Instant(string(jsonwalk.Unquote(value)))
+	case value[0] == '-' || '0' <= value[0] && value[0] <= '9':
+		return Instant(json.Number(value))
+	}
+	return time.Time{}, false
 }
 
 // time sets the times of the message.

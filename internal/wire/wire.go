@@ -285,18 +285,17 @@ func (m *Message) problem(field string, kind Kind) {
 // there is no other, and what is wrong with it matters only then. The number 0 is
 // the identity of everybody whom a program does not know.
 func (m *Message) person(userID, anonymousID any) {
-	var ok bool
-	if m.AnonymousID, ok = plain(anonymousID); !ok {
-		defer func() {
-			if m.UserID == "" {
-				m.problem("anonymousId", NoIdentity)
-			}
-		}()
+	user, isUser := plain(userID)
+	anonymous, isAnonymous := plain(anonymousID)
+	if _, isNumber := userID.(json.Number); isNumber && user == "0" && anonymous != "" {
+		user, isUser = "", false
 	}
-	m.UserID, ok = plain(userID)
-	if _, isNumber := userID.(json.Number); !ok || isNumber && m.UserID == "0" && m.AnonymousID != "" {
-		m.UserID = ""
+	m.UserID, m.AnonymousID = user, anonymous
+	if !isUser {
 		m.problem("userId", NoIdentity)
+	}
+	if !isAnonymous && user == "" {
+		m.problem("anonymousId", NoIdentity)
 	}
 }
 

@@ -1,0 +1,207 @@
+package collect
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
+	"github.com/kissmetrics-go/kissmetrics/internal/wire"
+)
+
+// A batch is what a request holds.
+type batch struct {
+	messages     []head
+	kind         string // of the message, where there is one and the path says it
+	history      bool   // no message happens now, and all clocks were right
+	writeKey     string
+	sentAt       time.Time
+	integrations wire.Integrations
+	context      []byte
+	received     time.Time
+
+	isList     bool                   // whether there is a list of messages
+	traits     kissmetrics.Properties // of the context,
+	traitsRead bool                   // once they were asked for
+	lent       int                    // what they took, once for every message that they were given to
+}
+
+// A head is what is known of a message before it is parsed.
+type head struct {
+	data                []byte // all of it
+	isObject            bool
+	id, kind            string
+	timestamp, original bool // whether it has them
+	sentAt              time.Time
+	integrations        wire.Integrations
+	identity            identity
+}
+
+// parse takes a body apart, in one walk. The problem is the answer to one that is not
+// what it should be; even then its write key is returned, where it was found.
+func (h *handler) parse(data []byte, e endpoint) (*batch, *answer) {
+	b, err := h.walk(data, e)
+	if _, ok := errors.AsType[*jsonwalk.Error](err); ok {
+		if mended, ok := jsonwalk.Mend(data); ok {
+			b, err = h.walk(mended, e)
+		}
+	}
+	problem := func(status int, reason string) (*batch, *answer) {
+		a := failure(status, reason)
+		return b, &a
+	}
+	switch {
+	case err != nil:
+		return problem(http.StatusBadRequest, "the body is not a JSON object")
+	case e.kind == "" && !b.isList:
+		return problem(http.StatusBadRequest, `"batch" is not a list`)
+	case len(b.messages) > h.config.maxMessages:
+		return problem(http.StatusRequestEntityTooLarge, "the batch has too many messages")
+	}
+	return b, nil
+}
+
+// walk reads the members of a body. Of a body that is one message, they are those of
+// a batch and of its message.
+func (h *handler) walk(data []byte, e endpoint) (*batch, error) {
+	b := &batch{kind: e.kind, history: e.history}
+	w := walker{Reader: jsonwalk.NewReader(data), kind: e.kind}
+	own := head{data: data, isObject: true}
+	err := w.Members(func(name []byte) (err error) {
+		switch string(name) {
+		case "writeKey":
+			var key []byte
+			key, err = w.Raw()
+			b.writeKey = string(jsonwalk.Unquote(key))
+		case "context":
+			b.context, err = w.Raw()
+		case "batch":
+			b.isList, err = w.list(&b.messages, h.config.maxMessages)
+		default:
+			err = w.member(&own, name)
+		}
+		return err
+	})
+	if err == nil {
+		err = w.End()
+	}
+	if e.kind != "" {
+		w.sum(&own, 0)
+		b.messages = []head{own}
+	} else {
+		b.sentAt, b.integrations = own.sentAt, own.integrations
+	}
+	return b, err
+}
+
+// A walker reads heads of messages.
+type walker struct {
+	*jsonwalk.Reader
+	kind  string // of all messages, where the path says it
+	parts []byte // what the identity of a message is made of
+}
+
+// list reads the messages of a batch, up to one more than most, and reports whether
+// it is one.
+func (w *walker) list(messages *[]head, most int) (ok bool, err error) {
+	*messages = nil
+	if w.Kind() != '[' || w.kind != "" {
+		return false, w.Skip()
+	}
+	return true, w.Elements(func() error {
+		if len(*messages) > most {
+			return w.Skip()
+		}
+		m, err := w.head()
+		*messages = append(*messages, m)
+		return err
+	})
+}
+
+// head reads one message.
+func (w *walker) head() (m head, err error) {
+	if w.Kind() != '{' {
+		return m, w.Skip()
+	}
+	m.isObject = true
+	mark := len(w.parts)
+	m.data, err = w.Object(func(name []byte) error { return w.member(&m, name) })
+	w.sum(&m, mark)
+	return m, err
+}
+
+// member reads a member of a message.
+func (w *walker) member(m *head, name []byte) (err error) {
+	var value []byte
+	switch string(name) {
+	case "integrations":
+		m.integrations, err = wire.ReadIntegrations(w.Reader)
+		return err
+	case "sentAt": // differs at a repeat
+		value, err = w.Raw()
+		m.sentAt, _ = wire.InstantOf(value)
+		return err
+	case "messageId", "type", "timestamp", "originalTimestamp", "userId", "anonymousId", "previousId", "groupId", "event", "name":
+		value, err = w.Raw()
+	default:
+		return w.Skip()
+	}
+	switch string(name) {
+	case "messageId":
+		m.id = string(jsonwalk.Unquote(value))
+	case "type":
+		m.kind = string(jsonwalk.Unquote(value))
+	case "timestamp":
+		m.timestamp = isTime(value)
+	case "originalTimestamp":
+		m.original = isTime(value)
+	}
+	w.parts = append(w.parts, name...)
+	w.parts = binary.AppendUvarint(w.parts, uint64(len(value)))
+	w.parts = append(w.parts, value...)
+	return err
+}
+
+// An identity tells messages apart: it is a sum of what makes a message the same
+// at a repeat. It is zero for a message without a messageId.
+type identity [16]byte
+
+// sum sets the identity of a message, of the parts from mark on, and lets go of them.
+func (w *walker) sum(m *head, mark int) {
+	if w.kind != "" {
+		m.kind = w.kind
+	}
+	if m.id != "" {
+		w.parts = append(w.parts, m.kind...)
+		sum := sha256.Sum256(w.parts[mark:])
+		copy(m.identity[:], sum[:])
+	}
+	w.parts = w.parts[:mark]
+}
+
+// isTime reports whether a value, as it is written, is a time.
+func isTime(value []byte) bool {
+	t, ok := wire.InstantOf(value)
+	return ok && !t.IsZero()
+}
+
+// contextTraits returns the traits of the batch's context.
+func (b *batch) contextTraits() kissmetrics.Properties {
+	if b.traitsRead || b.kind != "" || len(b.context) == 0 {
+		return b.traits // of one message, ParseMessage has looked there
+	}
+	b.traitsRead = true
+	r := jsonwalk.NewReader(b.context)
+	_ = r.Members(func(name []byte) error { // was read before; at worst it is no object
+		if string(name) != "traits" {
+			return r.Skip()
+		}
+		traits, err := r.Value()
+		b.traits, _ = traits.(map[string]any)
+		return err
+	})
+	return b.traits
+}
