@@ -73,7 +73,7 @@ func (l *bareLog) run() {
 func BenchmarkOutboxSend(b *testing.B) {
 	const producers, each = 16, 40
 	dir := b.TempDir()
-	box, err := outbox.Open(filepath.Join(dir, "outbox.db"))
+	box, err := outbox.Open(b.Context(), filepath.Join(dir, "outbox.db"))
 	require.NoError(b, err)
 	file, err := os.Create(filepath.Join(dir, "log"))
 	require.NoError(b, err)
@@ -123,7 +123,7 @@ func BenchmarkOutboxRelay(b *testing.B) {
 	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	require.NoError(b, err)
 	defer sender.CloseIdleConnections()
-	box, err := outbox.Open(filepath.Join(b.TempDir(), "outbox.db"))
+	box, err := outbox.Open(b.Context(), filepath.Join(b.TempDir(), "outbox.db"))
 	require.NoError(b, err)
 	ratios := series{}
 	n := 0
@@ -189,7 +189,7 @@ func BenchmarkOutboxBacklog(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("waiting=%d", backlog), func(b *testing.B) {
 			path := filepath.Join(b.TempDir(), "outbox.db")
-			box, err := outbox.Open(path)
+			box, err := outbox.Open(b.Context(), path)
 			require.NoError(b, err)
 			n := 0
 			fill := func(records int) {
@@ -214,7 +214,7 @@ func BenchmarkOutboxBacklog(b *testing.B) {
 			var most int
 			for b.Loop() {
 				start := time.Now()
-				box, err = outbox.Open(path)
+				box, err = outbox.Open(b.Context(), path)
 				require.NoError(b, err)
 				opening += time.Since(start)
 				ctx, cancel := context.WithCancel(b.Context())

@@ -30,7 +30,7 @@ var rounds = flag.Int("rounds", 200, "how often the crash test kills its child")
 // crashing sends until it is killed, while its relay delivers, and says what was
 // accepted: the names of the records of each message, in one line.
 func crashing(path, url string) error {
-	box, err := outbox.Open(path, quick)
+	box, err := outbox.Open(context.Background(), path, quick)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 // relaying sends a record and delivers until it is killed, and says that it has
 // begun.
 func relaying(path, url string) error {
-	box, err := outbox.Open(path, quick)
+	box, err := outbox.Open(context.Background(), path, quick)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,7 @@
 // returns, and removes them only after Kissmetrics has answered. It is for one
 // machine, and there is nothing to install.
 //
-//	box, err := outbox.Open("/var/lib/shop/outbox.db")
+//	box, err := outbox.Open(ctx, "/var/lib/shop/outbox.db")
 //	…
 //	client, err := kissmetrics.New(kissmetrics.WithSender(box))
 //	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(key))
@@ -11,22 +11,23 @@
 //
 // # What is promised
 //
-// Every record of a Send that returned nil is delivered at least once. A crash may
-// have it delivered again, which is harmless: a record carries its own second, and
-// Kissmetrics ignores what it has seen of a person, a name and a second. A Send
-// that failed has stored all of the message's records or none.
+// Every record of a Send that returned nil is delivered at least once. After a
+// crash it may be delivered again, which is harmless: a record carries its own
+// second, and Kissmetrics ignores an exact repeat. A Send that failed has stored
+// all of the message's records or none; [Outbox.Send] says what each error means.
 //
 // What Kissmetrics refuses for good is parked with the reason: [Outbox.Parked]
-// lists it, and it can be requeued or deleted. It holds up nothing.
+// lists it, and it can be requeued or deleted. It delays nothing else.
 //
 // # Events that belong to a transaction
 //
-// Where the application's own tables are in the same SQLite file,
+// If the application's own tables are in the same SQLite file,
 // [Outbox.SendTx] stores records in the application's transaction: an order and
-// the event that tells of it are there together or not at all.
+// its event are there together or not at all.
 //
-//	err := outbox.Migrate(ctx, db) // explicit, and may be repeated: see [Schema]
-//	box, err := outbox.Open(path, outbox.WithSharedFile())
+//	db, err := sql.Open("sqlite", path) // modernc.org/sqlite, and no other: see [ErrLibrary]
+//	err = outbox.Migrate(ctx, db)       // explicit, and may be repeated: see [Schema]
+//	box, err := outbox.Open(ctx, path, outbox.WithSharedFile())
 //	…
 //	tx, err := db.BeginTx(ctx, nil)
 //	_, err = tx.ExecContext(ctx, "INSERT INTO orders …")
@@ -35,29 +36,41 @@
 //
 // # Faults
 //
-// When the disk is full or fails, Send returns a [*StorageError], and Run goes on
+// When the disk is full or fails, Send returns a [*StorageError], and Run keeps
 // trying. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed them
 // returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
 //
-// Every stored message has a checksum. One that does not fit is parked, without
-// records, and never sent. A file that is damaged is repaired when it is opened, or
+// [Stats] tells a relay that makes no progress (Stalled grows) from an idle one
+// (nothing waits).
+//
+// Every stored message has a checksum. A message whose checksum is wrong is parked,
+// without records, and never sent. A damaged file is repaired when it is opened, or
 // when the damage is noticed, once no other process has it open: what can be read
 // is copied to a new file, the damaged one is kept with ".damaged-1" in its name,
 // and an entry among what is parked says so. Something that was delivered before
-// may then be delivered again. A file is checked as a whole when it is opened, if
-// it has no more than 32 MiB; a larger one is only where that is quick, and the
-// rest is as it is read.
+// may then be delivered again. Files up to 32 MiB are checked completely on open.
+// Larger files get only the cheap checks; every message's checksum is verified when
+// it is read.
 //
-// SQLite's write-ahead log is another matter: when a byte of it is flipped by the
-// hardware, SQLite takes that for the log's end, and what was committed behind it
-// is hidden from everybody. The log is kept short for that reason (it holds what
-// was committed since the last checkpoint, a few megabytes at most), and nothing
-// of it that is damaged is ever sent.
+// A file that was never an outbox's is not touched: Open refuses it.
 //
-// When the file is deleted or replaced while it is open, the next Send fails, and
-// the outbox goes on with what is at the path then. What was only in the other
-// file is not delivered from here any more.
+// When the file is deleted or replaced while it is open, which is noticed within a
+// second, a Send may fail, and then the outbox goes on with what is at the path. It
+// cannot deliver what was only in the other file.
 //
 // A file that is shared with the application ([WithSharedFile]) is never repaired
-// nor set aside: that is for the application to do.
+// nor set aside: the application has to do that.
+//
+// # The write-ahead log
+//
+// SQLite appends what is committed to a log, and now and then copies it to the
+// file and begins the log anew, which keeps it at a few megabytes. It cannot begin
+// anew while something reads the file without an end, such as a backup or an SQLite
+// shell with an open transaction: then the log grows by all that is stored and
+// delivered meanwhile. That is logged once when the log passes 64 MiB, and
+// [Stats] has its length. When the reader ends, the log becomes short again.
+//
+// If the hardware flips a byte of the log, SQLite takes that for the log's end, and
+// what was committed behind it is hidden from everybody. Nothing of the log that is
+// damaged is ever sent.
 package outbox

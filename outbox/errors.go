@@ -10,7 +10,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-// ErrFull is returned by Send and SendTx when a message would exceed
+// ErrFull is returned by Send and SendTx if a message would exceed
 // [WithMaxRecords] or [WithMaxBytes], or has more than 512 MiB. Nothing of it was
 // stored.
 var ErrFull = errors.New("outbox: full")
@@ -20,11 +20,18 @@ var ErrFull = errors.New("outbox: full")
 var ErrNotParked = errors.New("outbox: no such record is parked")
 
 var (
-	errNotShared = errors.New("outbox: SendTx needs an outbox that was opened with WithSharedFile")
-	errNilNext   = fmt.Errorf("%w: outbox: the next sender is nil", kissmetrics.ErrInvalidOption)
-	errNilTx     = errors.New("outbox: the transaction is nil")
-	errNilDB     = errors.New("outbox: the database is nil")
+	errNotShared = invalid("SendTx needs an outbox that was opened with WithSharedFile")
+	errNilNext   = invalid("the next sender is nil")
+	errNilTx     = invalid("the transaction is nil")
+	errNilDB     = invalid("the database is nil")
 )
+
+var errNotRepaired = damaged("the file is not repaired yet")
+
+// invalid returns an error that wraps [kissmetrics.ErrInvalidOption].
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: outbox: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...))
+}
 
 // A StorageKind says what kept an outbox from reading or writing its file.
 type StorageKind int
@@ -40,12 +47,17 @@ const (
 	// StorageBusy means that another process, or a transaction of the application,
 	// kept the file locked for 10 seconds.
 	StorageBusy
-	// StorageDamaged means that the file is not what it was; see the package
-	// documentation for what becomes of it.
+	// StorageDamaged means that the file is not what it was: it is damaged, its
+	// tables are missing, or it was deleted or replaced. The package documentation
+	// says what becomes of it.
 	StorageDamaged
+	// StorageForeign means that the file is not an outbox's, or that something else
+	// in this process has it open. It is left as it is.
+	StorageForeign
 )
 
-// String returns "failed", "disk full", "read-only", "busy" or "damaged".
+// String returns "failed", "disk full", "read-only", "busy", "damaged" or
+// "foreign".
 func (k StorageKind) String() string {
 	switch k {
 	case StorageFailed:
@@ -58,14 +70,17 @@ func (k StorageKind) String() string {
 		return "busy"
 	case StorageDamaged:
 		return "damaged"
+	case StorageForeign:
+		return "foreign"
 	}
 	return fmt.Sprintf("StorageKind(%d)", int(k))
 }
 
-// A StorageError says that the file could not be read or written. Of a Send that
-// returns it, nothing was stored; but when the disk failed ([StorageFailed]) and
-// the process then ends, the message may be there all the same, all of it or
-// nothing. Sending it again is harmless. Its text holds nothing of a record.
+// A StorageError says that the file could not be read or written. A Send that
+// returns it has stored nothing, with one exception: if the disk failed
+// ([StorageFailed]) and the process then ends, the message may be there all the
+// same, all of it or nothing. Sending it again is harmless. The text of the error
+// holds nothing of a record.
 type StorageError struct {
 	Kind StorageKind
 	// Err is the cause: of the driver, or of the file system.
@@ -77,16 +92,18 @@ func (e *StorageError) Error() string { return fmt.Sprintf("outbox: storage %s: 
 // Unwrap returns the cause.
 func (e *StorageError) Unwrap() error { return e.Err }
 
-// storageError returns an error of the driver as one of this package. Errors that
-// already are, or that are no storage's, stay as they are.
+// storageError returns an error of the driver, or of the file system, as one of
+// this package. Errors that already are, or that are not about storage, stay as
+// they are.
 func storageError(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*StorageError](err); ok || errors.Is(err, ErrFull) || errors.Is(err, ErrNotParked) {
+	if _, ok := errors.AsType[*StorageError](err); ok ||
+		errors.Is(err, ErrFull) || errors.Is(err, ErrNotParked) || errors.Is(err, kissmetrics.ErrInvalidOption) {
 		return err
 	}
-	kind := StorageFailed
+	kind := systemKind(err)
 	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch failed.Code() & 0xff { // the rest is detail
 		case sqlite3.SQLITE_FULL:
@@ -102,11 +119,24 @@ func storageError(err error) error {
 	return &StorageError{Kind: kind, Err: err}
 }
 
+// fileError is storageError for the outbox's own queries, in which nothing is
+// wrong: what SQLite cannot make sense of are the tables.
+func fileError(err error) error {
+	failed, ok := errors.AsType[*sqlite.Error](err)
+	if _, known := errors.AsType[*StorageError](err); !known && ok && failed.Code() == sqlite3.SQLITE_ERROR {
+		return damaged("the tables are not what they should be: " + failed.Error())
+	}
+	return storageError(err)
+}
+
 func damaged(reason string) error {
 	return &StorageError{Kind: StorageDamaged, Err: errors.New(reason)}
 }
 
-func isDamaged(err error) bool {
+func isDamaged(err error) bool { return isKind(err, StorageDamaged) }
+func isBusy(err error) bool    { return isKind(err, StorageBusy) }
+
+func isKind(err error, kind StorageKind) bool {
 	failed, ok := errors.AsType[*StorageError](err)
-	return ok && failed.Kind == StorageDamaged
+	return ok && failed.Kind == kind
 }

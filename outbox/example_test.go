@@ -33,7 +33,7 @@ func Example() {
 	path, remove := exampleFile("outbox.db")
 	defer remove()
 
-	box, err := outbox.Open(path)
+	box, err := outbox.Open(ctx, path)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func Example() {
 
 // exampleParked returns an outbox in which a record is parked.
 func exampleParked(ctx context.Context, path string) *outbox.Outbox {
-	box, err := outbox.Open(path)
+	box, err := outbox.Open(ctx, path)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func ExampleOutbox_Stats() {
 	ctx := context.Background()
 	path, remove := exampleFile("outbox.db")
 	defer remove()
-	box, err := outbox.Open(path)
+	box, err := outbox.Open(ctx, path)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func ExampleWithMaxRecords() {
 	ctx := context.Background()
 	path, remove := exampleFile("outbox.db")
 	defer remove()
-	box, err := outbox.Open(path, outbox.WithMaxRecords(2))
+	box, err := outbox.Open(ctx, path, outbox.WithMaxRecords(2))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func ExampleOutbox_SendTx() {
 	if _, err := db.ExecContext(ctx, "CREATE TABLE orders (id TEXT PRIMARY KEY)"); err != nil {
 		log.Fatal(err)
 	}
-	box, err := outbox.Open(path, outbox.WithSharedFile())
+	box, err := outbox.Open(ctx, path, outbox.WithSharedFile())
 	if err != nil {
 		log.Fatal(err)
 	}

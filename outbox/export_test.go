@@ -7,3 +7,6 @@ func WithMaxMessage(bytes int) Option { return func(c *config) { c.maxMessage = 
 
 // WithBusy sets how long to wait for others that keep the file locked.
 func WithBusy(wait time.Duration) Option { return func(c *config) { c.busy = wait } }
+
+// WithLongLog sets how many bytes of the log are told about.
+func WithLongLog(bytes int64) Option { return func(c *config) { c.longLog = bytes } }

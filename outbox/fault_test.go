@@ -28,7 +28,7 @@ import (
 // is full does, and allows them again.
 func fillingTheDisk(path, url string) error {
 	signal.Ignore(syscall.SIGXFSZ)
-	box, err := outbox.Open(path, quick)
+	box, err := outbox.Open(context.Background(), path, quick)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func readingOnly(path, _ string) error {
 	if err := syscall.Setuid(65534); err != nil && os.Getuid() == 0 { // the rights do not bind root
 		return err
 	}
-	box, err := outbox.Open(path)
+	box, err := outbox.Open(context.Background(), path)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func readingOnlyDirectory(path, _ string) error {
 		return err
 	}
 	for _, path := range []string{path, path + "-new"} {
-		box, err := outbox.Open(path)
+		box, err := outbox.Open(context.Background(), path)
 		if err == nil {
 			err = box.Send(context.Background(), []kissmetrics.Record{record("b")})
 			_ = box.Close(context.Background())
@@ -137,7 +137,7 @@ func readingOnlyDirectory(path, _ string) error {
 func TestAReadOnlyDirectoryIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "outbox.db")
-	box, err := outbox.Open(path)
+	box, err := outbox.Open(t.Context(), path)
 	require.NoError(t, err)
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
 	closeBox(t, box)
@@ -153,7 +153,7 @@ func TestAReadOnlyDirectoryIsAnError(t *testing.T) {
 func TestAReadOnlyFileIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "outbox.db")
-	box, err := outbox.Open(path)
+	box, err := outbox.Open(t.Context(), path)
 	require.NoError(t, err)
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
 	closeBox(t, box)
@@ -175,7 +175,7 @@ type damage struct {
 // when all is in the log.
 func prepare(t *testing.T, messages int, closed bool) damage {
 	path := filepath.Join(t.TempDir(), "outbox.db")
-	box, err := outbox.Open(path)
+	box, err := outbox.Open(t.Context(), path)
 	require.NoError(t, err)
 	defer closeBox(t, box)
 	d := damage{make(map[string][]byte), make(map[string]string), make(map[string][]byte)}
@@ -218,7 +218,7 @@ func (d damage) check(t *testing.T, files map[string][]byte, what string) {
 	for ending, data := range files {
 		require.NoError(t, os.WriteFile(path+ending, data, 0o600))
 	}
-	box, err := outbox.Open(path, quick)
+	box, err := outbox.Open(t.Context(), path, quick)
 	require.NoError(t, err, what)
 	defer closeBox(t, box)
 	var recorder kissmetricstest.Recorder
@@ -270,7 +270,7 @@ func TestALogThatIsCutKeepsWhatIsReadable(t *testing.T) {
 		for ending, data := range files {
 			require.NoError(t, os.WriteFile(path+ending, data, 0o600))
 		}
-		box, err := outbox.Open(path, quick)
+		box, err := outbox.Open(t.Context(), path, quick)
 		require.NoError(t, err)
 		var recorder kissmetricstest.Recorder
 		deliver(t, box, &recorder)

@@ -102,11 +102,11 @@ func failingToSync(path, url string) error {
 		return err
 	}
 	d.fails.Store(true)
-	if _, err := outbox.Open(path + "-new"); !isKind(err, outbox.StorageFailed) {
+	if _, err := outbox.Open(context.Background(), path + "-new"); !isKind(err, outbox.StorageFailed) {
 		return fmt.Errorf("no file can be made: %w", err)
 	}
 	d.fails.Store(false)
-	box, err := outbox.Open(path, quick)
+	box, err := outbox.Open(context.Background(), path, quick)
 	if err != nil {
 		return err
 	}
@@ -185,5 +185,3 @@ func TestADiskThatFailsToSyncIsSurvived(t *testing.T) {
 		assert.Equal(t, 2, records, "%s: all of it or nothing", message)
 	}
 }
-
-func init() { roles["failing fsync"] = failingToSync }

@@ -87,17 +87,17 @@ func TestPaths(t *testing.T) {
 	require.NoError(t, os.Symlink("around", "round"))
 	require.NoError(t, os.Symlink("round", "around"))
 	for path, reason := range map[string]string{
-		"dir":          "is a directory",
-		"missing/x.db": "no such file or directory",
-		"round":        "too many levels of symbolic links",
+		"dir":              "is a directory",
+		"relative.db/x.db": "not a directory",
+		"round":            "too many levels of symbolic links",
 	} {
-		_, err := outbox.Open(path)
+		_, err := outbox.Open(t.Context(), path)
 		require.ErrorContains(t, err, reason)
 		assert.Equal(t, 1, strings.Count(err.Error(), "storage failed"), "%v", err)
 		assert.True(t, isKind(err, outbox.StorageFailed), "%v", err)
 	}
 	for _, path := range []string{"", "a\x00b.db"} {
-		_, err := outbox.Open(path)
+		_, err := outbox.Open(t.Context(), path)
 		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	}
 }
@@ -132,7 +132,9 @@ func TestALinkIsTheFileItLeadsTo(t *testing.T) {
 	// What is damaged is exchanged where it is.
 	closeBox(t, box)
 	closeBox(t, other)
-	require.NoError(t, os.WriteFile(path, []byte("no database at all, in so many words as a header of SQLite's has: one hundred bytes, and some more."), 0o600))
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, append([]byte("no header"), data...), 0o600))
 	box = open(t, link)
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("c")}))
 	require.FileExists(t, path+".damaged-1")
@@ -241,7 +243,7 @@ func TestAFileThatIsTakenAway(t *testing.T) {
 		"log deleted": func(path string) error { return os.Remove(path + "-wal") },
 		"renamed":     func(path string) error { return os.Rename(path, path+"-old") },
 		"replaced": func(path string) error {
-			other, err := outbox.Open(path + "-new")
+			other, err := outbox.Open(context.Background(), path+"-new")
 			if err != nil {
 				return err
 			}

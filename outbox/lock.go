@@ -3,6 +3,9 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,26 +13,39 @@ import (
 // SQLite file, always empty, whose own locks are used: they work on every system
 // and end with the process, however that ends.
 //
-//   - Whoever has the outbox open holds it shared.
+//   - Every outbox that has the file open holds it shared.
 //   - The one that relays holds it reserved, beside those.
 //   - The one that repairs the file holds it exclusively.
 type lock struct {
+	path   string
 	db     *sql.DB
 	shared *sql.Conn
+	at     place       // where it was when it was shared
+	closed atomic.Bool // whoever waits for it waits in vain
 }
 
 // pollInterval is how often something is looked at that tells nobody when it
 // changes: the lock, and what other processes store.
 const pollInterval = 100 * time.Millisecond
 
+var errLockClosed = errors.New("the lock was replaced")
+
+// openLock returns the lock of a file, whose owner and permissions it has.
 func openLock(path string) *lock {
-	return &lock{db: sql.OpenDB(connector{dsn(path+"-lock", "busy_timeout(0)")})}
+	name := path + "-lock"
+	parameters := [][2]string{pragma("busy_timeout(0)")}
+	if _, err := os.Stat(path); err == nil {
+		parameters = append(parameters, permissionsOf(path))
+	}
+	return &lock{path: name, db: sql.OpenDB(connector{dsn(name, parameters...)})}
 }
 
 // share waits until nobody repairs the file, and keeps it so.
-func (l *lock) share(ctx context.Context) error {
-	conn, err := l.begin(ctx, "BEGIN", true)
-	l.shared = conn
+func (l *lock) share(ctx context.Context) (err error) {
+	if l.shared, err = l.begin(ctx, "BEGIN", true); err != nil {
+		return err
+	}
+	l.at, err = look(l.path)
 	return err
 }
 
@@ -44,7 +60,7 @@ func (l *lock) reserve(ctx context.Context) (func(), error) {
 	return func() { release(conn) }, err
 }
 
-// exclude is for who repairs the file. It fails if anybody has it open.
+// exclude is for the one that repairs the file. It fails if anybody has it open.
 func (l *lock) exclude(ctx context.Context) (func(), error) {
 	conn, err := l.begin(ctx, "BEGIN EXCLUSIVE", false)
 	return func() { release(conn) }, err
@@ -57,23 +73,35 @@ func (l *lock) begin(ctx context.Context, how string, wait bool) (*sql.Conn, err
 		return nil, storageError(err)
 	}
 	for {
-		if _, err = conn.ExecContext(ctx, how); err == nil {
-			var tables int // the first look is what takes a shared lock
-			err = conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables)
-			if err == nil {
-				return conn, nil
+		err = beginOn(ctx, conn, how)
+		switch {
+		case err == nil:
+			return conn, nil
+		case ctx.Err() != nil:
+			err = ctx.Err()
+		case wait && isBusy(err) && !l.closed.Load():
+			if err = pause(ctx, pollInterval); err == nil {
+				continue
 			}
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 		}
-		if err = storageError(err); ctx.Err() != nil || !wait || !isBusy(err) {
-			_ = conn.Close()
-			return nil, err
+		if l.closed.Load() {
+			err = storageError(errLockClosed)
 		}
-		if err := pause(ctx, pollInterval); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
+		_ = conn.Close()
+		return nil, err
 	}
+}
+
+func beginOn(ctx context.Context, conn *sql.Conn, how string) error {
+	if _, err := conn.ExecContext(ctx, how); err != nil {
+		return storageError(err)
+	}
+	var tables int // the first look is what takes a shared lock
+	err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables)
+	if err != nil {
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return storageError(err)
 }
 
 // release ends the transaction of a lock.
@@ -86,6 +114,7 @@ func release(conn *sql.Conn) {
 }
 
 func (l *lock) close() error {
+	l.closed.Store(true)
 	l.unshare()
 	return storageError(l.db.Close())
 }

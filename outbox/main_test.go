@@ -34,6 +34,7 @@ var roles = map[string]func(path, url string) error{
 	"crash":               crashing,
 	"relay":               relaying,
 	"full disk":           fillingTheDisk,
+	"failing fsync":       failingToSync,
 	"read-only":           readingOnly,
 	"read-only directory": readingOnlyDirectory,
 }

@@ -2,12 +2,9 @@ package outbox
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"time"
-
-	"github.com/kissmetrics-go/kissmetrics"
 )
 
 // An Option configures [Open].
@@ -23,6 +20,7 @@ type config struct {
 	maxBackoff     time.Duration
 	logger         *slog.Logger
 	shared         bool
+	longLog        int64 // bytes
 }
 
 func defaults() config {
@@ -35,6 +33,7 @@ func defaults() config {
 		initialBackoff: 500 * time.Millisecond,
 		maxBackoff:     30 * time.Second,
 		logger:         slog.New(slog.DiscardHandler),
+		longLog:        longLog,
 	}
 }
 
@@ -64,38 +63,44 @@ func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger 
 
 // WithSharedFile says that the file is the application's: it holds tables of its
 // own, and it has made those of the outbox with [Migrate]. SendTx needs it.
-// A file that is shared is never set aside when it is damaged; Open, Send and Run
-// report that, and what to do is for the application to say.
+//
+// The application must open the file through the driver modernc.org/sqlite, or
+// another that is built on the same library, for two SQLite libraries in one
+// process destroy the file. [Migrate] and [Outbox.SendTx] refuse the handles of any
+// other. Open cannot see which library has the file open: if the process has more
+// than one, Open refuses a file that is open already, so open the outbox first.
+// See [ErrLibrary].
+//
+// A shared file is never set aside when it is damaged: Open, Send and Run report
+// that, and the application decides what to do.
 func WithSharedFile() Option { return func(c *config) { c.shared = true } }
 
 // configure applies options to the defaults and reports all that is wrong.
 func configure(options []Option) (config, error) {
 	c := defaults()
 	var wrong []error
-	invalid := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%w: outbox: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...)))
-	}
+	complain := func(format string, args ...any) { wrong = append(wrong, invalid(format, args...)) }
 	for _, o := range options {
 		if o == nil {
-			invalid("an option is nil")
+			complain("an option is nil")
 			continue
 		}
 		o(&c)
 	}
 	if c.maxRecords < 1 {
-		invalid("WithMaxRecords: %d records are no room", c.maxRecords)
+		complain("WithMaxRecords: %d records are no room", c.maxRecords)
 	}
 	if c.maxBytes < 1 {
-		invalid("WithMaxBytes: %d bytes are no room", c.maxBytes)
+		complain("WithMaxBytes: %d bytes are no room", c.maxBytes)
 	}
 	if c.workers < 1 || c.workers > 256 {
-		invalid("WithWorkers: %d is not a number from 1 to 256", c.workers)
+		complain("WithWorkers: %d is not a number from 1 to 256", c.workers)
 	}
 	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
-		invalid("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
+		complain("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
 	}
 	if c.logger == nil {
-		invalid("WithLogger: the logger is nil")
+		complain("WithLogger: the logger is nil")
 	}
 	return c, errors.Join(wrong...)
 }

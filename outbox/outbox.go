@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +31,7 @@ type Outbox struct {
 	generation int64        // how often it was exchanged
 	tried      time.Time    // when it was last tried to repair it,
 	failure    error        // and why that failed
+	logIsLong  bool         // which was logged
 	unsynced   bool         // the disk could not write the log, and may have lost what it had of it
 
 	settled settled // tells Flush that something has got its outcome
@@ -42,35 +45,71 @@ type Outbox struct {
 	runs   sync.WaitGroup
 }
 
-// Open opens the outbox in a file, which it makes if there is none. Beside the
-// file, at the same path with "-wal", "-shm" and "-lock" after it, are others
-// that belong to it.
+// Open opens the outbox in a file. If there is none, it makes one, for its owner
+// alone (0600), and the directories that are missing (0700). Beside the file, at
+// the same path with "-wal", "-shm" and "-lock" after it, are others that belong to
+// it, with the same permissions.
 //
 // Several outboxes, in one or in several processes of one machine, may have the
-// same file open. It must not be on a network file system.
+// same file open. Open waits for one that repairs it, until ctx ends. The file must
+// not be on a network file system.
 //
-// The error wraps [kissmetrics.ErrInvalidOption] or a [*StorageError]. A file
-// that is damaged is none, unless it is shared; see the package documentation.
-func Open(path string, options ...Option) (*Outbox, error) {
+// The error wraps [kissmetrics.ErrInvalidOption], a [*StorageError], or that of
+// ctx. A damaged file is not an error, unless it is shared; see the package
+// documentation. A file that is not an outbox's is one ([StorageForeign]), and so
+// is a file that something else in this process has open, as far as the system
+// tells, which Linux does: see [ErrLibrary].
+func Open(ctx context.Context, path string, options ...Option) (*Outbox, error) {
+	ctx = orBackground(ctx)
 	c, err := configure(options)
 	if path == "" || strings.ContainsRune(path, 0) { // where SQLite would end it
-		err = errors.Join(err, fmt.Errorf("%w: outbox: the path is empty, or holds a zero byte", kissmetrics.ErrInvalidOption))
+		err = errors.Join(err, invalid("the path is empty, or holds a zero byte"))
 	}
 	if err != nil {
 		return nil, err
 	}
+	if !c.shared {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, storageError(err)
+		}
+	}
 	if path, err = resolve(path); err != nil {
 		return nil, storageError(err)
 	}
-	o := &Outbox{path: path, config: c, lock: openLock(path), stored: make(chan struct{}, 1), ended: make(chan struct{})}
+	if err := checkProcess(ctx, path, c.shared); err != nil {
+		return nil, err
+	}
+	o := &Outbox{path: path, config: c, stored: make(chan struct{}, 1), ended: make(chan struct{})}
 	o.settled.c = make(chan struct{})
-	if o.file, err = o.open(context.Background(), false); err != nil {
-		return nil, errors.Join(explain(path, err), o.lock.close())
+	if err := o.openFirst(ctx); err != nil {
+		return nil, err
 	}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	o.writer = &writer{o: o, wake: make(chan struct{}, 1)}
 	go o.serve()
 	return o, nil
+}
+
+// openFirst opens the file and its lock, and leaves no lock beside a file of
+// somebody else's.
+func (o *Outbox) openFirst(ctx context.Context) (err error) {
+	if !o.config.shared {
+		if _, err := os.Stat(o.path + salvaged); err != nil {
+			if err := makeFile(o.path); err != nil {
+				return storageError(err)
+			}
+		}
+	}
+	_, known := os.Stat(o.path + "-lock")
+	o.lock = openLock(o.path)
+	if o.file, err = o.open(ctx, false); err == nil {
+		return nil
+	}
+	err = errors.Join(err, o.lock.close())
+	if known != nil && (isKind(err, StorageForeign) || o.config.shared) {
+		_ = os.Remove(o.path + "-lock")
+	}
+	return err
 }
 
 // serve commits until the outbox is closed, and then lets go of everything.
@@ -86,16 +125,18 @@ func (o *Outbox) serve() {
 	close(o.ended)
 }
 
-// Send stores the records and returns when the disk has them, all or none. What
-// it returns nil for is delivered by Run, at least once, whatever happens.
+// Send stores the records and returns when the disk has them, all or none. If it
+// returns nil, Run delivers them, at least once, whatever happens.
 //
-// A record without a time, which only an alias can be, gets that of its
+// A record without a time, which only an alias can be, gets the time of its
 // acceptance.
 //
 // The error is that of the records' validation, [ErrFull],
-// [kissmetrics.ErrClosed], a [*StorageError], or that of ctx. After the last two
-// the records may have been stored all the same, all or none; sending them again is
-// harmless.
+// [kissmetrics.ErrClosed], a [*StorageError], or that of ctx. The last means that
+// ctx ended before anything was stored, and that nothing will be. Once a record
+// has begun to be stored, the end of ctx does not stop that: Send returns what
+// became of it, a moment later, or a StorageError if the disk does not answer for
+// 10 seconds.
 func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
 	ctx = orBackground(ctx)
 	message, err := encode(records, time.Now())
@@ -116,15 +157,16 @@ func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
 
 // SendTx stores the records in a transaction of the application's, all or none:
 // they are delivered if, and when, that commits. The outbox must have been opened
-// with [WithSharedFile], and the transaction must be on the same file.
+// with [WithSharedFile], and the transaction must be on the same file, through the
+// driver modernc.org/sqlite; see [ErrLibrary].
 //
-// They are as durable as the transaction, hence as the connection's synchronous
-// setting says: in the journal mode WAL, which Open sets for the file, FULL
-// survives a failure of the machine, and NORMAL only one of the process.
+// They are as durable as the transaction, and that depends on the synchronous
+// setting of its connection. In the journal mode WAL, which Open sets for the file,
+// FULL survives a failure of the machine, and NORMAL only one of the process.
 //
-// The error is that of the records' validation, [ErrFull], or a [*StorageError].
-// SQLite lets an application go on with its transaction after it; nothing of the
-// message is in it.
+// The error is that of the records' validation, [ErrFull], that of ctx, a
+// [*StorageError], or wraps [kissmetrics.ErrInvalidOption]. Nothing of the message
+// is then in the transaction, with which the application can go on.
 func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.Record) error {
 	ctx = orBackground(ctx)
 	message, err := encode(records, time.Now())
@@ -141,6 +183,9 @@ func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.R
 		return nil
 	case len(message) > o.config.maxMessage:
 		return ErrFull
+	}
+	if err := o.checkTx(ctx, tx); err != nil {
+		return err
 	}
 	var now totals
 	// The change comes first, so that the transaction has the file to itself.
@@ -162,43 +207,18 @@ func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.R
 	return nil
 }
 
-// Stats are the counts of an outbox, of all processes that have its file open.
-type Stats struct {
-	// Waiting is how many records are to be delivered.
-	Waiting int64 `json:"waiting"`
-	// WaitingBytes is what those take; see [WithMaxBytes].
-	WaitingBytes int64 `json:"waiting_bytes"`
-	// Oldest is when the message was accepted that has waited longest, in whole
-	// seconds; it is zero where none waits.
-	Oldest time.Time `json:"oldest,omitzero"`
-	// Delivered is how many records were delivered since the file was made.
-	Delivered int64 `json:"delivered"`
-	// Parked is how many entries [Outbox.Parked] lists.
-	Parked int64 `json:"parked"`
-}
-
-// Stats returns the counts as they are now. The error is that of ctx,
-// [kissmetrics.ErrClosed], or a [*StorageError].
-func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
-	ctx = orBackground(ctx)
-	var t totals
-	var oldest []byte
-	err := o.read(ctx, func(db *sql.DB) error {
-		if err := t.read(ctx, db); err != nil {
-			return err
-		}
-		const first = "SELECT substr(message, 1, ?) FROM kissmetrics_waiting ORDER BY id LIMIT 1"
-		err := db.QueryRowContext(ctx, first, headerBytes).Scan(&oldest)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	stats := Stats{Waiting: t.records, WaitingBytes: t.bytes, Delivered: t.delivered, Parked: t.parked}
-	if len(oldest) == headerBytes {
-		stats.Oldest = acceptedAt(oldest)
+// checkTx refuses a transaction of another library.
+func (o *Outbox) checkTx(ctx context.Context, tx *sql.Tx) error {
+	o.fileMu.RLock()
+	file := o.file
+	o.fileMu.RUnlock()
+	switch {
+	case o.broken.Load():
+		return errNotRepaired
+	case file == nil:
+		return kissmetrics.ErrClosed
 	}
-	return stats, err
+	return checkLibrary(ctx, tx, file.build)
 }
 
 // read runs a query on the file as it is now.
@@ -207,7 +227,7 @@ func (o *Outbox) read(ctx context.Context, query func(db *sql.DB) error) error {
 	defer o.fileMu.RUnlock()
 	switch {
 	case o.broken.Load():
-		return damaged("the file is not repaired yet")
+		return errNotRepaired
 	case o.file == nil:
 		return kissmetrics.ErrClosed
 	}
@@ -215,7 +235,7 @@ func (o *Outbox) read(ctx context.Context, query func(db *sql.DB) error) error {
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err = storageError(err); isDamaged(err) {
+	if err = fileError(err); isDamaged(err) {
 		o.breaks()
 	}
 	return err

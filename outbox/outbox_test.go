@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 				if maxRecords > 0 {
 					options = append(options, outbox.WithMaxRecords(int64(maxRecords)))
 				}
-				box, err := outbox.Open(path, options...)
+				box, err := outbox.Open(t.Context(), path, options...)
 				require.NoError(t, err)
 				return box
 			},
@@ -40,7 +40,7 @@ func TestConformance(t *testing.T) {
 // open opens an outbox until the test ends.
 func open(t testing.TB, path string, options ...outbox.Option) *outbox.Outbox {
 	t.Helper()
-	box, err := outbox.Open(path, append([]outbox.Option{quick}, options...)...)
+	box, err := outbox.Open(t.Context(), path, append([]outbox.Option{quick}, options...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { closeBox(t, box) })
 	return box

@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"math"
-	"reflect"
 	"sync"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 const (
@@ -26,21 +26,26 @@ const (
 )
 
 // Run delivers what is stored, and what comes, to the next sender, which is
-// usually a [kissmetrics.HTTPSender], until ctx ends; then it cancels and waits
-// for what is under way and returns nil. When the outbox is closed it returns
+// usually a [kissmetrics.HTTPSender], until ctx ends. Then it cancels what is under
+// way, waits for it, and returns nil. When the outbox is closed it returns
 // [kissmetrics.ErrClosed].
 //
-// It delivers by a [kissmetrics.Queue], with the rules of that: the records of a
+// It delivers through a [kissmetrics.Queue], by the rules of that: the records of a
 // message in their order, messages in no particular one, holding back as a whole
-// while deliveries fail, and with an HTTPSender's own attempts left to it. What is
-// delivered is removed. What is refused for good is parked.
+// while deliveries fail. What is delivered is removed. What is refused for good
+// ([kissmetrics.Settle] says what is) is parked.
 //
 // Of several that run on one file, in one or in several processes, one delivers
-// and the others wait. When it ends, also by a failure, another goes on, and may
-// deliver again what was under way. A failure of the storage is logged, and does
-// not end Run.
+// and the others wait. When it ends, even by a crash, another goes on, and may
+// deliver again what was under way.
+//
+// A failure of the storage is logged, and Run goes on within seconds when that is
+// over: when there is room on the disk again, or a file, a table or the lock that
+// somebody has removed is there again, which a file that is the outbox's own
+// brings about itself. If a shared file is damaged, or its tables are gone, Run
+// returns a [*StorageError].
 func (o *Outbox) Run(ctx context.Context, next kissmetrics.Sender) error {
-	if v := reflect.ValueOf(next); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	if nilness.IsNil(next) {
 		return errNilNext
 	}
 	o.mu.Lock()
@@ -55,7 +60,14 @@ func (o *Outbox) Run(ctx context.Context, next kissmetrics.Sender) error {
 	defer cancel()
 	defer context.AfterFunc(o.ctx, cancel)()
 	for ctx.Err() == nil {
-		if err := o.relay(ctx, next); err != nil && ctx.Err() == nil {
+		err := o.usable(ctx)
+		if isDamaged(err) && o.config.shared && ctx.Err() == nil {
+			return err
+		}
+		if err == nil {
+			err = o.relay(ctx, next)
+		}
+		if err != nil && ctx.Err() == nil {
 			o.config.logger.ErrorContext(ctx, "outbox: the relay could not go on, and tries again", "error", err)
 			_ = pause(ctx, afterFailure)
 		}
@@ -64,6 +76,14 @@ func (o *Outbox) Run(ctx context.Context, next kissmetrics.Sender) error {
 		return kissmetrics.ErrClosed
 	}
 	return nil
+}
+
+// usable has a file that is broken repaired, which is the writer's.
+func (o *Outbox) usable(ctx context.Context) error {
+	if !o.broken.Load() {
+		return nil
+	}
+	return o.writer.submit(ctx, &operation{do: func(context.Context, *file, *totals) error { return nil }})
 }
 
 // A relay delivers from one file until its context ends or the storage fails.
@@ -98,12 +118,10 @@ type flightKey struct{}
 
 // relay waits until it is the one that delivers, and does.
 func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
-	if o.broken.Load() { // the writer repairs it when there is something to write
-		if err := o.writer.submit(ctx, &operation{do: func(context.Context, *file, *totals) error { return nil }}); err != nil {
-			return err
-		}
-	}
-	release, err := o.lock.reserve(ctx)
+	o.fileMu.RLock()
+	lock := o.lock
+	o.fileMu.RUnlock()
+	release, err := lock.reserve(ctx)
 	if err != nil {
 		return err
 	}
@@ -134,7 +152,7 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 	_ = r.queue.Close(ended) // what it hands back is still stored
 	stopSettling()
 	err = errors.Join(err, <-failed)
-	if isDamaged(err) && !o.config.shared {
+	if o.broken.Load() {
 		return nil // it is repaired, now that nobody relays
 	}
 	return err
@@ -308,93 +326,11 @@ func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error
 		f.stopped = true
 	default:
 		f.refused = append(f.refused, record)
-		f.reason = reason(err)
+		f.reason = kissmetrics.Settle(nil, err).Reason
 	}
 	if f.left > 0 || f.stopped {
 		return // what is not removed is delivered another time
 	}
 	r.landed = append(r.landed, f)
 	notify(r.changed)
-}
-
-// reason returns the text of an error that says why a record was refused. That of
-// an error that wraps one of these may hold anything.
-func reason(err error) string {
-	if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		return failed.Error()
-	}
-	if invalid, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
-		return invalid.Error()
-	}
-	return "refused"
-}
-
-// settle removes what has landed, or parks it, until ctx ends and nothing is
-// left.
-func (r *relay) settle(ctx context.Context) error {
-	for {
-		r.mu.Lock()
-		landed := r.landed[:min(len(r.landed), maxBatch)]
-		r.landed = r.landed[len(landed):]
-		r.mu.Unlock()
-		if len(landed) == 0 {
-			select {
-			case <-r.changed:
-				r.gather(ctx)
-			case <-ctx.Done():
-				r.mu.Lock()
-				more := len(r.landed)
-				r.mu.Unlock()
-				if more == 0 {
-					return nil
-				}
-			}
-			continue
-		}
-		op := r.operation(true, func(ctx context.Context, file *file, t *totals) error {
-			for _, f := range landed {
-				if err := file.settle(ctx, t, f); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		for {
-			err := r.o.writer.submit(context.WithoutCancel(ctx), op)
-			if err == nil {
-				break
-			}
-			r.o.config.logger.ErrorContext(ctx, "outbox: what was delivered cannot be removed", "error", err)
-			// When the relay ends, they stay, and are delivered again.
-			if isDamaged(err) || pause(ctx, afterFailure) != nil {
-				return err
-			}
-		}
-		for _, f := range landed {
-			r.land(f.bytes)
-		}
-		r.o.settled.broadcast()
-	}
-}
-
-// gather waits a moment for more to land, if more is under way: a commit for many
-// takes little longer than one for a few.
-func (r *relay) gather(ctx context.Context) {
-	r.mu.Lock()
-	alone := r.flying == len(r.landed)
-	r.mu.Unlock()
-	if !alone {
-		_ = pause(ctx, gatherTime)
-	}
-}
-
-// operation returns one that does nothing once the file has been exchanged, for
-// then the ids may be those of others.
-func (r *relay) operation(lazy bool, do func(ctx context.Context, f *file, t *totals) error) *operation {
-	return &operation{lazy: lazy, do: func(ctx context.Context, f *file, t *totals) error {
-		if r.o.generation != r.generation {
-			return nil
-		}
-		return do(ctx, f, t)
-	}}
 }

@@ -17,7 +17,8 @@ func (o *Outbox) breaks() {
 	notify(o.stored)
 }
 
-// repair exchanges the file for one that can be used. It is the writer's.
+// repair exchanges the file for one that can be used, and the lock if that was
+// taken away. It is the writer's.
 func (o *Outbox) repair(ctx context.Context) error {
 	if o.failure != nil && time.Since(o.tried) < afterFailure {
 		return o.failure
@@ -26,14 +27,20 @@ func (o *Outbox) repair(ctx context.Context) error {
 	defer o.fileMu.Unlock()
 	force := !o.config.shared
 	if o.file != nil {
-		force = force && !o.file.isAway() // for what is there now may be in order
-		_ = o.file.close()                // it may be damaged too much for an orderly end
+		// What is there now may be in order.
+		force = force && !o.file.at.isAway() && !o.lock.at.isAway()
+		_ = o.file.close() // it may be damaged too much for an orderly end
 		o.file = nil
 	}
 	o.lock.unshare()
+	if o.lock.at.isAway() {
+		_ = o.lock.close()
+		o.lock = openLock(o.path)
+	}
 	f, err := o.open(ctx, force)
 	o.tried, o.failure = time.Now(), err
 	if err != nil {
+		o.config.logger.Error("outbox: the file cannot be used", "error", err)
 		return err
 	}
 	o.file = f
@@ -43,52 +50,71 @@ func (o *Outbox) repair(ctx context.Context) error {
 }
 
 // open opens the file. What is wrong with it is put right if nobody else has it
-// open, and nothing but the outbox is in it.
+// open, and if it is an outbox's alone.
 func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
 	if !o.config.shared {
 		if err := o.prepare(ctx); err != nil {
-			return nil, err
+			return nil, storageError(err)
 		}
 	}
-	if err := o.lock.share(ctx); err != nil {
-		return nil, err
-	}
-	f, err := openFile(ctx, o.path, o.config)
-	if err == nil && !force || err != nil && (o.config.shared || !isDamaged(err)) {
-		if err != nil {
-			o.lock.unshare()
-		}
+	f, err := o.openShared(ctx)
+	if o.config.shared || err == nil && !force || err != nil && !isDamaged(err) {
 		return f, err
 	}
 	if err == nil {
 		err = damaged("messages are missing")
 		_ = f.close()
+		o.lock.unshare()
 	}
-	o.lock.unshare()
-	release, locked := o.lock.exclude(ctx)
-	if locked != nil {
-		return nil, errors.Join(err, fmt.Errorf("outbox: it cannot be repaired while another has it open: %w", locked))
+	if failed := o.putRight(ctx, err); failed != nil {
+		return nil, failed
 	}
-	o.config.logger.Error("outbox: the file is damaged; what can be read is saved", "error", err)
-	failed := o.salvage(ctx, err)
-	release()
-	if failed != nil {
-		return nil, errors.Join(err, fmt.Errorf("outbox: it could not be repaired: %w", failed))
-	}
+	return o.openShared(ctx)
+}
+
+// openShared opens the file while nobody repairs it, and keeps it so.
+func (o *Outbox) openShared(ctx context.Context) (f *file, err error) {
 	if err := o.lock.share(ctx); err != nil {
 		return nil, err
 	}
 	f, err = openFile(ctx, o.path, o.config)
 	if err != nil {
 		o.lock.unshare()
+		return nil, explain(o.path, err)
 	}
-	return f, err
+	return f, nil
 }
 
-// prepare ends a repair that was interrupted, where nobody has the file open.
+// putRight makes a new file of one that is damaged, unless that was never an
+// outbox's.
+func (o *Outbox) putRight(ctx context.Context, why error) error {
+	release, err := o.lock.exclude(ctx)
+	if err != nil {
+		return errors.Join(why, fmt.Errorf("outbox: it cannot be repaired while another has it open: %w", err))
+	}
+	defer release()
+	foreign, err := isForeign(o.path)
+	if err == nil && foreign {
+		return errForeign(o.path, "holds nothing of an outbox")
+	}
+	if err == nil {
+		o.config.logger.Error("outbox: the file is damaged; what can be read is saved", "error", why)
+		err = o.salvage(ctx, why)
+	}
+	if isKind(err, StorageForeign) {
+		return err
+	}
+	if err != nil {
+		return errors.Join(why, fmt.Errorf("outbox: it could not be repaired: %w", err))
+	}
+	return nil
+}
+
+// prepare makes the file if there is none, and ends a repair that was
+// interrupted, if nobody has the file open.
 func (o *Outbox) prepare(ctx context.Context) error {
 	if _, err := os.Stat(o.path + salvaged); err != nil {
-		return nil //nolint:nilerr // there is none
+		return makeFile(o.path) // there was no repair
 	}
 	release, err := o.lock.exclude(ctx)
 	if isBusy(err) {
@@ -101,7 +127,7 @@ func (o *Outbox) prepare(ctx context.Context) error {
 	if _, err := os.Stat(o.path + salvaged); err != nil {
 		return nil //nolint:nilerr // the other one has done it
 	}
-	return storageError(o.exchange())
+	return o.exchange()
 }
 
 // spare returns a path, with another file's ending, that is not in use.

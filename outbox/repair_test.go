@@ -140,10 +140,10 @@ func TestAnApplicationsFileIsNotRepaired(t *testing.T) {
 	_, err = db.ExecContext(t.Context(), "INSERT INTO orders VALUES ('1'); DELETE FROM kissmetrics_totals")
 	require.NoError(t, err)
 
-	for _, options := range [][]outbox.Option{nil, {outbox.WithSharedFile()}} {
-		_, err = outbox.Open(path, options...)
-		assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
-	}
+	_, err = outbox.Open(t.Context(), path, outbox.WithSharedFile())
+	assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+	_, err = outbox.Open(t.Context(), path)
+	assert.True(t, isKind(err, outbox.StorageForeign), "%v", err)
 	assert.NoFileExists(t, path+".damaged-1")
 	var orders int
 	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT count(*) FROM orders").Scan(&orders))

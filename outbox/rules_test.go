@@ -20,14 +20,14 @@ import (
 )
 
 func TestEveryWrongOptionIsReported(t *testing.T) {
-	_, err := outbox.Open("", nil, outbox.WithMaxRecords(0), outbox.WithMaxBytes(-1), outbox.WithWorkers(257),
+	_, err := outbox.Open(t.Context(), "", nil, outbox.WithMaxRecords(0), outbox.WithMaxBytes(-1), outbox.WithWorkers(257),
 		outbox.WithBackoff(2, 1), outbox.WithLogger(nil))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	for _, option := range []string{"the path", "an option is nil", "WithMaxRecords", "WithMaxBytes", "WithWorkers", "WithBackoff", "WithLogger"} {
 		assert.ErrorContains(t, err, option)
 	}
 	for _, option := range []outbox.Option{outbox.WithWorkers(0), outbox.WithBackoff(0, 0)} {
-		_, err := outbox.Open(filepath.Join(t.TempDir(), "outbox.db"), option)
+		_, err := outbox.Open(t.Context(), filepath.Join(t.TempDir(), "outbox.db"), option)
 		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	}
 }

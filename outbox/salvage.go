@@ -33,7 +33,7 @@ func (o *Outbox) salvage(ctx context.Context, why error) error {
 		}
 		raw = append(raw, data)
 	}
-	db := sql.OpenDB(connector{dsn(building, "synchronous(FULL)", "journal_mode(DELETE)")})
+	db := sql.OpenDB(connector{dsn(building, permissionsOf(o.path), pragma("synchronous(FULL)"), pragma("journal_mode(DELETE)"))})
 	db.SetMaxOpenConns(1)
 	found, err := o.fill(ctx, db, raw, why)
 	if err = errors.Join(err, db.Close()); err != nil {
@@ -83,7 +83,7 @@ func (o *Outbox) fill(ctx context.Context, db *sql.DB, raw [][]byte, why error) 
 		return 0, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := migrate(ctx, tx); err != nil {
+	if err := migrateOwn(ctx, tx); err != nil {
 		return 0, err
 	}
 	f := &filler{tx: tx, known: make(map[[sha256.Size]byte]bool)}
@@ -109,14 +109,12 @@ func (o *Outbox) fill(ctx context.Context, db *sql.DB, raw [][]byte, why error) 
 // as it gets.
 func (f *filler) walk(ctx context.Context, path string) error {
 	// Without a look at the length of the file and at what the schema says.
-	db := sql.OpenDB(connector{dsn(path, "writable_schema(ON)", "busy_timeout(0)")})
+	db := sql.OpenDB(connector{dsn(path, pragma("writable_schema(ON)"), pragma("busy_timeout(0)"))})
 	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	var foreign int
-	err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table'
-		AND name NOT LIKE 'kissmetrics%' AND name NOT LIKE 'sqlite%' AND sql LIKE 'CREATE TABLE%' AND instr(sql, name)`).Scan(&foreign)
-	if err == nil && foreign > 0 {
-		return errors.New("it holds tables of the application's, and was not opened with WithSharedFile")
+	if db.QueryRowContext(ctx, foreignTables).Scan(&foreign) == nil && foreign > 0 {
+		return errForeign(path, "holds tables of an application, which must be opened with WithSharedFile")
 	}
 	var delivered sql.NullInt64
 	if db.QueryRowContext(ctx, "SELECT delivered FROM kissmetrics_totals WHERE id = 1").Scan(&delivered) == nil && delivered.Int64 > 0 {

@@ -3,18 +3,19 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
 )
 
-// Schema is the SQL that makes what the outbox keeps in a database, three tables
-// whose names begin with kissmetrics_; what exists it leaves as it is. [Open]
-// runs it, unless the file is shared; see [Migrate].
+// Schema is the SQL that makes what the outbox keeps in a database: three tables
+// whose names begin with kissmetrics_. It changes nothing that exists. [Open] runs
+// it, unless the file is shared; see [Migrate].
 //
-// The message of a row is, in this order: "KMo1" where it waits or "KMp1" where
-// it is parked, of which the digit is the version of the form; the Unix second at
-// which it was accepted in 8 bytes, the number of its records in 4 and the length
-// of what follows in 4, all big-endian; one line of Kissmetrics' bulk import for
-// each record ([kissmetrics.Record.MarshalJSON]); and the CRC-32C of all that.
+// The message of a row is, in this order: "KMo1" if it waits or "KMp1" if it is
+// parked, where the digit is the version of the form; the Unix second at which it
+// was accepted in 8 bytes, the number of its records in 4 and the length of what
+// follows in 4, all big-endian; one line of Kissmetrics' bulk import for each
+// record ([kissmetrics.Record.MarshalJSON]); and the CRC-32C of all that.
 const Schema = `CREATE TABLE IF NOT EXISTS kissmetrics_waiting (
 	id      INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order of acceptance
 	message BLOB NOT NULL
@@ -26,14 +27,15 @@ CREATE TABLE IF NOT EXISTS kissmetrics_parked (
 	reason    TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS kissmetrics_totals (
-	id        INTEGER PRIMARY KEY CHECK (id = 1),
-	messages  INTEGER NOT NULL, -- that wait, and so do the
-	records   INTEGER NOT NULL,
-	bytes     INTEGER NOT NULL,
-	delivered INTEGER NOT NULL, -- records, since the beginning
-	parked    INTEGER NOT NULL  -- rows of kissmetrics_parked
+	id         INTEGER PRIMARY KEY CHECK (id = 1),
+	messages   INTEGER NOT NULL, -- that wait, and so do the
+	records    INTEGER NOT NULL,
+	bytes      INTEGER NOT NULL,
+	delivered  INTEGER NOT NULL, -- records, since the beginning
+	parked     INTEGER NOT NULL, -- rows of kissmetrics_parked
+	settled_at INTEGER NOT NULL  -- when something was delivered or parked last, in Unix milliseconds
 );
-INSERT OR IGNORE INTO kissmetrics_totals VALUES (1, 0, 0, 0, 0, 0);
+INSERT OR IGNORE INTO kissmetrics_totals VALUES (1, 0, 0, 0, 0, 0, 0);
 `
 
 const (
@@ -45,11 +47,22 @@ const (
 // Migrate runs [Schema], all or nothing, in a database of the application's own.
 // It may be called at every start. An application with migrations of its own can
 // make the SQL of Schema one of them instead.
+//
+// The handle must be one of the driver modernc.org/sqlite, or of another driver
+// that is built on the same library. If it is not, Migrate changes nothing and
+// returns an error that wraps [ErrLibrary].
 func Migrate(ctx context.Context, db *sql.DB) error {
 	if db == nil {
 		return errNilDB
 	}
 	ctx = orBackground(ctx)
+	build, err := ownBuild(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkLibrary(ctx, db, build); err != nil {
+		return err
+	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return storageError(err)
@@ -65,6 +78,14 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// migrateOwn is migrate for a file that is the outbox's own, which it marks.
+func migrateOwn(ctx context.Context, tx execer) error {
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		return err
+	}
+	return migrate(ctx, tx)
 }
 
 // migrate runs Schema one statement at a time, for not every driver takes more.

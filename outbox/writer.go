@@ -3,17 +3,22 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
 	"sync"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-// maxBatch bounds how many operations are committed together.
-const maxBatch = 1024
+const (
+	// maxBatch bounds how many operations are committed together.
+	maxBatch = 1024
+	// carriedOn is how long a commit that has begun is waited for after the
+	// context of its caller has ended.
+	carriedOn = 10 * time.Second
+)
 
 // An operation is something to be committed: a message, or anything else.
 type operation struct {
@@ -40,7 +45,9 @@ type writer struct {
 	closed  bool
 }
 
-// submit has an operation committed, and waits for it, or for ctx.
+// submit has an operation committed, and waits for it. If ctx ends before the
+// transaction has begun, nothing becomes of the operation. After that, submit
+// waits for the end of the transaction.
 func (w *writer) submit(ctx context.Context, op *operation) error {
 	op.done = make(chan error, 1)
 	w.mu.Lock()
@@ -56,45 +63,96 @@ func (w *writer) submit(ctx context.Context, op *operation) error {
 		return err
 	case <-ctx.Done():
 	}
-	w.mu.Lock()
-	for i := range w.pending {
-		if w.pending[i] == op { // nothing has become of it
-			w.pending = append(w.pending[:i:i], w.pending[i+1:]...)
-			break
-		}
+	if w.withdraw(op) {
+		return ctx.Err()
 	}
-	w.mu.Unlock()
+	timer := time.NewTimer(carriedOn)
+	defer timer.Stop()
 	select {
 	case err := <-op.done:
 		return err
-	default:
-		return ctx.Err()
+	case <-timer.C:
+		return &StorageError{Kind: StorageFailed, Err: fmt.Errorf("the disk has not answered for %v after the end of the context: %w", carriedOn, ctx.Err())}
 	}
 }
 
-// run commits until the writer is closed and nothing is left.
+// withdraw takes back an operation of which nothing has become yet.
+func (w *writer) withdraw(op *operation) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.Index(w.pending, op)
+	if i < 0 {
+		return false
+	}
+	// A batch that was taken may be the front of the same array.
+	w.pending = append(w.pending[:i:i], w.pending[i+1:]...)
+	return true
+}
+
+// take takes the operations to be committed next. If the first are lazy, it may be
+// told to take no others.
+func (w *writer) take(lazyOnly bool) []*operation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.pending), maxBatch)
+	if lazyOnly {
+		if i := slices.IndexFunc(w.pending[:n], func(op *operation) bool { return !op.lazy }); i >= 0 {
+			n = i
+		}
+	}
+	batch := w.pending[:n:n]
+	w.pending = w.pending[n:]
+	return batch
+}
+
+// waiting reports whether there are operations, whether all of them are lazy, and
+// whether the writer is closed.
+func (w *writer) waiting() (some, lazy, closed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lazy = !slices.ContainsFunc(w.pending, func(op *operation) bool { return !op.lazy })
+	return len(w.pending) > 0, lazy, w.closed
+}
+
+// run commits until the writer is closed and nothing is left, and looks after the
+// file.
 func (w *writer) run() {
+	watch := time.NewTicker(watchInterval)
+	defer watch.Stop()
 	for {
-		runtime.Gosched() // so that who has just got an outcome may have more to commit
-		w.mu.Lock()
-		batch := w.pending[:min(len(w.pending), maxBatch)]
-		w.pending = w.pending[len(batch):]
-		closed := w.closed
-		w.mu.Unlock()
-		if len(batch) == 0 {
-			if closed {
-				return
-			}
-			<-w.wake
-			continue
+		select {
+		case <-watch.C:
+			w.o.watch()
+		default:
 		}
-		err := w.o.commit(batch)
-		for _, op := range batch {
-			if err != nil {
-				op.err = err
+		runtime.Gosched() // so that those that have just got an outcome may have more to commit
+		some, lazy, closed := w.waiting()
+		switch {
+		case some:
+			w.commit(lazy)
+		case closed:
+			return
+		default:
+			select {
+			case <-w.wake:
+			case <-watch.C:
+				w.o.watch()
 			}
-			op.done <- op.err
 		}
+	}
+}
+
+// commit commits what waits, and tells everyone.
+func (w *writer) commit(lazy bool) {
+	batch, err := w.o.commit(func() []*operation { return w.take(lazy) }, lazy)
+	if err != nil && len(batch) == 0 { // it could not even begin
+		batch = w.take(false)
+	}
+	for _, op := range batch {
+		if err != nil {
+			op.err = err
+		}
+		op.done <- op.err
 	}
 }
 
@@ -105,86 +163,12 @@ func (w *writer) close() {
 	notify(w.wake)
 }
 
-// notify wakes who waits on a channel with room for one.
+// notify wakes the one that waits on a channel with room for one.
 func notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-// commit commits operations in one transaction. The error is that of all of
-// them.
-func (o *Outbox) commit(batch []*operation) error {
-	ctx := context.Background()
-	if o.broken.Load() {
-		if err := o.repair(ctx); err != nil {
-			return err
-		}
-	}
-	if o.unsynced {
-		if err := o.file.checkpoint(ctx); err != nil {
-			return err
-		}
-		o.unsynced = false
-	}
-	err := o.commitTo(ctx, o.file, batch) // nobody else changes it
-	if failed, ok := errors.AsType[*sqlite.Error](err); ok && failed.Code() == sqlite3.SQLITE_IOERR_FSYNC {
-		o.unsynced = true
-	}
-	if failed, ok := errors.AsType[*StorageError](err); ok && failed.Kind == StorageReadOnly && forReadingOnly(o.path) {
-		err = damaged("its header says that it is for reading only")
-	}
-	if err == nil && o.file.isAway() {
-		err = damaged("the file was deleted, or replaced by another")
-	}
-	if isDamaged(err) {
-		o.breaks()
-	}
-	return err
-}
-
-func (o *Outbox) commitTo(ctx context.Context, f *file, batch []*operation) error {
-	lazy, stores := true, false
-	for _, op := range batch {
-		lazy, stores = lazy && op.lazy, stores || op.message != nil
-	}
-	if lazy {
-		if _, err := f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
-			return storageError(err)
-		}
-		defer func() { _, _ = f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = FULL") }()
-	}
-	err := f.transact(ctx, func() error {
-		var before, change totals
-		if err := before.read(ctx, f.writer); err != nil {
-			return err
-		}
-		for _, op := range batch {
-			if op.do != nil {
-				if op.err = op.do(ctx, f, &change); op.err != nil && !isRefusal(op.err) {
-					return op.err
-				}
-				continue
-			}
-			size := int64(len(op.message))
-			if !o.config.fits(before.records+change.records+op.records, before.bytes+change.bytes+size) {
-				op.err = ErrFull
-				continue
-			}
-			if _, err := f.writer.ExecContext(ctx, insertWaiting, op.message); err != nil {
-				return err
-			}
-			change.messages++
-			change.records += op.records
-			change.bytes += size
-		}
-		return change.add(ctx, f.writer)
-	})
-	if err == nil && stores {
-		notify(o.stored)
-	}
-	return err
 }
 
 // isRefusal reports whether an operation has refused to do anything, which is no

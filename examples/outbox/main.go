@@ -128,7 +128,7 @@ func open(ctx context.Context, path string) (*sql.DB, *outbox.Outbox, error) {
 	}
 	if err == nil {
 		var box *outbox.Outbox
-		if box, err = outbox.Open(path, outbox.WithSharedFile()); err == nil {
+		if box, err = outbox.Open(ctx, path, outbox.WithSharedFile()); err == nil {
 			return db, box, nil
 		}
 	}

@@ -1,0 +1,92 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// commit commits operations in one transaction, and returns which. They are taken
+// when the transaction has begun: while others keep the file locked, a caller can
+// take its operation back. The error is that of all of them.
+func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation, err error) {
+	ctx := context.Background()
+	if o.broken.Load() {
+		if err := o.repair(o.ctx); err != nil {
+			return nil, err
+		}
+	}
+	if o.unsynced {
+		if err := o.file.checkpoint(ctx); err != nil {
+			return nil, err
+		}
+		o.unsynced = false
+	}
+	batch, err = o.commitTo(ctx, o.file, take, lazy) // nobody else changes it
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok && failed.Code() == sqlite3.SQLITE_IOERR_FSYNC {
+		o.unsynced = true
+	}
+	if isKind(err, StorageReadOnly) && forReadingOnly(o.path) {
+		err = damaged("its header says that it is for reading only")
+	}
+	if err == nil && o.file.at.isAway() {
+		err = damaged("the file was deleted, or replaced by another")
+	}
+	if isDamaged(err) {
+		o.breaks()
+	}
+	return batch, err
+}
+
+func (o *Outbox) commitTo(ctx context.Context, f *file, take func() []*operation, lazy bool) (batch []*operation, err error) {
+	if lazy {
+		if _, err := f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+			return nil, fileError(err)
+		}
+		defer func() { _, _ = f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = FULL") }()
+	}
+	stores := false
+	err = f.transact(ctx, func() error {
+		batch = take()
+		var before, change totals
+		if err := before.read(ctx, f.writer); err != nil {
+			return err
+		}
+		for _, op := range batch {
+			stores = stores || op.message != nil
+			if err := o.apply(ctx, f, op, &before, &change); err != nil {
+				return err
+			}
+		}
+		return change.add(ctx, f.writer)
+	})
+	if err == nil && stores {
+		notify(o.stored)
+	}
+	return batch, err
+}
+
+// apply does what an operation is for. The error is one of the storage; that of a
+// refusal is the operation's own.
+func (o *Outbox) apply(ctx context.Context, f *file, op *operation, before, change *totals) error {
+	if op.do != nil {
+		if op.err = op.do(ctx, f, change); op.err != nil && !isRefusal(op.err) {
+			return op.err
+		}
+		return nil
+	}
+	size := int64(len(op.message))
+	if !o.config.fits(before.records+change.records+op.records, before.bytes+change.bytes+size) {
+		op.err = ErrFull
+		return nil
+	}
+	if _, err := f.writer.ExecContext(ctx, insertWaiting, op.message); err != nil {
+		return err
+	}
+	change.messages++
+	change.records += op.records
+	change.bytes += size
+	return nil
+}

@@ -1,0 +1,38 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// totals is the row of kissmetrics_totals, or what changes of it.
+type totals struct {
+	messages, records, bytes, delivered, parked int64
+	settledAt                                   int64 // Unix milliseconds; a change of it is the new value
+}
+
+// queryer is a connection or a transaction.
+type queryer interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (t *totals) read(ctx context.Context, from queryer) error {
+	const query = "SELECT messages, records, bytes, delivered, parked, settled_at FROM kissmetrics_totals WHERE id = 1"
+	err := from.QueryRowContext(ctx, query).Scan(&t.messages, &t.records, &t.bytes, &t.delivered, &t.parked, &t.settledAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return damaged("the totals are missing")
+	}
+	return err
+}
+
+// add changes the row by t.
+func (t *totals) add(ctx context.Context, to execer) error {
+	if *t == (totals{}) {
+		return nil
+	}
+	_, err := to.ExecContext(ctx, `UPDATE kissmetrics_totals SET messages = messages + ?, records = records + ?,
+		bytes = bytes + ?, delivered = delivered + ?, parked = parked + ?, settled_at = max(settled_at, ?) WHERE id = 1`,
+		t.messages, t.records, t.bytes, t.delivered, t.parked, t.settledAt)
+	return err
+}
