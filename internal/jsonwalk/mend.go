@@ -54,6 +54,8 @@ func mendText(dst, data []byte) (mended []byte, length int, changed bool) {
 		case c == '\\' && i+1 < len(data) && data[i+1] >= ' ':
 			i++
 			dst = append(dst, c, data[i])
+		case c == '\\': // before a control character
+			dst = append(dst, c, c)
 		case c < ' ':
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 			changed = true

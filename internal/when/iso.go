@@ -71,7 +71,10 @@ func (p *parser) monthAndDay() bool {
 // ordinal reads the number of a day in its year.
 func (p *parser) ordinal() bool {
 	n, ok := p.number(3, 3)
-	return ok && p.set(time.Date(p.year, time.January, n, 0, 0, 0, 0, time.UTC)) == p.year
+	t := time.Date(p.year, time.January, n, 0, 0, 0, 0, time.UTC)
+	ok = ok && t.Year() == p.year
+	p.set(t)
+	return ok
 }
 
 // week reads the number of a week of ISO 8601, and of a day in it, which is Monday
@@ -98,11 +101,11 @@ func (p *parser) week(separator string) bool {
 	return true
 }
 
-// set takes over a date, and returns its year.
-func (p *parser) set(t time.Time) int {
-	year, month, day := t.Date()
-	p.year, p.month, p.day = year, int(month), day
-	return year
+// set takes over a date.
+func (p *parser) set(t time.Time) {
+	var month time.Month
+	p.year, month, p.day = t.Date()
+	p.month = int(month)
 }
 
 // isoTime reads what follows a date: nothing, a zone, or a time and a zone.
@@ -162,21 +165,4 @@ func (p *parser) parts(unit time.Duration) {
 	case c == ':' && unit == time.Second && leading(p.rest[1:]) == 3: // milliseconds
 		p.nanos = p.fraction(unit)
 	}
-}
-
-// halfWord reads the word for one half of the day.
-func (p *parser) halfWord() bool {
-	for _, word := range []struct {
-		text string
-		half half
-	}{
-		{"AM", morning}, {"A.M.", morning}, {"A. M.", morning}, {"ص", morning}, {"上午", morning}, {"午前", morning}, {"오전", morning},
-		{"PM", afternoon}, {"P.M.", afternoon}, {"P. M.", afternoon}, {"م", afternoon}, {"下午", afternoon}, {"午後", afternoon}, {"오후", afternoon},
-	} {
-		if p.half == unsaid && p.take(word.text) {
-			p.half = word.half
-			return true
-		}
-	}
-	return false
 }

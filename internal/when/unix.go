@@ -12,6 +12,9 @@ import (
 // nanoseconds. Seconds reach 10¹¹ in the year 5138, and milliseconds did in 1973; so
 // it is with the others. A number that is not positive means none.
 func Number(s string) (time.Time, bool) {
+	if strings.Trim(s, "0123456789.eE+-") != "" {
+		return time.Time{}, false // package strconv knows more numbers
+	}
 	whole, fraction, _ := strings.Cut(s, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || strings.ContainsAny(fraction, "eE") {
@@ -60,4 +63,18 @@ func isUnix(s string) bool {
 	exponent, ok := strings.CutPrefix(rest, "E")
 	exponent = strings.TrimPrefix(exponent, "+")
 	return ok && digits == 1 && leading(exponent) == len(exponent) && exponent != ""
+}
+
+// dotNet reads the milliseconds that .NET writes as a date of JSON. An offset in it
+// says where they were written, and changes nothing.
+func dotNet(s string) (time.Time, bool) {
+	s, opens := strings.CutPrefix(s, "/DATE(")
+	s, closes := strings.CutSuffix(s, ")/")
+	digits := leading(s)
+	offset := parser{rest: s[digits:]}
+	if !opens || !closes || digits == 0 || offset.rest != "" && (!offset.offset() || offset.rest != "") {
+		return time.Time{}, false
+	}
+	n, err := strconv.ParseInt(s[:digits], 10, 64)
+	return time.UnixMilli(n).UTC(), err == nil
 }

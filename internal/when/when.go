@@ -24,9 +24,11 @@ import (
 //     C, JavaScript's Date and Java's default format: "Mon, 02 Mar 2026 09:00:00
 //     GMT", "March 2, 2026 9:00 AM";
 //   - seconds, milliseconds, microseconds or nanoseconds since 1970; see [Number].
+//     .NET also writes milliseconds as /Date(1772442000000)/.
 //
-// Letters may be of either case. A time may be of the 12-hour clock, in the words of
-// English, Arabic, Chinese, Japanese and Korean. Digits may be those of any script.
+// Letters may be of either case. A time may be of the 12-hour clock, in the words that
+// phones use for its halves in some fifteen languages. Digits may be those of any
+// script.
 func Text(s string) (time.Time, bool) {
 	if t, ok := internet(s); ok {
 		return t, true
@@ -34,6 +36,9 @@ func Text(s string) (time.Time, bool) {
 	s = normalize(s)
 	if isUnix(s) {
 		return Number(s)
+	}
+	if t, ok := dotNet(s); ok {
+		return t, true
 	}
 	s, region := annotations(s)
 	p := parser{rest: s, region: region}
@@ -102,31 +107,6 @@ func (p *parser) instant() (t time.Time, ok bool) {
 	}
 	clock := time.Duration(p.hour)*time.Hour + time.Duration(p.minute)*time.Minute + time.Duration(p.second)*time.Second
 	return t.Add(clock + p.nanos - p.ahead), true
-}
-
-// half is what a time of the 12-hour clock says besides.
-type half uint8
-
-const (
-	unsaid half = iota
-	morning
-	afternoon
-)
-
-// twelve turns an hour of the 12-hour clock into one of 24.
-func (p *parser) twelve() bool {
-	if p.half == unsaid {
-		return true
-	}
-	if p.hour > 12 || p.hour == 0 && p.half == morning {
-		// Some phones write 22:00 PM, and 00:30 AM: the hour says it all.
-		return p.hour == 0 || p.half == afternoon
-	}
-	p.hour %= 12
-	if p.half == afternoon {
-		p.hour += 12
-	}
-	return true
 }
 
 // number reads between least and most digits.

@@ -29,6 +29,9 @@ func (p *parser) zone() bool {
 // again reads what may follow an offset.
 func (p *parser) again() bool {
 	before := *p
+	if p.ahead == 0 && p.take("Z") { // in Python, isoformat and a Z too many
+		return true
+	}
 	if !p.spaces() || p.rest == "" {
 		return true
 	}
