@@ -86,3 +86,18 @@ func TestMessagesThatCannotBeParsed(t *testing.T) {
 		})
 	}
 }
+
+func TestExcluded(t *testing.T) {
+	for data, want := range map[string]bool{
+		`{"type":"track","userId":"u","event":"e"}`:                                      false,
+		`{"type":"track","integrations":{"All":true}}`:                                   false,
+		`{"type":"track","integrations":{"All":false}}`:                                  true,
+		`{"type":"track","integrations":{"All":"false","Kiss Metrics":{"x":1}}}`:         false,
+		`{"type":"track","integrations":{"All":true,"Kiss Metrics":false}}`:              true,
+		`{"type":"track","integrations":{"All":true,"Mixpanel":false}}`:                  false,
+		`{"type":"track","properties":{"x":NaN},"integrations":{"KISSmetrics":"FALSE"}}`: true,
+		`not a message`: false,
+	} {
+		assert.Equal(t, want, kissmetrics.Excluded([]byte(data)), data)
+	}
+}

@@ -9,8 +9,8 @@ import (
 )
 
 // Instant returns the time that a value means, as in [Message], in UTC. What says
-// nothing is the zero time: null, an empty text, and the first year, in which the
-// zero times of Go and .NET lie. ok is false for what cannot be read.
+// nothing is the zero time: null, an empty text, and the beginning of the first year,
+// the zero time of Go and .NET, in any zone. ok is false for what cannot be read.
 func Instant(v any) (t time.Time, ok bool) {
 	switch v := v.(type) {
 	case nil:
@@ -23,7 +23,7 @@ func Instant(v any) (t time.Time, ok bool) {
 	case json.Number:
 		t, ok = when.Number(string(v))
 	}
-	if ok && t.Year() == 1 {
+	if ok && t.Sub(time.Time{}).Abs() <= 24*time.Hour {
 		return time.Time{}, true
 	}
 	return t, ok
