@@ -29,9 +29,12 @@ func (s *Sender) queryRow(ctx context.Context, query string, more ...any) pgx.Ro
 	return s.pool.QueryRow(ctx, s.in(query), slices.Concat([]any{Args{}.Kind(), s.config.queue}, more)...)
 }
 
-// check reports whether River's tables are there, with what this package needs.
+// check reports whether River's tables are there, with what this package needs. It
+// is a statement with arguments, which is prepared where statements are.
 func (s *Sender) check(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, s.in(`SELECT unique_key, unique_states FROM river_job LIMIT 0`))
+	var none int
+	err := s.queryRow(ctx, `SELECT count(*) FROM
+		(SELECT unique_key, unique_states FROM river_job WHERE kind = $1 AND queue = $2 LIMIT 0) AS columns`).Scan(&none)
 	if isGone(err) {
 		return fmt.Errorf("riverbox: River's tables are missing or too old, run its migrations: %w", err)
 	}

@@ -31,12 +31,18 @@ type Cluster struct {
 	dir    string
 	bin    string
 	as     []string // the command that runs another as somebody else than root
-	server *exec.Cmd
-	alive  io.Closer // when closed, the server is stopped
+	server *server
 }
 
 // Start makes a cluster and starts it. Its owner calls Remove.
 func Start(ctx context.Context) (*Cluster, error) {
+	return start(ctx, func(c *Cluster) error {
+		return c.run(ctx, "initdb", "--pgdata", c.data(), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+	})
+}
+
+// start starts a cluster whose files are made by create.
+func start(ctx context.Context, create func(*Cluster) error) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -46,7 +52,7 @@ func Start(ctx context.Context) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{dir: dir, bin: bin}
-	if err := c.create(ctx); err != nil {
+	if err := errors.Join(c.own(), create(c)); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := c.Restart(ctx); err != nil {
@@ -81,28 +87,35 @@ func hasAll(dir string, programs ...string) bool {
 	return true
 }
 
-// create makes the files of the cluster.
-func (c *Cluster) create(ctx context.Context) error {
-	if os.Geteuid() == 0 { // as whom PostgreSQL refuses to run
-		owner, err := user.Lookup("postgres")
-		if err != nil {
-			return err
-		}
-		uid, err1 := strconv.Atoi(owner.Uid)
-		gid, err2 := strconv.Atoi(owner.Gid)
-		if err := errors.Join(err1, err2, os.Chown(c.dir, uid, gid)); err != nil {
-			return err
-		}
-		c.as = []string{"setpriv", "--reuid=" + owner.Uid, "--regid=" + owner.Gid, "--clear-groups"}
+// own makes the directory that of the user whom PostgreSQL runs as, who must not be
+// root.
+func (c *Cluster) own() error {
+	if os.Geteuid() != 0 {
+		return nil
 	}
-	return c.run(ctx, "initdb", "--pgdata", c.data(), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
+	owner, err := user.Lookup("postgres")
+	if err != nil {
+		return err
+	}
+	uid, err1 := strconv.Atoi(owner.Uid)
+	gid, err2 := strconv.Atoi(owner.Gid)
+	if err := errors.Join(err1, err2, os.Chown(c.dir, uid, gid)); err != nil {
+		return err
+	}
+	c.as = []string{"setpriv", "--reuid=" + owner.Uid, "--regid=" + owner.Gid, "--clear-groups"}
+	return nil
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 // command returns a command of PostgreSQL's.
 func (c *Cluster) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	line := slices.Concat(c.as, []string{filepath.Join(c.bin, name)}, args)
+	return c.asOwner(ctx, filepath.Join(c.bin, name), args...)
+}
+
+// asOwner returns a command that runs as the owner of the directory.
+func (c *Cluster) asOwner(ctx context.Context, path string, args ...string) *exec.Cmd {
+	line := slices.Concat(c.as, []string{path}, args)
 	command := exec.CommandContext(ctx, line[0], line[1:]...) //nolint:gosec // made of constants and what was found
 	command.Dir = c.dir
 	return command
@@ -118,32 +131,52 @@ func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 }
 
 // Restart starts the server again after Kill, and waits until it answers.
-func (c *Cluster) Restart(ctx context.Context) error {
-	// The shell's standard input ends when this program does, and with it the
-	// server. What is committed must outlive the server, not the machine, so there
-	// is no need to wait for the disk.
-	const script = `"$@" & server=$!; read -r _; kill -QUIT "$server"; wait "$server"`
-	server := c.command(context.WithoutCancel(ctx), "postgres", "-D", c.data(), "-c", "listen_addresses=",
-		"-c", "unix_socket_directories="+c.dir, "-c", "fsync=off", "-c", "max_connections=200")
-	server.Args = slices.Concat([]string{"sh", "-c", script, "sh"}, server.Args)
-	var err error
-	if server.Path, err = exec.LookPath("sh"); err != nil {
-		return err
-	}
-	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (c *Cluster) Restart(ctx context.Context) (err error) {
+	// What is committed must outlive the server, not the machine, so there is no need
+	// to wait for the disk.
+	c.server, err = spawn(c.command(context.WithoutCancel(ctx), "postgres", "-D", c.data(), "-c", "listen_addresses=",
+		"-c", "unix_socket_directories="+c.dir, "-c", "fsync=off", "-c", "max_connections=200"), filepath.Join(c.dir, "log"), "QUIT")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = log.Close() }()
-	server.Stdout, server.Stderr = log, log
-	if c.alive, err = server.StdinPipe(); err != nil {
-		return err
-	}
-	if err := server.Start(); err != nil {
-		return err
-	}
-	c.server = server
 	return c.awaitReady(ctx)
+}
+
+// A server is a program that ends at the latest when this one does.
+type server struct {
+	command *exec.Cmd
+	alive   io.Closer // when closed, the program is stopped
+}
+
+// spawn starts a program, which a signal stops when this program ends. The shell
+// that does so reads a pipe, whose end tells it.
+func spawn(command *exec.Cmd, logFile, signal string) (*server, error) {
+	const script = `signal=$1; shift; "$@" & server=$!; read -r _; kill -"$signal" "$server"; wait "$server"`
+	command.Args = slices.Concat([]string{"sh", "-c", script, "sh", signal}, command.Args)
+	var err error
+	if command.Path, err = exec.LookPath("sh"); err != nil {
+		return nil, err
+	}
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	command.Stdout, command.Stderr = log, log
+	alive, err := command.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	return &server{command, alive}, nil
+}
+
+// stop stops the program, unless it has stopped, and waits for its end.
+func (s *server) stop() {
+	_ = s.alive.Close()
+	_ = s.command.Wait() // its status says that it was killed
 }
 
 func (c *Cluster) awaitReady(ctx context.Context) error {
@@ -171,8 +204,7 @@ func (c *Cluster) Kill(ctx context.Context) error {
 		return nil
 	}
 	err := c.run(context.WithoutCancel(ctx), "pg_ctl", "stop", "--pgdata", c.data(), "--mode", "immediate", "--wait")
-	_ = c.alive.Close()
-	_ = c.server.Wait() // its status says that it was killed
+	c.server.stop()
 	c.server = nil
 	return err
 }
@@ -182,7 +214,15 @@ func (c *Cluster) Remove() error {
 	return errors.Join(c.Kill(context.Background()), os.RemoveAll(c.dir))
 }
 
-// URL returns the connection string of a database: "postgres" always exists.
-func (c *Cluster) URL(database string) string {
-	return "postgres:///" + url.PathEscape(database) + "?user=postgres&host=" + url.QueryEscape(c.dir)
+// URL returns the connection string of a database: "postgres" always exists. With
+// others, such as standbys, it is that of the one that takes writes.
+func (c *Cluster) URL(database string, others ...*Cluster) string {
+	hosts := c.dir
+	for _, other := range others {
+		hosts += "," + other.dir
+	}
+	if len(others) > 0 {
+		hosts += "&target_session_attrs=read-write"
+	}
+	return "postgres:///" + url.PathEscape(database) + "?user=postgres&host=" + hosts
 }
