@@ -3,61 +3,79 @@
 package retry
 
 import (
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/cenkalti/backoff/v5"
 )
 
 // Schedule yields the waits between the attempts at one delivery. The n-th wait
-// is drawn evenly from zero to the smaller of limit and initial·2ⁿ⁻¹ ("full
-// jitter"), so that many senders cut off at once do not come back at once. It
-// is not safe for concurrent use.
+// is drawn evenly from zero to the smaller of limit and initial·2ⁿ⁻¹. This is
+// "full jitter": senders that were cut off together do not come back together.
+// A Schedule is not safe for concurrent use.
 type Schedule struct {
-	backoff backoff.ExponentialBackOff
-	limit   time.Duration
+	initial, limit time.Duration
+	bound          time.Duration // of the next wait
 }
 
 // NewSchedule returns a schedule whose waits are at most initial, 2·initial,
 // 4·initial and so on, and never more than limit.
 func NewSchedule(initial, limit time.Duration) *Schedule {
-	initial = min(initial, limit)
-	return &Schedule{
-		limit: limit,
-		// The library draws from the interval ±100%, hence from zero to twice
-		// the interval: half the bound gives the bound.
-		backoff: backoff.ExponentialBackOff{
-			InitialInterval:     max(1, initial/2),
-			MaxInterval:         max(1, limit/2),
-			Multiplier:          2,
-			RandomizationFactor: 1,
-		},
-	}
+	s := &Schedule{initial: max(1, min(initial, limit)), limit: max(1, limit)}
+	s.Reset()
+	return s
 }
 
 // Next returns the wait before the next attempt. A server's own wish (its
-// Retry-After; zero for none) is honoured where it is the longer of the two,
-// up to most.
+// Retry-After, zero for none) counts where it is the longer of the two, up to
+// most.
 func (s *Schedule) Next(wish, most time.Duration) time.Duration {
-	return max(min(s.backoff.NextBackOff(), s.limit), min(wish, most))
+	wait := rand.N(s.bound)
+	if s.bound > s.limit/2 { // twice as much would be beyond the limit
+		s.bound = s.limit
+	} else {
+		s.bound *= 2
+	}
+	return max(wait, min(wish, most))
 }
 
 // Reset begins the schedule again, as after a success.
-func (s *Schedule) Reset() { s.backoff.Reset() }
+func (s *Schedule) Reset() { s.bound = s.initial }
 
-// After returns how long the Retry-After header asks to wait, given in seconds
-// or as an HTTP date (RFC 9110, section 10.2.3), and zero where it is absent,
-// past or not understood.
+// After returns how long the Retry-After header asks to wait. The header gives
+// seconds, with or without a fraction, or an HTTP date (RFC 9110, section
+// 10.2.3). A date is compared with the Date header of the same answer, so that
+// it does not matter whether the two clocks agree, and with now where there is
+// no such header. The result is zero where the header is absent, in the past or
+// not understood; seconds beyond any Duration are the longest Duration.
 func After(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil {
-		const most = uint64(1<<63-1) / uint64(time.Second)
-		return time.Duration(min(seconds, most)) * time.Second
+	if wait, ok := seconds(value); ok {
+		return wait
 	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, at.Sub(now))
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return 0
+	if sent, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = sent
+	}
+	return max(0, at.Sub(now))
+}
+
+// seconds reads a plain decimal number of seconds.
+func seconds(value string) (wait time.Duration, ok bool) {
+	if strings.Trim(value, "0123456789.") != "" { // no sign, no exponent, no "Inf"
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(value, 64)
+	switch {
+	case n*float64(time.Second) >= math.MaxInt64: // infinite, where err says so
+		return math.MaxInt64, true
+	case err != nil:
+		return 0, false
+	}
+	return time.Duration(n * float64(time.Second)), true
 }

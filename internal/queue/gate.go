@@ -1,0 +1,82 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/retry"
+)
+
+// outageAfter is how many failures in a row, with no success between them, are
+// taken for an outage.
+const outageAfter = 3
+
+// A gate says who tries again while deliveries fail, and who waits.
+//
+// The worker whose delivery fails becomes the prober, unless there is one: it
+// waits before it takes another message, longer after every failure. The others
+// go on. After some failures in a row, or when the server asks to be left alone,
+// that is an outage: the gate is shut for all but the prober, and opens when the
+// prober succeeds.
+type gate struct {
+	schedule  *retry.Schedule
+	longest   time.Duration // that a server can ask for
+	probing   bool          // one worker is the prober
+	paused    bool          // only the prober may try
+	failures  int           // in a row
+	since     time.Time     // when the gate was shut
+	notBefore time.Time     // what the server asked for
+}
+
+// A change of the gate is worth a line in a log.
+type change int
+
+const (
+	unchanged change = iota
+	shut
+	opened
+)
+
+// admits reports whether a worker may try.
+func (g *gate) admits(prober bool) bool { return prober || !g.paused }
+
+// succeeded notes that a delivery got an answer. A prober is none afterwards.
+func (g *gate) succeeded(prober bool) change {
+	if g.paused && !prober {
+		return unchanged // it was under way before
+	}
+	g.failures = 0
+	g.schedule.Reset()
+	if !prober {
+		return unchanged
+	}
+	g.probing = false
+	if !g.paused {
+		return unchanged
+	}
+	g.paused = false
+	return opened
+}
+
+// failed notes that a delivery failed, and what the server asked for. It says
+// whether the worker is the prober now, and then how long it waits.
+func (g *gate) failed(now time.Time, prober bool, wish time.Duration) (probes bool, wait time.Duration, c change) {
+	wish = min(wish, g.longest)
+	if until := now.Add(wish); wish > 0 && until.After(g.notBefore) {
+		g.notBefore = until
+	}
+	g.failures++
+	if !g.paused && (g.failures >= outageAfter || wish > 0) {
+		g.paused, g.since, c = true, now, shut
+	}
+	if g.probing && !prober {
+		return false, 0, c
+	}
+	g.probing = true
+	return true, g.schedule.Next(wish, g.longest), c
+}
+
+// resigned notes that the prober has nothing to try, or is no more.
+func (g *gate) resigned() { g.probing, g.paused = false, false }
+
+// ahead says how much longer the server asked to be left alone.
+func (g *gate) ahead(now time.Time) time.Duration { return max(0, g.notBefore.Sub(now)) }

@@ -1,0 +1,297 @@
+// Package queue is the engine of a queue in memory. It knows neither records nor
+// senders: its messages are opaque payloads, and what delivers them is a
+// [Courier]. What it decides is when, by whom and how many at once:
+//
+//   - gate.go: who tries again while deliveries fail, and who waits;
+//   - limiter.go: how many deliveries are under way at once, and how many a second;
+//   - room.go: what becomes of a message for which there is no room;
+//   - mark.go: when everything that came before a Flush has got its outcome;
+//   - worker.go: the goroutines, of which there are as many as there is work for.
+//
+// The gate and the limiter are state machines without goroutines, locks or
+// clocks.
+package queue
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/retry"
+)
+
+// Overhead is how many bytes a message counts in addition to its payload.
+const Overhead = 64
+
+var (
+	// ErrFull says that there is no room for a message.
+	ErrFull = errors.New("queue: full")
+	// ErrClosed says that the queue has been closed.
+	ErrClosed = errors.New("queue: closed")
+)
+
+// A Policy says what becomes of a message for which there is no room.
+type Policy int
+
+// The policies: the message is refused, it waits, or the oldest make room for it.
+const (
+	Refuse Policy = iota
+	Wait
+	DropOldest
+)
+
+// A Reason says why a message is lost.
+type Reason int
+
+const (
+	// Dropped is the reason where a message had to make room for a newer one.
+	Dropped Reason = iota
+	// TooOld is the reason where a message was not delivered in time.
+	TooOld
+)
+
+// A Message is in the queue, or is about to be.
+type Message struct {
+	payload  string
+	records  int
+	kept     context.Context //nolint:containedctx // holds the values to deliver it with, and nothing else
+	accepted time.Duration   // since the engine began
+	next     *Message
+	mark     *mark
+}
+
+// NewMessage returns a message of so many records. Its deliveries and reports
+// get the values of kept, which may be nil.
+func NewMessage(payload string, records int, kept context.Context) *Message { //nolint:revive // kept is no context of a call
+	return &Message{payload: payload, records: records, kept: kept}
+}
+
+// Payload returns what the message carries.
+func (m *Message) Payload() string { return m.payload }
+
+// Records returns how many records the message has.
+func (m *Message) Records() int { return m.records }
+
+// Context returns a context with the kept values that never ends.
+func (m *Message) Context() context.Context {
+	if m.kept == nil {
+		return context.Background()
+	}
+	return m.kept
+}
+
+func (m *Message) bytes() int { return len(m.payload) + Overhead }
+
+// A Courier delivers one message after another. A worker has one for itself.
+type Courier interface {
+	// Deliver tries to deliver a message, until ctx ends. It must not panic.
+	Deliver(ctx context.Context, m *Message) Result
+	// Report tells what became of the records that got their outcome in the last
+	// Deliver. It is called once after every Deliver, outside any lock, when the
+	// outcomes have been counted.
+	Report(m *Message)
+}
+
+// A Result says what became of a message.
+type Result struct {
+	// Delivered and Failed are how many of its records have got an outcome.
+	Delivered, Failed int
+	// Rest is the payload of the other records, where there are any.
+	Rest string
+	// Err is why those could not be delivered.
+	Err error
+	// RetryAfter is how long the server asks everybody to wait, zero where it did not.
+	RetryAfter time.Duration
+	// Throttled says that the server refused because too many came at a time.
+	Throttled bool
+}
+
+// A Config is what an engine has to know. All of it is required, but for MaxAge.
+type Config struct {
+	// MaxRecords and MaxBytes bound what is in the queue.
+	MaxRecords, MaxBytes int
+	// Full says what becomes of a message for which there is no room.
+	Full Policy
+	// Ceiling bounds how many deliveries are under way at once.
+	Ceiling int
+	// InitialWait and MaxWait bound the waits before deliveries are tried again,
+	// and MaxRetryAfter what a server can ask for.
+	InitialWait, MaxWait, MaxRetryAfter time.Duration
+	// MaxAge is how long a message is tried, zero for ever.
+	MaxAge time.Duration
+
+	// NewCourier returns a courier for a new worker.
+	NewCourier func() Courier
+	// Lost is told of messages that are lost and why; err is of the last delivery
+	// where they are too old. It is called outside any lock.
+	Lost func(m *Message, why Reason, err error)
+	// Outage and Recovered are called outside any lock.
+	Outage    func(failures int, err error)
+	Recovered func(after time.Duration)
+}
+
+// Stats are counts of records. Accepted is always the sum of Delivered, Failed,
+// Dropped and Waiting.
+type Stats struct {
+	Accepted     int64
+	Delivered    int64
+	Failed       int64
+	Dropped      int64
+	Waiting      int64
+	WaitingBytes int64
+	Outage       bool
+}
+
+// An Engine is a queue with its workers. It is safe for concurrent use.
+type Engine struct {
+	config   Config
+	began    time.Time
+	stopping context.Context //nolint:containedctx // ends when Close gives up
+	stop     context.CancelFunc
+	closing  chan struct{} // closed by Close
+	drained  chan struct{} // closed when the queue is closed, and nothing is left
+	exited   chan struct{} // closed when the last worker has ended, too
+	finish   sync.Once
+
+	mu      sync.Mutex
+	stats   Stats
+	first   *Message // the messages to be delivered, but for those under way
+	last    *Message
+	waiters list.List // of *waiter, for room
+	marks   marks
+	gate    gate
+	limiter *Limiter
+	closed  bool
+	stopped bool  // what is left is not tried any more,
+	cause   error // since a context of Close ended for this reason
+
+	work    sync.Cond // for idle workers: there may be something to do
+	workers int       // all of them
+	idle    int       // those that wait for work and have not been woken
+	pacing  bool      // one waits until the limiter admits the next delivery
+}
+
+// New returns an engine, which has no goroutine until there is work.
+func New(config Config) *Engine {
+	e := &Engine{
+		config:  config,
+		began:   time.Now(),
+		closing: make(chan struct{}),
+		drained: make(chan struct{}),
+		exited:  make(chan struct{}),
+		gate:    gate{schedule: retry.NewSchedule(config.InitialWait, config.MaxWait), longest: config.MaxRetryAfter},
+		limiter: NewLimiter(config.Ceiling),
+		marks:   newMarks(),
+	}
+	e.work.L = &e.mu
+	e.stopping, e.stop = context.WithCancel(context.Background())
+	return e
+}
+
+// Stats returns the counts as they are now.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	stats := e.stats
+	stats.Outage = e.gate.paused
+	return stats
+}
+
+// Flush waits until every message that was accepted before it has got its
+// outcome, and that was reported. Its error is that of ctx.
+func (e *Engine) Flush(ctx context.Context) error {
+	e.mu.Lock()
+	done := e.marks.flush()
+	e.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settled notes that a message has got its outcome, and that it was reported.
+func (e *Engine) settled(m *Message) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.marks.settled(m.mark)
+}
+
+// Close makes every later Accept return [ErrClosed] and goes on delivering until
+// nothing is left or ctx ends. Then it cancels what is under way, waits for that,
+// and calls handBack with what is left and the cause of the end, if anything is
+// left. All calls of Close wait until that one call of handBack has returned.
+func (e *Engine) Close(ctx context.Context, handBack func(left []*Message, cause error)) {
+	e.mu.Lock()
+	if !e.closed {
+		e.closed = true
+		close(e.closing)
+	}
+	e.refuseWaiters()
+	e.checkDrained()
+	e.mu.Unlock()
+	select {
+	case <-e.exited:
+	case <-ctx.Done():
+		e.mu.Lock()
+		if !e.stopped {
+			e.stopped, e.cause = true, context.Cause(ctx)
+		}
+		e.wakeAll()
+		e.checkDrained()
+		e.mu.Unlock()
+		e.stop()
+		<-e.exited
+	}
+	e.finish.Do(func() { e.handBack(handBack) })
+}
+
+// handBack empties the queue when the workers have ended.
+func (e *Engine) handBack(handBack func([]*Message, error)) {
+	e.stop()
+	var left []*Message
+	e.mu.Lock()
+	for e.first != nil {
+		m := e.pop()
+		left = append(left, m)
+		e.stats.Dropped += int64(m.records)
+		e.release(m.records, m.bytes())
+	}
+	cause := e.cause
+	e.mu.Unlock()
+	if len(left) == 0 {
+		return
+	}
+	defer func() {
+		for _, m := range left {
+			e.settled(m)
+		}
+	}()
+	handBack(left, cause)
+}
+
+// checkDrained notes that a closed queue has nothing left, and that its workers
+// have ended.
+func (e *Engine) checkDrained() {
+	if !e.closed || e.stats.Waiting > 0 && !e.stopped {
+		return
+	}
+	e.wakeAll()
+	if e.stats.Waiting == 0 {
+		closeOnce(e.drained)
+	}
+	if e.workers == 0 {
+		closeOnce(e.exited)
+	}
+}
+
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}

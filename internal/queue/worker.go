@@ -1,0 +1,271 @@
+package queue
+
+import (
+	"context"
+	"time"
+)
+
+// keptIdle is how many workers stay when there is nothing to do.
+const keptIdle = 4
+
+// A worker delivers one message after another.
+type worker struct {
+	e       *Engine
+	courier Courier
+	ctx     context.Context //nolint:containedctx // what derives from it is cancelled when the queue stops
+	began   time.Time       // the delivery that is under way
+	message *Message        // under way, and not accounted for
+	prober  bool            // the one that tries again when deliveries fail
+	holds   bool            // a place of the limiter, while it naps
+}
+
+// wake has one more worker look for work, if there is work that it may do.
+func (e *Engine) wake() {
+	switch {
+	case e.first == nil || e.stopped || e.pacing || !e.limiter.HasPlace():
+	case e.gate.paused:
+		e.wakeAll() // the prober may be among them
+	case e.idle > 0:
+		e.idle--
+		e.work.Signal()
+	default:
+		e.hire()
+	}
+}
+
+// wakeAll has all idle workers look for work.
+func (e *Engine) wakeAll() {
+	e.idle = 0
+	e.work.Broadcast()
+}
+
+// hire starts one more worker.
+func (e *Engine) hire() {
+	e.workers++
+	go e.run()
+}
+
+func (e *Engine) run() {
+	ctx, cancel := context.WithCancel(e.stopping)
+	defer cancel()
+	w := &worker{e: e, ctx: ctx}
+	defer w.leave() // also by a runtime.Goexit in code that is not ours, such as a FailNow
+	w.courier = e.config.NewCourier()
+	for w.take() {
+		if wait := w.deliver(); wait > 0 {
+			w.nap(wait)
+		}
+	}
+}
+
+// leave undoes what a worker has begun and not ended, when its goroutine ends.
+func (w *worker) leave() {
+	e := w.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.workers--
+	if w.prober {
+		e.gate.resigned()
+	}
+	if w.holds {
+		e.limiter.Leave()
+	}
+	if w.message != nil {
+		e.limiter.Leave()
+		e.push(w.message)
+	}
+	e.wake()
+	e.checkDrained()
+}
+
+// take waits for a message to deliver, and reports whether there is one.
+func (w *worker) take() bool {
+	e := w.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for !e.stopped && (!e.closed || e.stats.Waiting > 0) {
+		if e.first == nil && w.prober { // the others have what there was
+			w.prober = false
+			e.gate.resigned()
+		}
+		if e.first != nil && e.gate.admits(w.prober) {
+			now := time.Now()
+			wait, ok := e.limiter.Enter(now, e.first.records)
+			if ok {
+				w.message, w.began = e.pop(), now
+				e.wake()
+				return true
+			}
+			if wait > 0 && !e.pacing {
+				w.pace(wait)
+				continue
+			}
+		}
+		if e.idle >= keptIdle && !w.prober {
+			return false
+		}
+		e.idle++
+		e.work.Wait() // who wakes it counts it out
+	}
+	return false
+}
+
+// pace waits until the limiter admits the next delivery.
+func (w *worker) pace(wait time.Duration) {
+	e := w.e
+	e.pacing = true
+	e.mu.Unlock()
+	select {
+	case <-time.After(wait):
+	case <-w.ctx.Done():
+	}
+	e.mu.Lock()
+	e.pacing = false
+}
+
+// deliver sends the message that was taken, and says how long to wait before the
+// next.
+func (w *worker) deliver() (wait time.Duration) {
+	e, m := w.e, w.message
+	ctx := w.ctx
+	if m.kept != nil {
+		ctx = detached{w.ctx, m.kept}
+	}
+	result := w.courier.Deliver(ctx, m)
+
+	now := time.Now()
+	e.mu.Lock()
+	e.stats.Delivered += int64(result.Delivered)
+	e.stats.Failed += int64(result.Failed)
+	done := result.Delivered + result.Failed
+	settled := done == m.records
+	w.message = nil
+	var old []*Message
+	var what change
+	if settled {
+		e.limiter.Succeeded(w.began, now, done)
+		what = e.gate.succeeded(w.prober)
+		w.prober = false
+		e.release(m.records, m.bytes())
+	} else {
+		wait, what = w.failed(now, result)
+		old = w.putBack(m, result)
+	}
+	since, failures := e.gate.since, e.gate.failures
+	e.wake()
+	e.mu.Unlock()
+
+	switch what {
+	case shut:
+		e.config.Outage(failures, result.Err)
+	case opened:
+		e.config.Recovered(now.Sub(since))
+	case unchanged:
+	}
+	defer e.lose(old, TooOld, result.Err) // even if the report ends this goroutine
+	w.report(m, settled)
+	return wait
+}
+
+// report has the courier report the outcomes, and notes that the message has its
+// own.
+func (w *worker) report(m *Message, settled bool) {
+	if settled {
+		defer w.e.settled(m)
+	}
+	w.courier.Report(m)
+}
+
+// failed notes that a delivery failed, and says how long this worker waits, where
+// it is the one that tries again.
+func (w *worker) failed(now time.Time, result Result) (wait time.Duration, what change) {
+	e := w.e
+	switch {
+	case e.stopped: // it was cancelled
+		e.limiter.Leave()
+		return 0, unchanged
+	case result.Throttled:
+		e.limiter.Throttled(w.began, now, result.Delivered+result.Failed, result.RetryAfter)
+	default:
+		e.limiter.Failed(w.began, now)
+	}
+	w.prober, wait, what = e.gate.failed(now, w.prober, result.RetryAfter)
+	if wait > 0 {
+		w.holds = true
+		e.limiter.Hold()
+	}
+	return wait, what
+}
+
+// putBack puts what is left of a message at the end of the queue. It returns the
+// messages that are given up instead: this one if it is too old, and in an outage
+// all that are.
+func (w *worker) putBack(m *Message, result Result) (old []*Message) {
+	e := w.e
+	if done := result.Delivered + result.Failed; done > 0 {
+		before := m.bytes()
+		m.payload, m.records = result.Rest, m.records-done
+		e.release(done, before-m.bytes())
+	}
+	if e.gate.paused && !e.stopped {
+		e.push(m)
+		old = e.popOld()
+	} else if e.isOld(m) && !e.stopped {
+		old = []*Message{m}
+	} else {
+		e.push(m)
+	}
+	for _, m := range old {
+		e.stats.Failed += int64(m.records)
+		e.release(m.records, m.bytes())
+	}
+	return old
+}
+
+// nap waits before trying again, until there is nothing more to try. Closing the
+// queue ends it once, or at the moment that the server asked for.
+func (w *worker) nap(wait time.Duration) {
+	e := w.e
+	e.mu.Lock()
+	closing := e.closing
+	if e.closed {
+		closing = nil
+	}
+	e.mu.Unlock()
+	for ended := false; wait > 0 && !ended; {
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-closing:
+			closing = nil
+		case <-e.drained:
+			ended = true
+		case <-w.ctx.Done():
+			ended = true
+		}
+		timer.Stop()
+		e.mu.Lock()
+		wait = e.gate.ahead(time.Now()) // another worker may have been told to wait longer
+		e.mu.Unlock()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w.holds = false
+	e.limiter.Leave()
+}
+
+// detached is a context that ends with the queue, and has the kept values.
+type detached struct {
+	context.Context // of a worker
+
+	values context.Context
+}
+
+// Value looks at the worker's own context first, which has nothing but what tells
+// package context how to cancel what is derived from this one.
+func (d detached) Value(key any) any {
+	if v := d.Context.Value(key); v != nil {
+		return v
+	}
+	return d.values.Value(key)
+}
