@@ -8,6 +8,6 @@ func (r *Record) Query(apiKey string) string { return r.query(apiKey) }
 // and where a worker had others before.
 func Packed(records, before []Record) (own, lent []Record) {
 	var r room
-	unpack(pack(before), &r)
-	return unpack(pack(records), nil), unpack(pack(records), &r)
+	unpackRecords(packRecords(before), &r)
+	return unpackRecords(packRecords(records), nil), unpackRecords(packRecords(records), &r)
 }

@@ -320,3 +320,55 @@ func (o *TransformOptions) validate(wrong *complaint) {
 		wrong.add("WithMaxValueLength: %d is negative", o.MaxValueLength)
 	}
 }
+
+// queueConfig is what the options of a [Queue] say.
+type queueConfig struct {
+	sharedConfig
+
+	workers    int
+	maxRecords int
+	maxBytes   int
+	whenFull   FullPolicy
+	onResult   func(context.Context, Record, error)
+
+	given []string // the names of the options that were given
+}
+
+func defaultQueue(shared sharedConfig) queueConfig {
+	return queueConfig{
+		sharedConfig: shared,
+		workers:      8,
+		maxRecords:   100_000,
+		maxBytes:     64 << 20,
+	}
+}
+
+func configureQueue(shared sharedConfig, options []QueueOption) (queueConfig, error) {
+	c := defaultQueue(shared)
+	var wrong complaint
+	for _, o := range options {
+		if nilness.IsNil(o) {
+			wrong.add("an option is nil")
+			continue
+		}
+		o.applyQueue(&c)
+	}
+	c.validate(&wrong)
+	return c, wrong.err()
+}
+
+func (c *queueConfig) validate(wrong *complaint) {
+	c.sharedConfig.validate(wrong)
+	if c.workers < 1 || c.workers > maxWorkers {
+		wrong.add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
+	}
+	if c.maxRecords < 1 || c.maxBytes < 1 {
+		wrong.add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
+	}
+	if p := c.whenFull; p < FullRefuse || p > FullDropOldest {
+		wrong.add("WithFullPolicy: unknown policy %d", p)
+	}
+	if slices.Contains(c.given, "WithOnResult") && c.onResult == nil {
+		wrong.add("WithOnResult: the function is nil")
+	}
+}

@@ -1,29 +1,21 @@
 package kissmetrics
 
 import (
-	linked "container/list"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
-	"github.com/kissmetrics-go/kissmetrics/internal/retry"
+	"github.com/kissmetrics-go/kissmetrics/internal/pack"
+	"github.com/kissmetrics-go/kissmetrics/internal/queue"
+	"github.com/kissmetrics-go/kissmetrics/internal/tally"
 )
 
-const (
-	// maxWorkers is also how many idle connections are kept.
-	maxWorkers = 256
-	// messageBytes is what a message takes in the queue beside its records.
-	messageBytes = 64
-	// outageAfter is how many failures in a row, with no success between them,
-	// are taken for an outage.
-	outageAfter = 3
-	// lossLogInterval is how often a log line says that records were lost.
-	lossLogInterval = time.Minute
-)
+// maxWorkers is also how many idle connections are kept.
+const maxWorkers = 256
 
 // A FullPolicy says what becomes of a message for which a [Queue] has no room.
 type FullPolicy int
@@ -55,57 +47,16 @@ const (
 // [*ValidationError]) is not tried again. Any other error is taken for a failure
 // that may pass.
 //
-// A Queue is safe for concurrent use. It has goroutines, which end with Close.
+// A Queue is safe for concurrent use. It has goroutines while there is something
+// to deliver, and all of them end with Close.
 type Queue struct {
-	send     func(context.Context, []Record) error
-	lends    bool // nobody keeps the records that send is given
-	next     Sender
-	config   queueConfig
-	stopping context.Context // ends when Close gives up
-	stop     context.CancelFunc
-	drained  chan struct{} // closed when the queue is, and nothing is left
-	exited   chan struct{} // closed when the last worker has ended
-	finish   sync.Once
-
-	mu      sync.Mutex
-	work    sync.Cond // for workers: there may be something to do
-	stats   Stats
-	first   *queued // the messages to be delivered, but for those under way
-	last    *queued
-	waiters linked.List // of *waiter, for room
-	marks   []*mark     // the last is that of the messages to come
-	workers int         // those that have not ended
-	closed  bool
-	stopped bool  // what is left is not tried any more,
-	cause   error // since a context of Close ended
-	err     error // what Close returns
-
-	prober    bool // a worker waits before it tries again, or tries
-	paused    bool // the others wait until one succeeds
-	since     time.Time
-	failures  int // in a row
-	schedule  *retry.Schedule
-	notBefore time.Time // what Retry-After asked for
-
-	losses   int // not logged yet
-	lossesAt time.Time
-}
-
-// queued is one message in the queue: 64 bytes beside its data.
-type queued struct {
-	next    *queued
-	ctx     context.Context //nolint:containedctx // for its values
-	data    string          // the packed records
-	records int
-	mark    *mark
-}
-
-func (m *queued) bytes() int { return len(m.data) + messageBytes }
-
-// A mark counts the messages accepted between two calls of Flush.
-type mark struct {
-	pending int
-	done    chan struct{}
+	send   func(context.Context, []Record) error
+	lends  bool // nobody keeps the records that send is given
+	next   Sender
+	config queueConfig
+	engine *queue.Engine
+	left   atomic.Pointer[UndeliveredError] // what Close returns
+	losses tally.Tally
 }
 
 // Stats are the counts of a [Queue], in records. At every moment Accepted is
@@ -121,7 +72,7 @@ type Stats struct {
 	Dropped int64 `json:"dropped"`
 	// Waiting is how many are in the queue, those under way included.
 	Waiting int64 `json:"waiting"`
-	// WaitingBytes is what those take: of names and values, and 64 for a message.
+	// WaitingBytes is their size in bytes: names and values, plus 64 per message.
 	WaitingBytes int64 `json:"waiting_bytes"`
 	// Adjusted is how many adjustments a [Client] has made to its messages; see
 	// [Adjustment].
@@ -130,29 +81,7 @@ type Stats struct {
 	Outage bool `json:"outage"`
 }
 
-// queueConfig is what the options of a [Queue] say.
-type queueConfig struct {
-	sharedConfig
-
-	workers    int
-	maxRecords int
-	maxBytes   int
-	whenFull   FullPolicy
-	onResult   func(context.Context, Record, error)
-
-	given []string // the names of the options that were given
-}
-
-func defaultQueue(shared sharedConfig) queueConfig {
-	return queueConfig{
-		sharedConfig: shared,
-		workers:      8,
-		maxRecords:   100_000,
-		maxBytes:     64 << 20,
-	}
-}
-
-// NewQueue returns a queue in front of another sender, and starts its workers.
+// NewQueue returns a queue in front of another sender.
 //
 // An [*HTTPSender] in its place tries each record once and leaves the trying
 // again to the queue.
@@ -167,58 +96,27 @@ func NewQueue(next Sender, options ...QueueOption) (*Queue, error) {
 	return newQueue(next, c), nil
 }
 
-func configureQueue(shared sharedConfig, options []QueueOption) (queueConfig, error) {
-	c := defaultQueue(shared)
-	var wrong complaint
-	for _, o := range options {
-		if nilness.IsNil(o) {
-			wrong.add("an option is nil")
-			continue
-		}
-		o.applyQueue(&c)
-	}
-	c.validate(&wrong)
-	return c, wrong.err()
-}
-
-func (c *queueConfig) validate(wrong *complaint) {
-	c.sharedConfig.validate(wrong)
-	if c.workers < 1 || c.workers > maxWorkers {
-		wrong.add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
-	}
-	if c.maxRecords < 1 || c.maxBytes < 1 {
-		wrong.add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
-	}
-	if p := c.whenFull; p < FullRefuse || p > FullDropOldest {
-		wrong.add("WithFullPolicy: unknown policy %d", p)
-	}
-	if slices.Contains(c.given, "WithOnResult") && c.onResult == nil {
-		wrong.add("WithOnResult: the function is nil")
-	}
-}
-
 func newQueue(next Sender, c queueConfig) *Queue {
-	q := &Queue{
-		send:     next.Send,
-		next:     next,
-		config:   c,
-		drained:  make(chan struct{}),
-		exited:   make(chan struct{}),
-		marks:    []*mark{{done: make(chan struct{})}},
-		workers:  c.workers,
-		schedule: retry.NewSchedule(c.initialBackoff, c.maxBackoff),
-	}
+	q := &Queue{send: next.Send, next: next, config: c}
 	if sender, ok := next.(*HTTPSender); ok {
 		once, config := *sender, *sender.config
 		once.config, config.maxAttempts = &config, 1
 		q.send = once.send // the records have been checked
 		q.lends = c.onResult == nil
 	}
-	q.work.L = &q.mu
-	q.stopping, q.stop = context.WithCancel(context.Background())
-	for range c.workers {
-		go q.run()
-	}
+	q.engine = queue.New(queue.Config{
+		MaxRecords:    c.maxRecords,
+		MaxBytes:      c.maxBytes,
+		Full:          queue.Policy(c.whenFull),
+		Ceiling:       c.workers,
+		InitialWait:   c.initialBackoff,
+		MaxWait:       c.maxBackoff,
+		MaxRetryAfter: maxRetryAfter,
+		NewCourier:    q.newCourier,
+		Lost:          q.lost,
+		Outage:        q.outage,
+		Recovered:     q.recovered,
+	})
 	return q
 }
 
@@ -240,156 +138,253 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	m := &queued{ctx: ctx, data: pack(records), records: len(records)}
-	q.mu.Lock()
-	if q.closed {
-		q.mu.Unlock()
-		return ErrClosed
-	}
-	if q.waiters.Len() == 0 && q.fits(m) {
-		q.enqueue(m)
-		q.mu.Unlock()
+	err := q.engine.Accept(ctx, queue.NewMessage(packRecords(records), len(records), context.WithoutCancel(ctx)))
+	switch {
+	case err == nil:
 		return nil
-	}
-	if m.records > q.config.maxRecords || m.bytes() > q.config.maxBytes {
-		q.mu.Unlock()
-		return ErrQueueFull // and always will be
-	}
-	switch q.config.whenFull {
-	case FullWait:
-		w := &waiter{message: m, decided: make(chan struct{})}
-		at := q.waiters.PushBack(w)
-		q.mu.Unlock()
-		return q.waitForRoom(ctx, w, at)
-	case FullDropOldest:
-		dropped, ok := q.makeRoom(m)
-		if ok {
-			q.enqueue(m)
-		}
-		q.mu.Unlock()
-		for _, oldest := range dropped {
-			q.lost(ErrQueueFull.Error(), oldest.records)
-			q.report(oldest, unpack(oldest.data, nil), ErrQueueFull)
-			q.settled(oldest)
-		}
-		if ok {
-			return nil
-		}
-	default:
-		q.mu.Unlock()
+	case errors.Is(err, queue.ErrClosed):
+		return ErrClosed
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return fmt.Errorf("%w: %w", ErrQueueFull, ctx.Err())
 	}
 	return ErrQueueFull
 }
 
-// fits reports whether there is room for a message.
-func (q *Queue) fits(m *queued) bool {
-	return q.stats.Waiting+int64(m.records) <= int64(q.config.maxRecords) &&
-		q.stats.WaitingBytes+int64(m.bytes()) <= int64(q.config.maxBytes)
+// Flush waits until every record that was accepted before it has got its
+// outcome: delivered, refused or dropped. If the next sender is a [Flusher], its
+// Flush is called then. The error is that of ctx, of the next sender's Flush, or
+// the [*UndeliveredError] of a Close that gave up.
+func (q *Queue) Flush(ctx context.Context) error {
+	ctx = orBackground(ctx)
+	if err := q.engine.Flush(ctx); err != nil {
+		return fmt.Errorf("kissmetrics: flush: %w", err)
+	}
+	if left := q.left.Load(); left != nil {
+		return left
+	}
+	return flush(ctx, q.next)
 }
 
-// makeRoom drops the oldest messages until there is room for m. It drops none
-// where what is under way, which cannot be dropped, leaves too little.
-func (q *Queue) makeRoom(m *queued) (dropped []*queued, ok bool) {
-	records := q.stats.Waiting + int64(m.records) - int64(q.config.maxRecords)
-	bytes := q.stats.WaitingBytes + int64(m.bytes()) - int64(q.config.maxBytes)
-	oldest := q.first
-	for ; oldest != nil && (records > 0 || bytes > 0); oldest = oldest.next {
-		records -= int64(oldest.records)
-		bytes -= int64(oldest.bytes())
+// flush calls the Flush method of a sender that has one.
+func flush(ctx context.Context, sender Sender) error {
+	if flusher, ok := sender.(Flusher); ok {
+		return flusher.Flush(ctx)
 	}
-	if records > 0 || bytes > 0 {
-		return nil, false
-	}
-	for q.first != oldest {
-		m := q.pop()
-		dropped = append(dropped, m)
-		q.stats.Dropped += int64(m.records)
-		q.release(m.records, m.bytes())
-	}
-	return dropped, true
+	return nil
 }
 
-// enqueue accepts a message for which there is room.
-func (q *Queue) enqueue(m *queued) {
-	m.mark = q.marks[len(q.marks)-1]
-	m.mark.pending++
-	q.stats.Accepted += int64(m.records)
-	q.stats.Waiting += int64(m.records)
-	q.stats.WaitingBytes += int64(m.bytes())
-	q.push(m)
-	q.work.Signal()
-}
-
-func (q *Queue) push(m *queued) {
-	if q.first == nil {
-		q.first = m
-	} else {
-		q.last.next = m
+// Close makes every later Send return [ErrClosed], and goes on delivering, and
+// trying again, until nothing is left or ctx ends. Then it cancels what is under
+// way, waits for that, and returns an [*UndeliveredError] that holds what was not
+// delivered and the cause of the end ([context.Cause]). A [Doer] or Sender that
+// does not heed its context holds it up.
+//
+// Close may be called several times, and by many goroutines: the first context
+// that ends ends the trying, and all calls return the same.
+func (q *Queue) Close(ctx context.Context) error {
+	ctx = orBackground(ctx)
+	q.engine.Close(ctx, q.handBack)
+	if left := q.left.Load(); left != nil {
+		return left
 	}
-	q.last = m
+	return flush(ctx, q.next)
 }
 
-func (q *Queue) pop() *queued {
-	m := q.first
-	q.first, m.next = m.next, nil
-	return m
-}
-
-// release gives back the room of records that have got their outcome.
-func (q *Queue) release(records, bytes int) {
-	q.stats.Waiting -= int64(records)
-	q.stats.WaitingBytes -= int64(bytes)
-	for front := q.waiters.Front(); front != nil && q.fits(front.Value.(*waiter).message); front = q.waiters.Front() {
-		w := q.waiters.Remove(front).(*waiter)
-		q.enqueue(w.message)
-		close(w.decided)
+// handBack makes an error of what is left when the queue is closed.
+func (q *Queue) handBack(left []*queue.Message, cause error) {
+	records := make([][]Record, len(left))
+	for i, m := range left {
+		records[i] = unpackRecords(m.Payload(), nil)
 	}
-	q.checkDrained()
-}
-
-// checkDrained notes that a closed queue has nothing left.
-func (q *Queue) checkDrained() {
-	if !q.closed || q.stats.Waiting > 0 {
-		return
-	}
-	q.work.Broadcast()
-	select {
-	case <-q.drained:
-	default:
-		close(q.drained)
-	}
-}
-
-// A waiter is a message that waits for room.
-type waiter struct {
-	message *queued
-	decided chan struct{} // closed when it is accepted, or refused with err
-	err     error
-}
-
-// waitForRoom waits until a message is accepted, or ctx ends.
-func (q *Queue) waitForRoom(ctx context.Context, w *waiter, at *linked.Element) error {
-	select {
-	case <-w.decided:
-		return w.err
-	case <-ctx.Done():
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	select {
-	case <-w.decided: // just now
-		return w.err
-	default:
-		q.waiters.Remove(at)
-		return fmt.Errorf("%w: %w", ErrQueueFull, ctx.Err())
+	undelivered := &UndeliveredError{Records: slices.Concat(records...), Err: cause}
+	q.left.Store(undelivered)
+	q.logLosses(ErrClosed.Error(), len(undelivered.Records), true)
+	for i, m := range left {
+		q.report(m, records[i], ErrClosed)
 	}
 }
 
 // Stats returns the counts as they are now.
 func (q *Queue) Stats() Stats {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	stats := q.stats
-	stats.Outage = q.paused
-	return stats
+	s := q.engine.Stats()
+	return Stats{
+		Accepted: s.Accepted, Delivered: s.Delivered, Failed: s.Failed, Dropped: s.Dropped,
+		Waiting: s.Waiting, WaitingBytes: s.WaitingBytes, Outage: s.Outage,
+	}
+}
+
+// lost reports a message that was dropped to make room.
+func (q *Queue) lost(m *queue.Message, _ queue.Reason, _ error) {
+	q.logLosses(ErrQueueFull.Error(), m.Records(), false)
+	if q.config.onResult != nil {
+		q.report(m, unpackRecords(m.Payload(), nil), ErrQueueFull)
+	}
+}
+
+func (q *Queue) outage(failures int, err error) {
+	q.config.logger.Warn("kissmetrics: deliveries fail; the queue holds back", "failures", failures, "reason", Settle(nil, err).Reason)
+}
+
+func (q *Queue) recovered(after time.Duration) {
+	q.config.logger.Info("kissmetrics: deliveries succeed again", "after", after)
+}
+
+// report tells the outcome of records to the caller's function.
+func (q *Queue) report(m *queue.Message, records []Record, err error) {
+	if q.config.onResult == nil {
+		return
+	}
+	for _, r := range records {
+		q.reportOne(m.Context(), r, err)
+	}
+}
+
+func (q *Queue) reportOne(ctx context.Context, r Record, err error) {
+	defer func() {
+		if recover() != nil { // what it panics with may hold anything
+			q.config.logger.ErrorContext(ctx, "kissmetrics: the function of WithOnResult panicked", "record", r)
+		}
+	}()
+	q.config.onResult(ctx, r, err)
+}
+
+// logLosses logs how many records were lost.
+func (q *Queue) logLosses(reason string, records int, last bool) {
+	if lost, tell := q.losses.Add(time.Now(), records, last); tell {
+		q.config.logger.Warn("kissmetrics: records were not delivered", "records", lost, "reason", reason)
+	}
+}
+
+// A courier delivers messages for one worker of the queue's engine.
+type courier struct {
+	q       *Queue
+	room    *room // of the records under way, where q.lends
+	outcome Outcome
+	err     error
+}
+
+func (q *Queue) newCourier() queue.Courier {
+	c := &courier{q: q}
+	if q.lends {
+		c.room = new(room)
+	}
+	return c
+}
+
+// Deliver implements [queue.Courier].
+func (c *courier) Deliver(ctx context.Context, m *queue.Message) queue.Result {
+	records := unpackRecords(m.Payload(), c.room)
+	c.err = c.send(ctx, records)
+	c.outcome = Settle(records, c.err)
+	result := queue.Result{
+		Delivered:  len(c.outcome.Delivered),
+		Failed:     len(c.outcome.Refused),
+		Err:        c.err,
+		RetryAfter: c.outcome.RetryAfter,
+	}
+	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {
+		result.Rest = packRecords(c.outcome.Undelivered)
+	}
+	return result
+}
+
+// send hands records to the next sender, whose panic is an error.
+func (c *courier) send(ctx context.Context, records []Record) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = ErrSenderPanicked
+		}
+	}()
+	return c.q.send(ctx, records)
+}
+
+// Report implements [queue.Courier].
+func (c *courier) Report(m *queue.Message) {
+	outcome, err := c.outcome, c.err
+	c.outcome, c.err = Outcome{}, nil
+	c.q.logLosses(outcome.Reason, len(outcome.Refused), false)
+	c.q.report(m, outcome.Delivered, nil)
+	c.q.report(m, outcome.Refused, err)
+	if c.room != nil {
+		*c.room = room{} // its texts are parts of the message
+	}
+}
+
+// packRecords writes valid records as one string, in which a record takes fewer
+// bytes than in its query. What lies below a second is not kept.
+func packRecords(records []Record) string {
+	var w pack.Writer
+	writeRecords(&w, records)
+	w.Measured()
+	writeRecords(&w, records)
+	return w.String()
+}
+
+// writeRecords writes the length of a property's name with the Literal in its
+// lowest bit.
+func writeRecords(w *pack.Writer, records []Record) {
+	w.Number(uint64(len(records)))
+	for i := range records {
+		r := &records[i]
+		w.Number(uint64(r.Kind)) //nolint:gosec // 1, 2 or 3
+		if r.Time.IsZero() {
+			w.Number(0)
+		} else {
+			w.Number(uint64(r.Time.Unix())) //nolint:gosec // valid, hence after 2009
+		}
+		w.Text(r.Person)
+		w.Text(r.Name)
+		w.Number(uint64(len(r.Properties)))
+		for j := range r.Properties {
+			p := &r.Properties[j]
+			n := uint64(len(p.Name)) << 1
+			if p.Literal {
+				n |= 1
+			}
+			w.Number(n)
+			w.Raw(p.Name)
+			w.Text(p.Value)
+		}
+	}
+}
+
+// A room is where unpackRecords has the records of a small message, for as long
+// as nobody needs those of another.
+type room struct {
+	records    [4]Record
+	properties [48]Property
+}
+
+// unpackRecords is the reverse of packRecords. The texts of the records are parts
+// of s; all else of them is in the room, if there is one and it suffices.
+func unpackRecords(s string, in *room) []Record {
+	u := pack.Reader(s)
+	var records []Record
+	var free []Property
+	if n := u.Number(); in != nil && n <= uint64(len(in.records)) {
+		records, free = in.records[:n], in.properties[:]
+	} else {
+		records = make([]Record, n)
+	}
+	for i := range records {
+		r := &records[i]
+		*r = Record{Kind: Kind(u.Number())} //nolint:gosec // 1, 2 or 3
+		if seconds := u.Number(); seconds != 0 {
+			r.Time = time.Unix(int64(seconds), 0).UTC() //nolint:gosec // at most that of the year 9999
+		}
+		r.Person, r.Name = u.Text(), u.Text()
+		switch n := u.Number(); {
+		case n == 0:
+		case n <= uint64(len(free)):
+			r.Properties, free = free[:n:n], free[n:]
+		default:
+			r.Properties = make([]Property, n)
+		}
+		for j := range r.Properties {
+			p := &r.Properties[j]
+			n := u.Number()
+			p.Name, p.Literal, p.Value = u.Raw(n>>1), n&1 == 1, u.Text()
+		}
+	}
+	return records
 }

@@ -56,6 +56,7 @@ func (e *Engine) run() {
 			w.nap(wait)
 		}
 	}
+	w.prober = false // there is nothing to try, or it must not be tried any more
 }
 
 // leave undoes what a worker has begun and not ended, when its goroutine ends.

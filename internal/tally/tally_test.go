@@ -1,0 +1,35 @@
+package tally
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestTheLogIsToldAtOnceThenOnceAnIntervalAndAtTheEnd(t *testing.T) {
+	type step struct {
+		after time.Duration
+		n     int
+		last  bool
+		total int // zero where nothing is told
+	}
+	begin := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, steps := range map[string][]step{
+		"nothing":                        {{0, 0, false, 0}, {time.Hour, 0, true, 0}},
+		"the first at once":              {{0, 3, false, 3}},
+		"those within an interval later": {{0, 1, false, 1}, {1, 2, false, 0}, {Interval - 1, 3, false, 0}, {Interval, 4, false, 9}},
+		"the interval begins when told":  {{0, 1, false, 1}, {Interval, 1, false, 1}, {2*Interval - 1, 1, false, 0}, {2 * Interval, 1, false, 2}},
+		"the rest at the end":            {{0, 1, false, 1}, {1, 2, false, 0}, {2, 0, true, 2}, {3, 0, true, 0}},
+		"nothing new is no reason":       {{0, 1, false, 1}, {Interval, 0, false, 0}, {Interval + 1, 5, false, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tally Tally
+			for i, s := range steps {
+				total, tell := tally.Add(begin.Add(s.after), s.n, s.last)
+				assert.Equal(t, s.total > 0, tell, "step %d", i)
+				assert.Equal(t, s.total, total, "step %d", i)
+			}
+		})
+	}
+}
