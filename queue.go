@@ -184,6 +184,7 @@ func flush(ctx context.Context, sender Sender) error {
 func (q *Queue) Close(ctx context.Context) error {
 	ctx = orBackground(ctx)
 	q.engine.Close(ctx, q.handBack)
+	q.logLosses(q.losses.Rest(time.Now()))
 	if left := q.left.Load(); left != nil {
 		return left
 	}
@@ -198,7 +199,7 @@ func (q *Queue) handBack(left []*queue.Message, cause error) {
 	}
 	undelivered := &UndeliveredError{Records: slices.Concat(records...), Err: cause}
 	q.left.Store(undelivered)
-	q.logLosses(ErrClosed.Error(), len(undelivered.Records), true)
+	q.lose(len(undelivered.Records), ErrClosed.Error())
 	for i, m := range left {
 		q.report(m, records[i], ErrClosed)
 	}
@@ -215,7 +216,7 @@ func (q *Queue) Stats() Stats {
 
 // lost reports a message that was dropped to make room.
 func (q *Queue) lost(m *queue.Message, _ queue.Reason, _ error) {
-	q.logLosses(ErrQueueFull.Error(), m.Records(), false)
+	q.lose(m.Records(), ErrQueueFull.Error())
 	if q.config.onResult != nil {
 		q.report(m, unpackRecords(m.Payload(), nil), ErrQueueFull)
 	}
@@ -248,10 +249,14 @@ func (q *Queue) reportOne(ctx context.Context, r Record, err error) {
 	q.config.onResult(ctx, r, err)
 }
 
-// logLosses logs how many records were lost.
-func (q *Queue) logLosses(reason string, records int, last bool) {
-	if lost, tell := q.losses.Add(time.Now(), records, last); tell {
-		q.config.logger.Warn("kissmetrics: records were not delivered", "records", lost, "reason", reason)
+// lose counts records that are lost, for the log.
+func (q *Queue) lose(records int, reason string) {
+	q.logLosses(q.losses.Add(time.Now(), records, reason))
+}
+
+func (q *Queue) logLosses(records int, reason string, tell bool) {
+	if tell {
+		q.config.logger.Warn("kissmetrics: records were not delivered", "records", records, "reason", reason)
 	}
 }
 
@@ -302,7 +307,7 @@ func (c *courier) send(ctx context.Context, records []Record) (err error) {
 func (c *courier) Report(m *queue.Message) {
 	outcome, err := c.outcome, c.err
 	c.outcome, c.err = Outcome{}, nil
-	c.q.logLosses(outcome.Reason, len(outcome.Refused), false)
+	c.q.lose(len(outcome.Refused), outcome.Reason)
 	c.q.report(m, outcome.Delivered, nil)
 	c.q.report(m, outcome.Refused, err)
 	if c.room != nil {

@@ -226,3 +226,93 @@ func TestUndeliveredRecordsCanBeStoredAndSentAgain(t *testing.T) {
 		assert.Equal(t, want, again)
 	})
 }
+
+func TestAWaitThatHasNothingMoreToTryDoesNotHoldUpClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			if calls++; calls == 1 {
+				return unavailable(records)
+			}
+			return nil
+		}), kissmetrics.WithWorkers(2), kissmetrics.WithBackoff(time.Hour, time.Hour))
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		synctest.Wait() // one worker waits, and the other has delivered the message
+		start := time.Now()
+		require.NoError(t, q.Close(t.Context()))
+		assert.Zero(t, time.Since(start))
+	})
+}
+
+// An outage has just ended, but the queue does not know yet: it waits for up to
+// 30 seconds. Programs that end have less time than that.
+func TestClosingTriesAtOnceWhatWaits(t *testing.T) {
+	for range 50 { // the waits are drawn
+		synctest.Test(t, func(t *testing.T) {
+			down := true
+			q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+				if down {
+					return unavailable(records)
+				}
+				return nil
+			}))
+			for range 50 {
+				require.NoError(t, q.Send(t.Context(), event("e")))
+			}
+			time.Sleep(5 * time.Minute)
+			down = false
+			start := time.Now()
+			require.NoError(t, q.Close(t.Context()))
+			require.Zero(t, time.Since(start))
+			require.EqualValues(t, 50, q.Stats().Delivered)
+		})
+	}
+}
+
+func TestClosingTriesOnlyOnceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			calls++
+			return unavailable(records)
+		}), kissmetrics.WithWorkers(1), kissmetrics.WithBackoff(time.Hour, 1000*time.Hour))
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		synctest.Wait()
+		require.Equal(t, 1, calls)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // a wait is longer, but for one in a million
+		defer cancel()
+		require.Error(t, q.Close(ctx))
+		assert.Equal(t, 2, calls)
+	})
+}
+
+func TestClosingDoesNotTryBeforeTheServerWantsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tries []time.Duration
+		start := time.Now()
+		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			if tries = append(tries, time.Since(start)); len(tries) == 1 {
+				return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: 2 * time.Second}
+			}
+			return nil
+		}), kissmetrics.WithWorkers(1), kissmetrics.WithBackoff(time.Hour, time.Hour))
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		time.Sleep(time.Second)
+		require.NoError(t, q.Close(t.Context()))
+		assert.Equal(t, []time.Duration{0, 2 * time.Second}, tries)
+	})
+}
+
+func TestWhatIsHandedBackTellsTheCauseOfTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		why := errors.New("the machine is switched off")
+		q := newQueue(t, newGated())
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(why)
+		err := q.Close(ctx)
+		require.ErrorIs(t, err, why)
+		assert.Equal(t, event("e"), requireUndelivered(t, err).Records)
+		assert.Equal(t, err, q.Close(t.Context()), "again, it is the same")
+	})
+}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -223,5 +225,123 @@ func TestAnOutageIsOneEvenWhenItsMessagesAreDropped(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(log.String(), "deliveries fail"), log.String())
 		assert.Equal(t, 1, strings.Count(log.String(), "deliveries succeed again"), log.String())
 		assert.LessOrEqual(t, strings.Count(log.String(), "were not delivered"), 61, "losses are told once a minute")
+	})
+}
+
+// unavailable is the failure of a server that cannot be reached.
+func unavailable(records []kissmetrics.Record) error {
+	return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: slices.Clone(records)}
+}
+
+func TestAfterAnOutageTheNextOneBeginsWithShortWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := true
+		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			if down {
+				return unavailable(records)
+			}
+			return nil
+		}), kissmetrics.WithWorkers(1), kissmetrics.WithBackoff(time.Second, time.Hour))
+		require.NoError(t, q.Send(t.Context(), event("first")))
+		time.Sleep(24 * time.Hour)
+		down = false
+		require.NoError(t, q.Flush(t.Context()))
+
+		down = true
+		require.NoError(t, q.Send(t.Context(), event("second")))
+		time.Sleep(10 * time.Second)
+		down = false
+		start := time.Now()
+		require.NoError(t, q.Flush(t.Context()))
+		assert.Less(t, time.Since(start), time.Minute, "the waits have grown for 10 seconds and not for a day")
+	})
+}
+
+func TestAProberWhoseGoroutineEndsIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			switch calls++; {
+			case calls <= 3:
+				return unavailable(records)
+			case calls == 4:
+				runtime.Goexit()
+			}
+			return nil
+		}), kissmetrics.WithWorkers(1))
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		require.NoError(t, q.Close(ctx))
+		assert.Equal(t, kissmetrics.Stats{Accepted: 1, Delivered: 1}, q.Stats())
+	})
+}
+
+// linesWith returns the lines of a log that hold a text.
+func linesWith(log *bytes.Buffer, text string) (found []string) {
+	for line := range strings.Lines(log.String()) {
+		if strings.Contains(line, text) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func TestEveryLossIsLogged(t *testing.T) {
+	refusing := senderFunc(func(context.Context, []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, StatusCode: 400, Reason: "400 Bad Request"}
+	})
+	stuck := senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	for name, test := range map[string]struct {
+		next    kissmetrics.Sender
+		options []kissmetrics.QueueOption
+		want    []string // one line a minute, and one at the end
+	}{
+		"refused by the server": {refusing, nil,
+			[]string{"records=1 reason=\"kissmetrics: delivery refused: 400 Bad Request", "records=3 reason=\"kissmetrics: delivery refused: 400 Bad Request"}},
+		"dropped to make room": {stuck, []kissmetrics.QueueOption{kissmetrics.WithCapacity(2, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullDropOldest)},
+			[]string{"records=1 reason=\"kissmetrics: the queue is full\"", "records=3 reason=\"kissmetrics: closed\""}},
+		"handed back": {stuck, nil, []string{"records=4 reason=\"kissmetrics: closed\""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				q := newQueue(t, test.next, append(test.options, kissmetrics.WithWorkers(1),
+					kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))...)
+				for range 4 {
+					require.NoError(t, q.Send(t.Context(), event("e")))
+					synctest.Wait()
+				}
+				_ = closeNow(q)
+				told := linesWith(&log, "were not delivered")
+				require.Len(t, told, len(test.want), log.String())
+				for i, want := range test.want {
+					assert.Contains(t, told[i], want)
+					assert.Contains(t, told[i], "level=WARN")
+				}
+			})
+		})
+	}
+}
+
+func TestLossesAreLoggedOnceAMinuteAndAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		q := newQueue(t, senderFunc(func(context.Context, []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused}
+		}), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		for range 150 { // seconds
+			require.NoError(t, q.Send(t.Context(), event("e")))
+			time.Sleep(time.Second)
+		}
+		require.NoError(t, q.Close(t.Context()))
+		told := linesWith(&log, "were not delivered")
+		require.Len(t, told, 4, log.String())
+		for i, records := range []string{"records=1 ", "records=60 ", "records=60 ", "records=29 "} {
+			assert.Contains(t, told[i], records)
+		}
 	})
 }

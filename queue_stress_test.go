@@ -3,6 +3,8 @@ package kissmetrics_test
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -23,10 +25,45 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
-// randomFault is what may go wrong with a request; a request in two passes.
-func randomFault(*http.Request) *kissmetricstest.Fault {
-	recorded := rand.IntN(2) == 0
-	switch rand.IntN(16) {
+// The stress tests are short, unless they are asked to be long, and print the seed
+// of what they draw when they fail:
+//
+//	go test -race -run Stress . -args -long
+//	go test -race -run Stress . -args -seed 17
+var (
+	stressLong = flag.Bool("long", false, "run the stress tests for long")
+	stressSeed = flag.Uint64("seed", 0, "what the stress tests draw from; 0 for a new one")
+)
+
+// dice draw for many goroutines at once.
+type dice struct {
+	mu sync.Mutex
+	r  *rand.Rand
+}
+
+func newDice(t *testing.T) *dice {
+	n := *stressSeed
+	if n == 0 {
+		n = rand.Uint64()
+	}
+	t.Logf("repeat with -args -seed %d", n)
+	return &dice{r: rand.New(rand.NewPCG(n, 0))}
+}
+
+// below draws from the numbers from 0 to n-1.
+func (d *dice) below(n int) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.r.IntN(n)
+}
+
+// upTo draws a time.
+func (d *dice) upTo(most time.Duration) time.Duration { return time.Duration(d.below(int(most))) }
+
+// fault is what may go wrong with a request; a request in two passes.
+func (d *dice) fault(*http.Request) *kissmetricstest.Fault {
+	recorded := d.below(2) == 0
+	switch d.below(16) {
 	case 0:
 		return &kissmetricstest.Fault{Status: 503, Recorded: recorded}
 	case 1:
@@ -40,142 +77,168 @@ func randomFault(*http.Request) *kissmetricstest.Fault {
 	case 5:
 		return &kissmetricstest.Fault{Cut: kissmetricstest.CutHalf, Recorded: recorded}
 	case 6, 7:
-		return &kissmetricstest.Fault{Delay: time.Duration(rand.IntN(int(3 * time.Millisecond)))}
+		return &kissmetricstest.Fault{Delay: d.upTo(3 * time.Millisecond)}
 	}
 	return nil
 }
 
-// TestConservationUnderStress has 64 producers, a server and a network that
-// fail at random, and a Close at a random moment, and requires that the
-// books balance at every moment, that every record gets one outcome, and that
-// the outcome is true.
-func TestConservationUnderStress(t *testing.T) {
-	const producers, room = 64, 400
-	server := kissmetricstest.NewServer(t)
-	server.FailWith(randomFault)
-	doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
-		if rand.IntN(20) == 0 { // a server that is not there
-			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
-		}
-		return http.DefaultTransport.RoundTrip(r)
-	})
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+// network loses a request in twenty.
+func (d *dice) network(r *http.Request) (*http.Response, error) {
+	if d.below(20) == 0 { // a server that is not there
+		return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
 
+// A ledger has what the queue said of every record: at the call, and later.
+type ledger struct {
+	accepted atomic.Int64
+	keys     sync.Map // of the records that were accepted
+
+	mu   sync.Mutex
+	told map[string][]error
+}
+
+func (l *ledger) note(_ context.Context, r kissmetrics.Record, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told[recordKey(r)] = append(l.told[recordKey(r)], err)
+}
+
+// TestConservationUnderStress has many producers, a server and a network that
+// fail at random, and a Close at a random moment, and requires that the books
+// balance at every moment, that every record gets one outcome, and that the
+// outcome is true.
+func TestConservationUnderStress(t *testing.T) {
+	const room = 100
+	d := newDice(t)
+	rounds := 1
+	if *stressLong {
+		rounds = 20
+	}
+	server := kissmetricstest.NewServer(t)
+	server.FailWith(d.fault)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	for name, policy := range map[string]kissmetrics.FullPolicy{
 		"refuse": kissmetrics.FullRefuse, "wait": kissmetrics.FullWait, "drop oldest": kissmetrics.FullDropOldest,
 	} {
-		t.Run(name, func(t *testing.T) {
-			var mu sync.Mutex
-			told := map[string][]error{}
-			client, err := kissmetrics.New(kissmetrics.WithAPIKey("k"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithDoer(doer),
-				kissmetrics.WithBackoff(time.Millisecond, 4*time.Millisecond), kissmetrics.WithTimeout(2*time.Millisecond),
-				kissmetrics.WithQueue(kissmetrics.WithCapacity(room, 1<<20), kissmetrics.WithFullPolicy(policy),
-					kissmetrics.WithOnResult(func(_ context.Context, r kissmetrics.Record, err error) {
-						mu.Lock()
-						defer mu.Unlock()
-						told[recordKey(r)] = append(told[recordKey(r)], err)
-					})))
-			require.NoError(t, err)
-
-			// Half of the messages have one record, the others three.
-			var accepted, refused atomic.Int64
-			var keys sync.Map
-			var running sync.WaitGroup
-			watching := make(chan struct{})
-			for p := range producers {
-				running.Go(func() {
-					for i := 0; ; i++ {
-						person := name + "-" + strconv.Itoa(p) + "-" + strconv.Itoa(i)
-						message := kissmetrics.Track{UserID: person, Event: "e", Timestamp: second}
-						if i%2 == 0 {
-							message.Properties = order.Properties
-						}
-						<-time.After(time.Duration(rand.IntN(int(4 * time.Millisecond)))) // or most are refused
-						ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-						err := client.Track(ctx, message)
-						cancel()
-						if errors.Is(err, kissmetrics.ErrClosed) {
-							return
-						}
-						if err != nil {
-							refused.Add(1)
-							continue
-						}
-						records, _, _ := kissmetrics.Transform(message, time.Time{}, kissmetrics.TransformOptions{})
-						accepted.Add(int64(len(records)))
-						for _, r := range records {
-							keys.Store(recordKey(r), true)
-						}
-					}
-				})
-			}
-			var watcher sync.WaitGroup
-			watcher.Go(func() {
-				for {
-					select {
-					case <-watching:
-						return
-					default:
-						s := client.Stats()
-						if !assert.Equal(t, s.Accepted, s.Delivered+s.Failed+s.Dropped+s.Waiting, "%+v", s) ||
-							!assert.GreaterOrEqual(t, s.Waiting, int64(0)) || !assert.LessOrEqual(t, s.Waiting, int64(room)) {
-							return
-						}
-					}
+		for round := range rounds {
+			name := fmt.Sprintf("%s %d", name, round)
+			t.Run(name, func(t *testing.T) {
+				l := &ledger{told: map[string][]error{}}
+				client, err := kissmetrics.New(kissmetrics.WithAPIKey("k"), kissmetrics.WithBaseURL(server.URL),
+					kissmetrics.WithDoer(kissmetrics.DoerFunc(d.network)),
+					kissmetrics.WithBackoff(time.Millisecond, 4*time.Millisecond), kissmetrics.WithTimeout(50*time.Millisecond),
+					kissmetrics.WithQueue(kissmetrics.WithCapacity(room, 1<<20), kissmetrics.WithFullPolicy(policy), kissmetrics.WithOnResult(l.note)))
+				require.NoError(t, err)
+				undelivered := l.run(t, d, client, name, room)
+				counted := l.check(t, server)
+				stats := client.Stats()
+				t.Logf("%+v %v", stats, counted)
+				assert.Equal(t, l.accepted.Load(), stats.Accepted)
+				assert.Zero(t, stats.Waiting)
+				assert.Zero(t, stats.WaitingBytes)
+				assert.EqualValues(t, stats.Delivered, counted["delivered"])
+				assert.EqualValues(t, stats.Failed, counted["failed"])
+				assert.EqualValues(t, stats.Dropped, counted["closed"]+counted["full"])
+				assert.Len(t, undelivered, counted["closed"])
+				for _, r := range undelivered {
+					require.ErrorIs(t, l.told[recordKey(r)][0], kissmetrics.ErrClosed)
+				}
+				if policy != kissmetrics.FullDropOldest {
+					assert.Zero(t, counted["full"])
 				}
 			})
-			someTime := int64(100 + rand.IntN(300))
-			require.Eventually(t, func() bool { return client.Stats().Delivered >= someTime }, time.Minute, time.Millisecond)
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(int(20*time.Millisecond))))
-			err = client.Close(ctx)
-			cancel()
-			running.Wait()
-			close(watching)
-			watcher.Wait()
-
-			stats := client.Stats()
-			t.Logf("%+v, %d messages refused", stats, refused.Load())
-			assert.Equal(t, accepted.Load(), stats.Accepted)
-			assert.Zero(t, stats.Waiting)
-			assert.Zero(t, stats.WaitingBytes)
-			requireConserved(t, stats)
-			assert.Positive(t, stats.Delivered)
-
-			counted := map[string]int{}
-			for key, errs := range told {
-				require.Len(t, errs, 1, key)
-				_, known := keys.Load(key)
-				require.True(t, known, "%q was not accepted", key)
-				switch err := errs[0]; {
-				case err == nil:
-					counted["delivered"]++
-					require.True(t, arrived(server, key), "%q was not delivered", key)
-				case errors.Is(err, kissmetrics.ErrClosed):
-					counted["closed"]++
-				case errors.Is(err, kissmetrics.ErrQueueFull):
-					counted["full"]++
-				default:
-					counted["failed"]++
-					require.Equal(t, 400, requireDelivery(t, err).StatusCode)
-				}
-			}
-			assert.EqualValues(t, stats.Delivered, counted["delivered"])
-			assert.EqualValues(t, stats.Failed, counted["failed"])
-			assert.EqualValues(t, stats.Dropped, counted["closed"]+counted["full"])
-			undelivered := 0
-			if err != nil {
-				undelivered = len(requireUndelivered(t, err).Records)
-				for _, r := range requireUndelivered(t, err).Records {
-					require.ErrorIs(t, told[recordKey(r)][0], kissmetrics.ErrClosed)
-				}
-			}
-			assert.Equal(t, counted["closed"], undelivered)
-			assert.Equal(t, policy == kissmetrics.FullDropOldest, counted["full"] > 0)
-		})
+		}
 	}
 	for _, ignored := range server.Ignored() { // a repeat is harmless
 		assert.Contains(t, []kissmetricstest.Reason{kissmetricstest.ReasonDuplicateEvent, kissmetricstest.ReasonDuplicateValue}, ignored.Reason)
 	}
+}
+
+// run has producers track until the client is closed, which is at some time, and
+// returns what Close handed back.
+func (l *ledger) run(t *testing.T, d *dice, client *kissmetrics.Client, name string, room int) []kissmetrics.Record {
+	const producers = 32
+	var running, watching sync.WaitGroup
+	enough := make(chan struct{})
+	deliveries := int64(50 + d.below(100))
+	for p := range producers {
+		running.Go(func() { l.produce(t, d, client, name+"-"+strconv.Itoa(p)) })
+	}
+	watching.Go(func() {
+		defer close(enough)
+		for client.Stats().Delivered < deliveries {
+			requireBalanced(t, client.Stats(), room)
+			<-time.After(50 * time.Microsecond)
+		}
+	})
+	<-enough
+	watching.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), d.upTo(20*time.Millisecond))
+	defer cancel()
+	err := client.Close(ctx)
+	running.Wait()
+	if err == nil {
+		return nil
+	}
+	return requireUndelivered(t, err).Records
+}
+
+func requireBalanced(t *testing.T, s kissmetrics.Stats, room int) {
+	assert.Equal(t, s.Accepted, s.Delivered+s.Failed+s.Dropped+s.Waiting, "%+v", s)
+	assert.GreaterOrEqual(t, s.Waiting, int64(0))
+	assert.LessOrEqual(t, s.Waiting, int64(room))
+}
+
+// produce tracks until the client is closed. Half of the messages have one
+// record, the others three.
+func (l *ledger) produce(t *testing.T, d *dice, client *kissmetrics.Client, person string) {
+	for i := 0; ; i++ {
+		message := kissmetrics.Track{UserID: person + "-" + strconv.Itoa(i), Event: "e", Timestamp: second}
+		if i%2 == 0 {
+			message.Properties = order.Properties
+		}
+		<-time.After(d.upTo(4 * time.Millisecond)) // or most are refused
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		err := client.Track(ctx, message)
+		cancel()
+		switch {
+		case errors.Is(err, kissmetrics.ErrClosed):
+			return
+		case err != nil:
+			continue
+		}
+		records, _, _ := kissmetrics.Transform(message, time.Time{}, kissmetrics.TransformOptions{})
+		l.accepted.Add(int64(len(records)))
+		for _, r := range records {
+			l.keys.Store(recordKey(r), true)
+		}
+	}
+}
+
+// check requires that every record has one outcome, and that it is true. It
+// returns how many have which.
+func (l *ledger) check(t *testing.T, server *kissmetricstest.Server) map[string]int {
+	counted := map[string]int{}
+	for key, errs := range l.told {
+		require.Len(t, errs, 1, key)
+		_, known := l.keys.Load(key)
+		require.True(t, known, "%q was not accepted", key)
+		switch err := errs[0]; {
+		case err == nil:
+			counted["delivered"]++
+			require.True(t, arrived(server, key), "%q was not delivered", key)
+		case errors.Is(err, kissmetrics.ErrClosed):
+			counted["closed"]++
+		case errors.Is(err, kissmetrics.ErrQueueFull):
+			counted["full"]++
+		default:
+			counted["failed"]++
+			require.Equal(t, 400, requireDelivery(t, err).StatusCode)
+		}
+	}
+	return counted
 }
 
 // recordKey tells the records of the stress test apart.

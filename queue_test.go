@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -213,6 +214,82 @@ func TestQueueWaitsForRoom(t *testing.T) {
 	})
 }
 
+func TestASmallMessageDoesNotOvertakeALargeOneThatWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := newGated()
+		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(2, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
+		require.NoError(t, q.Send(t.Context(), event("first")))
+		synctest.Wait()
+		var sending sync.WaitGroup
+		sending.Go(func() { assert.NoError(t, q.Send(t.Context(), append(event("large"), event("too")...))) })
+		synctest.Wait()
+		sending.Go(func() { assert.NoError(t, q.Send(t.Context(), event("small"))) }) // it would fit
+		synctest.Wait()
+		assert.EqualValues(t, 1, q.Stats().Accepted)
+		close(next.gate)
+		sending.Wait()
+		require.NoError(t, q.Flush(t.Context()))
+		assert.Equal(t, []string{"first", "large", "too", "small"}, next.names())
+	})
+}
+
+func TestALargeMessageThatGivesUpWaitingLetsASmallOnePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := newGated()
+		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(2, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
+		require.NoError(t, q.Send(t.Context(), event("first")))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			assert.ErrorIs(t, q.Send(ctx, append(event("large"), event("too")...)), kissmetrics.ErrQueueFull)
+		})
+		synctest.Wait()
+		start := time.Now()
+		require.NoError(t, q.Send(t.Context(), event("small")))
+		assert.Equal(t, time.Second, time.Since(start))
+		sending.Wait()
+	})
+}
+
+func TestByDefaultAQueueHolds100000Records(t *testing.T) {
+	q := newQueue(t, stuckSender{})
+	for range 100_000 {
+		require.NoError(t, q.Send(t.Context(), event("e")))
+	}
+	require.ErrorIs(t, q.Send(t.Context(), event("one more")), kissmetrics.ErrQueueFull)
+	assert.EqualValues(t, 100_000, q.Stats().Accepted)
+}
+
+func TestByDefaultAQueueHolds64MiB(t *testing.T) {
+	q := newQueue(t, stuckSender{})
+	large := event("e")
+	for i := range 200 {
+		large[0].Properties = append(large[0].Properties,
+			kissmetrics.Property{Name: fmt.Sprintf("p%03d", i), Value: strings.Repeat("x", kissmetrics.MaxValueLength)})
+	}
+	for q.Send(t.Context(), large) == nil {
+	}
+	size := q.Stats().WaitingBytes / q.Stats().Waiting
+	assert.LessOrEqual(t, q.Stats().WaitingBytes, int64(64<<20))
+	assert.Greater(t, q.Stats().WaitingBytes+size, int64(64<<20))
+}
+
+func TestByDefaultTheWaitsOfAnOutageAreUpTo30Seconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var longest time.Duration
+		last := time.Now()
+		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			longest, last = max(longest, time.Since(last)), time.Now()
+			return unavailable(records)
+		}), kissmetrics.WithWorkers(1))
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		time.Sleep(24 * time.Hour) // thousands of waits
+		assert.LessOrEqual(t, longest, 30*time.Second)
+		assert.Greater(t, longest, 29*time.Second)
+	})
+}
+
 func TestClosingEndsTheWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, newGated(), kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(1, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
@@ -301,9 +378,12 @@ func TestQueueKeepsTheValuesOfAContextAndNotItsEnd(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusOK}, nil
 	})
 	var told any
+	var toldErr error
 	client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithTimeout(time.Hour), kissmetrics.WithQueue(
 		kissmetrics.WithWorkers(1),
-		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, _ error) { told = ctx.Value(contextKey{}) })))
+		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, _ error) {
+			told, toldErr = ctx.Value(contextKey{}), ctx.Err()
+		})))
 	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), contextKey{}, "trace-1"), 30*time.Second)
 	require.NoError(t, client.Track(ctx, ok))
 	<-entered
@@ -312,6 +392,7 @@ func TestQueueKeepsTheValuesOfAContextAndNotItsEnd(t *testing.T) {
 	require.NoError(t, client.Close(t.Context()))
 	assert.Equal(t, "trace-1", value)
 	assert.Equal(t, "trace-1", told)
+	require.NoError(t, toldErr)
 	require.NoError(t, contextErr)
 	assert.False(t, deadline, "the caller's deadline reached the request")
 	assert.Equal(t, kissmetrics.Stats{Accepted: 1, Delivered: 1}, client.Stats())

@@ -103,15 +103,11 @@ func (l *Limiter) Enter(now time.Time, records int) (wait time.Duration, ok bool
 	return 0, true
 }
 
-// Hold takes a place for something that is no delivery.
-func (l *Limiter) Hold() { l.under++ }
-
-// Leave gives a place back without saying anything about the server.
+// Leave gives a place back.
 func (l *Limiter) Leave() { l.under-- }
 
-// Succeeded gives a place back and notes that so many records got an answer.
+// Succeeded notes that so many records of a delivery got an answer.
 func (l *Limiter) Succeeded(began, now time.Time, records int) {
-	l.Leave()
 	l.pace.succeeded(now, records)
 	l.answers++
 	l.total += now.Sub(began) / time.Duration(max(1, records))
@@ -120,10 +116,9 @@ func (l *Limiter) Succeeded(began, now time.Time, records int) {
 	}
 }
 
-// Failed gives a place back and notes that there was no answer, or one that says
-// that the server is in trouble.
+// Failed notes that there was no answer to a delivery, or one that says that the
+// server is in trouble.
 func (l *Limiter) Failed(began, now time.Time) {
-	l.Leave()
 	if began.Before(l.cut) {
 		return // that it shrank already is due to the same
 	}
@@ -134,10 +129,9 @@ func (l *Limiter) Failed(began, now time.Time) {
 	}
 }
 
-// Throttled gives a place back and notes that the server refused what came too
-// fast, after it had taken so many records, and how long it asks to wait.
+// Throttled notes that the server refused a delivery because it came too fast,
+// after so many of its records, and how long the server asks to wait.
 func (l *Limiter) Throttled(began, now time.Time, records int, retryAfter time.Duration) {
-	l.Leave()
 	if records > 0 {
 		l.pace.succeeded(now, records)
 	}

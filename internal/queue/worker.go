@@ -16,7 +16,7 @@ type worker struct {
 	began   time.Time       // the delivery that is under way
 	message *Message        // under way, and not accounted for
 	prober  bool            // the one that tries again when deliveries fail
-	holds   bool            // a place of the limiter, while it naps
+	holds   bool            // a place of the limiter, from one delivery until it is ready for the next
 }
 
 // wake has one more worker look for work, if there is work that it may do.
@@ -68,15 +68,20 @@ func (w *worker) leave() {
 	if w.prober {
 		e.gate.resigned()
 	}
-	if w.holds {
-		e.limiter.Leave()
-	}
+	w.giveBack()
 	if w.message != nil {
-		e.limiter.Leave()
 		e.push(w.message)
 	}
 	e.wake()
 	e.checkDrained()
+}
+
+// giveBack gives its place back to the limiter.
+func (w *worker) giveBack() {
+	if w.holds {
+		w.holds = false
+		w.e.limiter.Leave()
+	}
 }
 
 // take waits for a message to deliver, and reports whether there is one.
@@ -84,6 +89,7 @@ func (w *worker) take() bool {
 	e := w.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	w.giveBack()
 	for !e.stopped && (!e.closed || e.stats.Waiting > 0) {
 		if e.first == nil && w.prober { // the others have what there was
 			w.prober = false
@@ -93,7 +99,7 @@ func (w *worker) take() bool {
 			now := time.Now()
 			wait, ok := e.limiter.Enter(now, e.first.records)
 			if ok {
-				w.message, w.began = e.pop(), now
+				w.message, w.began, w.holds = e.pop(), now, true
 				e.wake()
 				return true
 			}
@@ -183,7 +189,6 @@ func (w *worker) failed(now time.Time, result Result) (wait time.Duration, what 
 	e := w.e
 	switch {
 	case e.stopped: // it was cancelled
-		e.limiter.Leave()
 		return 0, unchanged
 	case result.Throttled:
 		e.limiter.Throttled(w.began, now, result.Delivered+result.Failed, result.RetryAfter)
@@ -191,10 +196,6 @@ func (w *worker) failed(now time.Time, result Result) (wait time.Duration, what 
 		e.limiter.Failed(w.began, now)
 	}
 	w.prober, wait, what = e.gate.failed(now, w.prober, result.RetryAfter)
-	if wait > 0 {
-		w.holds = true
-		e.limiter.Hold()
-	}
 	return wait, what
 }
 
@@ -249,10 +250,6 @@ func (w *worker) nap(wait time.Duration) {
 		wait = e.gate.ahead(time.Now()) // another worker may have been told to wait longer
 		e.mu.Unlock()
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	w.holds = false
-	e.limiter.Leave()
 }
 
 // detached is a context that ends with the queue, and has the kept values.
