@@ -3,7 +3,6 @@ module github.com/kissmetrics-go/kissmetrics
 go 1.27
 
 require (
-	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/google/go-querystring v1.2.0
 	github.com/jarcoal/httpmock v1.4.2
 	github.com/stretchr/testify v1.12.1

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -249,9 +250,9 @@ func TestAWaitThatHasNothingMoreToTryDoesNotHoldUpClose(t *testing.T) {
 func TestClosingTriesAtOnceWhatWaits(t *testing.T) {
 	for range 50 { // the waits are drawn
 		synctest.Test(t, func(t *testing.T) {
-			down := true
+			var up atomic.Bool
 			q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
-				if down {
+				if !up.Load() {
 					return unavailable(records)
 				}
 				return nil
@@ -260,7 +261,7 @@ func TestClosingTriesAtOnceWhatWaits(t *testing.T) {
 				require.NoError(t, q.Send(t.Context(), event("e")))
 			}
 			time.Sleep(5 * time.Minute)
-			down = false
+			up.Store(true)
 			start := time.Now()
 			require.NoError(t, q.Close(t.Context()))
 			require.Zero(t, time.Since(start))

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -235,22 +236,22 @@ func unavailable(records []kissmetrics.Record) error {
 
 func TestAfterAnOutageTheNextOneBeginsWithShortWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var up atomic.Bool
 		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
-			if down {
+			if !up.Load() {
 				return unavailable(records)
 			}
 			return nil
 		}), kissmetrics.WithWorkers(1), kissmetrics.WithBackoff(time.Second, time.Hour))
 		require.NoError(t, q.Send(t.Context(), event("first")))
 		time.Sleep(24 * time.Hour)
-		down = false
+		up.Store(true)
 		require.NoError(t, q.Flush(t.Context()))
 
-		down = true
+		up.Store(false)
 		require.NoError(t, q.Send(t.Context(), event("second")))
 		time.Sleep(10 * time.Second)
-		down = false
+		up.Store(true)
 		start := time.Now()
 		require.NoError(t, q.Flush(t.Context()))
 		assert.Less(t, time.Since(start), time.Minute, "the waits have grown for 10 seconds and not for a day")

@@ -78,9 +78,9 @@ func (l *Limiter) nextRound() { l.answers, l.total, l.fails, l.busy = 0, 0, 0, f
 // Limit returns how many deliveries may be under way at once.
 func (l *Limiter) Limit() int { return max(1, int(l.limit)) }
 
-// HasPlace reports whether another delivery may be under way, as far as their
-// number goes.
-func (l *Limiter) HasPlace() bool { return l.under < l.Limit() }
+// Free returns how many more deliveries may be under way, as far as their number
+// goes.
+func (l *Limiter) Free() int { return max(0, l.Limit()-l.under) }
 
 // Enter takes a place for a delivery of so many records, if it may begin now.
 // Otherwise wait is how long to wait before asking again, or zero where a place
@@ -89,7 +89,7 @@ func (l *Limiter) Enter(now time.Time, records int) (wait time.Duration, ok bool
 	if l.under == 0 && !l.moved.IsZero() && now.Sub(l.moved) > restAfter {
 		l.restart()
 	}
-	if !l.HasPlace() {
+	if l.Free() == 0 {
 		return 0, false
 	}
 	if wait := l.pace.take(now, records); wait > 0 {
@@ -97,7 +97,7 @@ func (l *Limiter) Enter(now time.Time, records int) (wait time.Duration, ok bool
 	}
 	l.under++
 	l.moved = now
-	if !l.HasPlace() {
+	if l.Free() == 0 {
 		l.busy = true
 	}
 	return 0, true

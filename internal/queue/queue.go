@@ -170,6 +170,7 @@ type Engine struct {
 	work    sync.Cond // for idle workers: there may be something to do
 	workers int       // all of them
 	idle    int       // those that wait for work and have not been woken
+	coming  int       // those that have been started or woken, and have not looked yet
 	pacing  bool      // one waits until the limiter admits the next delivery
 }
 

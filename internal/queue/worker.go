@@ -22,27 +22,26 @@ type worker struct {
 // wake has one more worker look for work, if there is work that it may do.
 func (e *Engine) wake() {
 	switch {
-	case e.first == nil || e.stopped || e.pacing || !e.limiter.HasPlace():
+	case e.first == nil || e.stopped || e.pacing || e.limiter.Free() == 0:
 	case e.gate.paused:
 		e.wakeAll() // the prober may be among them
+	case e.limiter.Free() <= e.coming:
 	case e.idle > 0:
 		e.idle--
+		e.coming++
 		e.work.Signal()
 	default:
-		e.hire()
+		e.workers++
+		e.coming++
+		go e.run()
 	}
 }
 
 // wakeAll has all idle workers look for work.
 func (e *Engine) wakeAll() {
+	e.coming += e.idle
 	e.idle = 0
 	e.work.Broadcast()
-}
-
-// hire starts one more worker.
-func (e *Engine) hire() {
-	e.workers++
-	go e.run()
 }
 
 func (e *Engine) run() {
@@ -51,6 +50,9 @@ func (e *Engine) run() {
 	w := &worker{e: e, ctx: ctx}
 	defer w.leave() // also by a runtime.Goexit in code that is not ours, such as a FailNow
 	w.courier = e.config.NewCourier()
+	e.mu.Lock()
+	e.coming--
+	e.mu.Unlock()
 	for w.take() {
 		if wait := w.deliver(); wait > 0 {
 			w.nap(wait)
@@ -90,6 +92,7 @@ func (w *worker) take() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w.giveBack()
+	frees := true // this worker has just made it possible for another one to go on
 	for !e.stopped && (!e.closed || e.stats.Waiting > 0) {
 		if e.first == nil && w.prober { // the others have what there was
 			w.prober = false
@@ -105,14 +108,20 @@ func (w *worker) take() bool {
 			}
 			if wait > 0 && !e.pacing {
 				w.pace(wait)
+				frees = true
 				continue
 			}
+		}
+		if frees {
+			frees = false
+			e.wake()
 		}
 		if e.idle >= keptIdle && !w.prober {
 			return false
 		}
 		e.idle++
-		e.work.Wait() // who wakes it counts it out
+		e.work.Wait() // whoever wakes it counts it among the coming
+		e.coming--
 	}
 	return false
 }
