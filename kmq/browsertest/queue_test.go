@@ -1,8 +1,10 @@
 package browsertest
 
 import (
+	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -209,6 +211,24 @@ func TestScriptLoadedTwiceDrainsOnce(t *testing.T) {
 	want := []request{{"/e", params{"_n": "A"}}, {"/e", params{"_n": "B"}}}
 	assert.ElementsMatch(t, want, site.requests(t, 2, anonymousID(t, tab)))
 	assert.Equal(t, 2, evaluate[int](t, tab, `document.querySelectorAll('script[src$=".2.js"]').length`))
+	assert.Empty(t, tab.console())
+}
+
+// RudderStack's integration loads the script of its own product, and sets no
+// _kmk.
+func TestKeyIsThatOfTheScript(t *testing.T) {
+	tab, site := newTab(t), newSite(t)
+	site.page(t, "/", func(*http.Request) content { return content{before: []kmq.Command{record("A")}, noSnippet: true} })
+	tab.open(t, site.url)
+	assert.Equal(t, "undefined", evaluate[string](t, tab, "typeof _kmk"))
+	script, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get(site.url + "/kissmetrics/test-api-key.2.js")
+	require.NoError(t, err)
+	source, err := io.ReadAll(script.Body)
+	require.NoError(t, errors.Join(err, script.Body.Close()))
+
+	run(t, tab, string(source))
+
+	assert.Equal(t, []request{{"/e", params{"_n": "A"}}}, site.requests(t, 1, anonymousID(t, tab)))
 	assert.Empty(t, tab.console())
 }
 

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"net/http"
+	"path"
 	"strings"
 )
 
@@ -45,6 +46,8 @@ var script string
 //     milliseconds before they let the browser go on.
 //   - null is sent as an empty value, a list with commas between its elements. An
 //     object among the properties is left out.
+//   - The API key is that of the script's own name, <API key>.2.js, as each
+//     product has a script of its own.
 //   - Every request has a time of sending, _t without _d, or a browser would ask
 //     once only for two equal pictures.
 //   - window.KM has a function for each command, and KM.i, which returns the
@@ -53,17 +56,23 @@ var script string
 // It does no more. In particular it records none of the events that Kissmetrics'
 // script records by itself, reads no fields of a form, and runs no A/B tests.
 func Handler(trackingURL string) http.Handler {
-	quoted, _ := json.Marshal(strings.TrimSuffix(trackingURL, "/")) // a string cannot fail
-	body := strings.Replace(script, `"{{server}}"`, string(quoted), 1)
+	server := strings.TrimSuffix(trackingURL, "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
-		switch {
-		case strings.HasSuffix(r.URL.Path, ".2.js"):
-			_, _ = w.Write([]byte(body))
-		case strings.HasSuffix(r.URL.Path, "/i.js"): // there is nothing to do for it
-		default:
+		file := path.Base(r.URL.Path)
+		if key, ok := strings.CutSuffix(file, ".2.js"); ok {
+			_, _ = strings.NewReplacer(`"{{server}}"`, quoted(server), `"{{key}}"`, quoted(key)).WriteString(w, script)
+			return
+		}
+		if file != "i.js" { // there is nothing to do for that one
 			http.NotFound(w, r)
 		}
 	})
+}
+
+// quoted returns a text as JavaScript.
+func quoted(s string) string {
+	quoted, _ := json.Marshal(s) // a string cannot fail
+	return string(quoted)
 }

@@ -25,6 +25,8 @@ func TestHandler(t *testing.T) {
 	assert.Equal(t, http.StatusOK, script.Code)
 	assert.Equal(t, "text/javascript; charset=utf-8", script.Header().Get("Content-Type"))
 	assert.Contains(t, script.Body.String(), `const server = "http://127.0.0.1:1/\"\u003c/script\u003e";`)
+	assert.Contains(t, script.Body.String(), `const key = "key";`)
+	assert.Contains(t, get("/kissmetrics/%22%3C.2.js").Body.String(), `const key = "\"\u003c";`)
 	assert.NotContains(t, script.Body.String(), "{{")
 
 	assert.Equal(t, http.StatusOK, get("/kissmetrics/i.js").Code)

@@ -7,6 +7,7 @@
     return; // loaded twice: the queue has been taken over already
   }
   const server = "{{server}}";
+  const key = "{{key}}";
   const fiveYears = 5 * 365 * 24 * 60 * 60;
   const beforeLeaving = 250; // milliseconds
 
@@ -46,7 +47,7 @@
     for (const [name, value] of Object.entries(own)) {
       query.set(name, value);
     }
-    query.set("_k", window._kmk);
+    query.set("_k", key);
     if (!query.has("_t")) {
       query.set("_t", Math.floor(Date.now() / 1000)); // or a browser takes the same picture again
     }
