@@ -1,5 +1,7 @@
 // Website is a small shop whose pages tell Kissmetrics who looked at what, and
-// whose server tells it who signed up: the two halves of one person.
+// whose server tells it who signed up: the two halves of one person. Each page
+// shows what it pushed, and what Kissmetrics hears from which half, in the
+// moment it does.
 //
 // It needs neither an account nor a network, for it brings a tracking server of
 // its own, and a stand-in for Kissmetrics' script. It prints the address to look
@@ -7,9 +9,11 @@
 //
 //	go run ./examples/website
 //
-// With an account, leave out the WithBaseURL of the client and the ScriptURL of
-// the snippet, give both the API key of your product, and let the
-// Content-Security-Policy load what Kissmetrics' scripts load (see kmq.Snippet).
+// With an account, four things change. The client has the API key of your
+// product, and neither WithBaseURL nor WithTransport. The snippet has that key,
+// and no URLs. The Content-Security-Policy allows kmq.Hosts in img-src and
+// connect-src, and 'strict-dynamic' beside the nonce. The beacon has the key
+// too, and no WithBaseURL.
 package main
 
 import (
@@ -50,9 +54,15 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	}
 	tracking := kissmetricstest.Start()
 	defer tracking.Close()
+	ear, err := newEar(tracking.URL)
+	if err != nil {
+		return err
+	}
+	defer ear.close()
 	client, err := kissmetrics.New(
 		kissmetrics.WithAPIKey(apiKey),
 		kissmetrics.WithBaseURL(tracking.URL),
+		kissmetrics.WithTransport(ear.roundTripper(byServer)),
 		kissmetrics.WithQueue(), // so that nobody waits for Kissmetrics
 	)
 	if err != nil {
@@ -63,7 +73,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		defer cancel()
 		err = errors.Join(err, client.Close(limit))
 	}()
-	handler, err := newShop(client, tracking)
+	handler, err := newShop(client, tracking, ear)
 	if err != nil {
 		return err
 	}
@@ -74,6 +84,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 	if _, err := fmt.Fprintf(stdout, "The shop is open: http://%s/\n", listener.Addr()); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	return serve(ctx, listener, handler)
+}
+
+// serve serves until ctx ends, and then lets the requests under way end.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"crypto/rand"
 	"embed"
-	"fmt"
 	"html/template"
 	"net/http"
-	"net/mail"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,8 +48,6 @@ func products() ([]product, error) {
 	return all, nil
 }
 
-type user struct{ ID, Email string }
-
 type order struct {
 	ID       string
 	Product  product
@@ -66,60 +61,76 @@ func (o order) Total() int { return o.Quantity * o.Product.Price }
 type shop struct {
 	client   *kissmetrics.Client
 	tracking *kissmetricstest.Server
+	ear      *ear
 	products []product
 	pages    map[string]*template.Template
 
 	mu       sync.Mutex
-	users    int
-	sessions map[string]user // by the value of the session's cookie
-	orders   map[string]order
+	users    map[string]user    // by e-mail address
+	sessions map[string]session // by the value of the session's cookie
 }
 
 // newShop returns the handler of the shop.
-func newShop(client *kissmetrics.Client, tracking *kissmetricstest.Server) (http.Handler, error) {
+func newShop(client *kissmetrics.Client, tracking *kissmetricstest.Server, ear *ear) (http.Handler, error) {
 	s := &shop{
-		client: client, tracking: tracking,
-		pages:    make(map[string]*template.Template),
-		sessions: make(map[string]user), orders: make(map[string]order),
+		client: client, tracking: tracking, ear: ear,
+		users: make(map[string]user), sessions: make(map[string]session),
 	}
 	var err error
 	if s.products, err = products(); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"home", "product", "signup", "order", "known"} {
-		s.pages[name], err = template.ParseFS(files, "templates/layout.html", "templates/"+name+".html")
-		if err != nil {
-			return nil, err
-		}
+	if s.pages, err = pages(); err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/", http.FileServerFS(files))
-	mux.Handle("GET /kissmetrics/", kmqtest.Handler(tracking.URL)) // instead of Kissmetrics' own script
+	// Instead of Kissmetrics' own script, and of the hosts to which it tracks:
+	mux.Handle("GET /kissmetrics/", kmqtest.Handler("/heard/page"))
+	mux.Handle("GET /heard/page/", http.StripPrefix("/heard/page", ear.handler(byPage)))
+	mux.Handle("GET /heard/mail/", http.StripPrefix("/heard/mail", ear.handler(byMail)))
+
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /products/{sku}", s.product)
 	mux.HandleFunc("POST /orders", s.buy)
 	mux.HandleFunc("GET /orders/{id}", s.order)
 	mux.HandleFunc("GET /signup", s.signUpForm)
 	mux.HandleFunc("POST /signup", s.signUp)
+	mux.HandleFunc("GET /login", s.logInForm)
+	mux.HandleFunc("POST /login", s.logIn)
 	mux.HandleFunc("POST /logout", s.logOut)
+	mux.HandleFunc("GET /mail", s.mail)
 	mux.HandleFunc("GET /known", s.known)
-	return http.NewCrossOriginProtection().Handler(kmq.Middleware(mux)), nil
+	mux.HandleFunc("GET /panel/{part}", s.panel)
+	mux.HandleFunc("/", s.notFound)
+
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.problem(w, r, http.StatusForbidden, "That did not come from here", "A form of another site cannot be sent to this one.")
+	}))
+	return kmq.Middleware(protection.Handler(mux)), nil
 }
 
 func (s *shop) home(w http.ResponseWriter, r *http.Request) {
-	s.render(w, r, "home", view{Title: "Shop", Products: s.products}, kissmetrics.Page{Name: "Shop"})
+	p := newPage(http.StatusOK, "home", view{Title: "Shop", Products: s.products})
+	p.messages = []kissmetrics.Message{kissmetrics.Page{Name: "Shop"}}
+	// What happens on a page without a new one, the script watches for.
+	p.commands = []kmq.Command{{Kind: kmq.KindTrackClick, Element: "story", Event: "Read Our Story"}}
+	s.render(w, r, p)
 }
 
 func (s *shop) product(w http.ResponseWriter, r *http.Request) {
-	p, ok := s.find(r.PathValue("sku"))
+	product, ok := s.find(r.PathValue("sku"))
 	if !ok {
-		http.NotFound(w, r)
+		s.notFound(w, r)
 		return
 	}
-	s.render(w, r, "product", view{Title: p.Name, Product: p}, kissmetrics.Track{
+	p := newPage(http.StatusOK, "product", view{Title: product.Name, Product: product})
+	p.messages = []kissmetrics.Message{kissmetrics.Track{
 		Event:      "Product Viewed",
-		Properties: kissmetrics.Properties{"sku": p.SKU, "price": p.Price},
-	})
+		Properties: kissmetrics.Properties{"sku": product.SKU, "price": product.Price},
+	}}
+	s.render(w, r, p)
 }
 
 func (s *shop) find(sku string) (product, bool) {
@@ -132,29 +143,33 @@ func (s *shop) find(sku string) (product, bool) {
 
 func (s *shop) buy(w http.ResponseWriter, r *http.Request) {
 	p, ok := s.find(r.PostFormValue("sku"))
+	if !ok {
+		s.problem(w, r, http.StatusBadRequest, "There is no such thing to buy", "It may have been the last one.")
+		return
+	}
 	quantity, err := strconv.Atoi(r.PostFormValue("quantity"))
-	if !ok || err != nil || quantity < 1 || quantity > 3 {
-		http.Error(w, "There is no such thing to buy.", http.StatusBadRequest)
+	if err != nil || quantity < 1 || quantity > 3 {
+		s.problem(w, r, http.StatusBadRequest, "How many?", "We sell one, two or three of a thing to one person.")
 		return
 	}
 	o := order{ID: strings.ToLower(rand.Text()[:8]), Product: p, Quantity: quantity, Time: time.Now()}
-	s.mu.Lock()
-	s.orders[o.ID] = o
-	s.mu.Unlock()
+	s.keep(w, r, func(session *session) { session.orders = append(session.orders, o) })
 	http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
 }
 
-// order says what was bought. Its message carries the time of the order, so
+// order says what was bought, to the one who bought it: on the page of anybody
+// else, it would count as theirs. Its message carries the time of the order, so
 // that the order counts once, however often the page is loaded.
 func (s *shop) order(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	o, ok := s.orders[r.PathValue("id")]
-	s.mu.Unlock()
-	if !ok {
-		http.NotFound(w, r)
+	orders := s.session(r).orders
+	i := slices.IndexFunc(orders, func(o order) bool { return o.ID == r.PathValue("id") })
+	if i < 0 {
+		s.notFound(w, r)
 		return
 	}
-	s.render(w, r, "order", view{Title: "Thank you", Order: o}, kissmetrics.Track{
+	o := orders[i]
+	p := newPage(http.StatusOK, "order", view{Title: "Thank you", Order: o})
+	p.messages = []kissmetrics.Message{kissmetrics.Track{
 		Event: "Order Completed",
 		Properties: kissmetrics.Properties{
 			"order_id": o.ID,
@@ -162,148 +177,15 @@ func (s *shop) order(w http.ResponseWriter, r *http.Request) {
 			"products": []kissmetrics.Properties{{"sku": o.Product.SKU, "price": o.Product.Price, "quantity": o.Quantity}},
 		},
 		Timestamp: o.Time,
-	})
+	}}
+	s.render(w, r, p)
 }
 
-func (s *shop) signUpForm(w http.ResponseWriter, r *http.Request) {
-	s.render(w, r, "signup", view{Title: "Sign up"}, kissmetrics.Page{Name: "Sign up"})
+func (s *shop) notFound(w http.ResponseWriter, r *http.Request) {
+	s.problem(w, r, http.StatusNotFound, "There is nothing here", "Whatever was here has been sold, or never was.")
 }
 
-// signUp is what the server tells Kissmetrics itself: that the visitor whom the
-// page's script knows by a cookie is a customer from now on.
-func (s *shop) signUp(w http.ResponseWriter, r *http.Request) {
-	address, err := mail.ParseAddress(r.PostFormValue("email"))
-	if err != nil || len(address.Address) > 200 {
-		http.Error(w, "That is not an e-mail address.", http.StatusBadRequest)
-		return
-	}
-	token := rand.Text()
-	s.mu.Lock()
-	s.users++
-	u := user{ID: fmt.Sprint("customer-", s.users), Email: address.Address}
-	s.sessions[token] = u
-	s.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // plain http, on this machine
-
-	messages := []kissmetrics.Message{
-		kissmetrics.Identify{UserID: u.ID, Traits: kissmetrics.Properties{"email": u.Email}},
-		kissmetrics.Track{UserID: u.ID, Event: "Signed Up"},
-	}
-	if visitor := kmq.FromContext(r.Context()); visitor.AnonymousID != "" && visitor.UserID == "" {
-		messages = append(messages, kissmetrics.Alias{UserID: u.ID, PreviousID: visitor.AnonymousID})
-	}
-	for _, message := range messages {
-		if err := s.client.SendMessage(r.Context(), message); err != nil {
-			http.Error(w, "Something went wrong.", http.StatusInternalServerError)
-			return
-		}
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func (s *shop) logOut(w http.ResponseWriter, r *http.Request) {
-	if cookie, err := r.Cookie(sessionCookie); err == nil {
-		s.mu.Lock()
-		delete(s.sessions, cookie.Value)
-		s.mu.Unlock()
-	}
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func (s *shop) known(w http.ResponseWriter, r *http.Request) {
-	s.render(w, r, "known", view{Title: "What Kissmetrics knows"})
-}
-
-const sessionCookie = "session"
-
-// user returns who is logged in, or nobody.
-func (s *shop) user(r *http.Request) user {
-	cookie, err := r.Cookie(sessionCookie)
-	if err != nil {
-		return user{}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sessions[cookie.Value]
-}
-
-// A view is what a page shows.
-type view struct {
-	Title           string
-	Products        []product
-	Product         product
-	Order           order
-	User            *user
-	Known           *knowledge
-	Script, Snippet template.HTML
-}
-
-// render writes a page that tells Kissmetrics of the messages.
-func (s *shop) render(w http.ResponseWriter, r *http.Request, name string, v view, messages ...kissmetrics.Message) {
-	u := s.user(r)
-	if u != (user{}) {
-		v.User = &u
-	}
-	v.Known = s.knowledge(kmq.FromContext(r.Context()))
-	nonce := rand.Text()
-	var err error
-	if v.Script, err = script(nonce, u, kmq.FromContext(r.Context()), messages); err == nil {
-		v.Snippet, err = kmq.Snippet(kmq.SnippetOptions{APIKey: apiKey, Nonce: nonce, CommonURL: "/kissmetrics", ProductURL: "/kissmetrics"})
-	}
-	var page strings.Builder
-	if err == nil {
-		err = s.pages[name].Execute(&page, v)
-	}
-	if err != nil {
-		http.Error(w, "Something went wrong.", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store") // it is of one visitor
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-"+nonce+"'; style-src 'self'; img-src 'self' "+
-		s.tracking.URL+"; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	_, _ = w.Write([]byte(page.String()))
-}
-
-// script returns the commands of a page. Where the page's script takes the
-// visitor for somebody else than the shop does, they begin with who it is.
-func script(nonce string, u user, visitor kmq.Visitor, messages []kissmetrics.Message) (template.HTML, error) {
-	var commands []kmq.Command
-	switch {
-	case u.ID == "" && visitor.UserID != "":
-		commands = append(commands, kmq.Command{Kind: kmq.KindClearIdentity})
-	case u.ID != visitor.UserID:
-		commands = append(commands, kmq.Command{Kind: kmq.KindIdentify, ID: u.ID})
-	}
-	for _, message := range messages {
-		c, _, err := kmq.Commands(message, kmq.Options{})
-		if err != nil {
-			return "", err
-		}
-		commands = append(commands, c...)
-	}
-	return kmq.Script(nonce, commands...)
-}
-
-// knowledge is what the tracking server knows of a person.
-type knowledge struct {
-	Identities []string
-	events     []kissmetricstest.Event
-	Properties map[string]string
-}
-
-// Latest returns up to n events, the latest first.
-func (k *knowledge) Latest(n int) []kissmetricstest.Event {
-	latest := slices.Clone(k.events)
-	slices.Reverse(latest)
-	return latest[:min(n, len(latest))]
-}
-
-func (s *shop) knowledge(visitor kmq.Visitor) *knowledge {
-	person := cmp.Or(visitor.UserID, visitor.AnonymousID)
-	k := &knowledge{s.tracking.Identities(person), s.tracking.Events(person), s.tracking.Properties(person)}
-	if len(k.events) == 0 {
-		return nil
-	}
-	return k
+// problem says what is wrong, with a way back. It tells Kissmetrics nothing.
+func (s *shop) problem(w http.ResponseWriter, r *http.Request, status int, title, text string) {
+	s.render(w, r, newPage(status, "problem", view{Title: title, Text: text}))
 }

@@ -3,6 +3,7 @@ package browsertest
 import (
 	"bufio"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,68 +40,212 @@ func startWebsite(t *testing.T) string {
 	return "http" + strings.TrimSpace(line[strings.Index(line, "://"):])
 }
 
-// A visitor of examples/website looks at two things, signs up, buys one of them,
-// and looks at what Kissmetrics knows of it all.
+// A shopper is somebody in front of examples/website.
+type shopper struct {
+	*tab
+	shop string
+}
+
+func newShopper(t *testing.T) shopper {
+	s := shopper{newTab(t), startWebsite(t)}
+	s.size(t, 1240, 760)
+	return s
+}
+
+func (s shopper) size(t *testing.T, width, height int64) {
+	t.Helper()
+	require.NoError(t, chromedp.Do(s, chromedp.EmulateViewport(width, height, chromedp.EmulateScale(1))))
+}
+
+// click clicks on what leads to another page.
+func (s shopper) click(t *testing.T, selector string) {
+	t.Helper()
+	_, err := chromedp.RunResponse(s, chromedp.Click(selector))
+	require.NoError(t, err)
+}
+
+// enter fills in the form for an e-mail address.
+func (s shopper) enter(t *testing.T, path, email string) {
+	t.Helper()
+	s.open(t, s.shop+path)
+	require.NoError(t, chromedp.Do(s, chromedp.SendKeys(`input[name="email"]`, email)))
+	s.click(t, "main button")
+}
+
+// shows waits until the page shows all of these texts, without a new page.
+func (s shopper) shows(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		require.Eventually(t, func() bool { return strings.Contains(s.text(t), text) }, 20*time.Second, 20*time.Millisecond, text)
+	}
+}
+
+// hears waits until what Kissmetrics heard has all of these texts.
+func (s shopper) hears(t *testing.T, texts ...string) {
+	t.Helper()
+	heard := func() string {
+		return evaluate[string](t, s.tab, `(document.querySelector(".heard") || {innerText: ""}).innerText`)
+	}
+	for _, text := range texts {
+		require.Eventually(t, func() bool { return strings.Contains(heard(), text) }, 20*time.Second, 20*time.Millisecond, text)
+	}
+}
+
+// waitSecond waits for another second, in which nothing is a repeat.
+func (s shopper) waitSecond(t *testing.T) {
+	t.Helper()
+	next := fmt.Sprintf("Date.now() / 1000 >= %d", evaluate[int](t, s.tab, "Math.floor(Date.now() / 1000)")+1)
+	require.Eventually(t, func() bool { return evaluate[bool](t, s.tab, next) }, 20*time.Second, 20*time.Millisecond)
+}
+
+func (s shopper) text(t *testing.T) string {
+	t.Helper()
+	return evaluate[string](t, s.tab, "document.body.innerText")
+}
+
+// A visitor looks at things, signs up, buys one of them, and sees in the same
+// moment what Kissmetrics hears of it, and from whom.
 func TestWebsite(t *testing.T) {
-	tab := newTab(t)
-	shop := startWebsite(t)
-	click := func(selector string) {
+	s := newShopper(t)
+	s.open(t, s.shop)
+	visitor := anonymousID(t, s.tab)
+	s.shows(t, `[ "record", "Viewed Shop page" ]`, visitor)
+	s.hears(t, "page", "Viewed Shop page")
+	run(t, s.tab, `document.getElementById("story").click()`)
+	s.hears(t, "Read Our Story")
+
+	s.open(t, s.shop+"products/radio")
+	s.shows(t, `[ "record", "Product Viewed", { "price": 89, "sku": "radio" } ]`)
+	s.hears(t, "Product Viewed", "sku = radio")
+	s.enter(t, "signup", "ada@example.com")
+	s.shows(t, `[ "identify", "customer-1" ]`)
+	s.hears(t, "server", "Signed Up", "email = ada@example.com", visitor+" is customer-1")
+
+	s.open(t, s.shop+"mail")
+	s.hears(t, "e-mail", "Viewed E-mail")
+
+	s.click(t, `a.name`)
+	s.click(t, `a[href="/products/mug"]`)
+	s.click(t, `main button`)
+	s.shows(t, "Thank you!")
+	s.hears(t, "Order Completed", "Billing Amount = 18", "a product of the order")
+	s.open(t, evaluate[string](t, s.tab, "location.href")) // loaded twice, an order is one order
+	s.hears(t, "Order Completed")
+
+	s.open(t, s.shop+"known")
+	s.shows(t, "2 identities", visitor, "customer-1", "ada@example.com", "Viewed Sign up page", "Products of orders")
+	assert.Equal(t, 1, evaluate[int](t, s.tab, `document.querySelector(".events").innerText.split("Order Completed").length - 1`))
+	assert.Contains(t, evaluate[string](t, s.tab, `document.querySelector(".products").innerText`), "mug\t18\t1")
+	assert.Regexp(t, `\d\d:\d\d:\d\d [A-Z]{3}`, evaluate[string](t, s.tab, `document.querySelector("time").textContent`), "times have a zone")
+	assert.Empty(t, s.console())
+}
+
+// Who logs out leaves nothing behind, and is the same customer after the next
+// log-in.
+func TestWebsiteLogOut(t *testing.T) {
+	s := newShopper(t)
+	s.enter(t, "signup", "ada@example.com")
+	s.shows(t, "customer-1")
+	s.hears(t, "Signed Up")
+	first := anonymousID(t, s.tab)
+
+	s.click(t, `header form button`)
+
+	s.shows(t, `[ "clearIdentity" ]`)
+	s.hears(t, "Viewed Shop page") // of whoever is next
+	for range 3 {
+		text := s.text(t)
+		assert.NotContains(t, text, "customer-1")
+		assert.NotContains(t, text, "ada@example.com")
+		assert.NotContains(t, text, "Signed Up")
+		s.open(t, s.shop)
+	}
+	assert.NotEqual(t, first, anonymousID(t, s.tab), "who logs out is somebody new")
+
+	s.enter(t, "signup", "ada@example.com")
+	s.shows(t, "There is a customer with that address already.")
+	s.click(t, "main button")
+	s.shows(t, "customer-1")
+	s.hears(t, "Logged In")
+	s.open(t, s.shop+"known")
+	s.shows(t, "Logged In", "Signed Up")
+	require.Len(t, s.console(), 1)
+	assert.Contains(t, s.console()[0], "409", "of the form that was refused")
+}
+
+// What is not there has a page with a way back, and so has a wrong quantity.
+func TestWebsiteWaysBack(t *testing.T) {
+	s := newShopper(t)
+	s.open(t, s.shop+"products/none")
+	s.shows(t, "There is nothing here")
+	s.click(t, "main a.button")
+	assert.Equal(t, s.shop, evaluate[string](t, s.tab, "location.href"))
+
+	s.open(t, s.shop+"products/mug")
+	run(t, s.tab, `document.querySelector("option").value = "400"`)
+	s.click(t, "main button")
+	s.shows(t, "How many?")
+	s.click(t, "main a.button")
+	assert.Equal(t, s.shop, evaluate[string](t, s.tab, "location.href"))
+}
+
+// Nothing moves on log-in, and no page is wider than the screen.
+func TestWebsiteLayout(t *testing.T) {
+	s := newShopper(t)
+	top := func() float64 {
+		return evaluate[float64](t, s.tab, `document.querySelector("h1").getBoundingClientRect().top`)
+	}
+	fits := func(path string) {
 		t.Helper()
-		_, err := chromedp.RunResponse(tab, chromedp.Click(selector))
-		require.NoError(t, err)
+		s.open(t, s.shop+path)
+		assert.LessOrEqual(t, evaluate[int](t, s.tab, "document.documentElement.scrollWidth - innerWidth"), 0, path)
 	}
-	pause := func() {
-		if now := time.Now(); *screenshot { // whose times had better differ
-			require.Eventually(t, func() bool { return time.Since(now) > 7*time.Second }, 20*time.Second, 100*time.Millisecond)
+	s.open(t, s.shop)
+	before := top()
+	s.enter(t, "signup", "ada.with.a.long.name@a-long-name-of-a-host.example.com")
+	assert.InDelta(t, before, top(), 0.5)
+	s.open(t, s.shop+"products/mug")
+	s.click(t, "main button")
+	order := strings.TrimPrefix(evaluate[string](t, s.tab, "location.href"), s.shop)
+	s.hears(t, "Order Completed")
+	picture := evaluate[float64](t, s.tab, `document.querySelector(".hero").getBoundingClientRect().right`)
+	words := evaluate[float64](t, s.tab, `document.querySelector("h1").getBoundingClientRect().left`)
+	assert.Less(t, picture, words, "no void beside the picture")
+
+	for _, width := range []int64{390, 700, 1240} {
+		s.size(t, width, 844)
+		for _, path := range []string{"", "products/mug", order, "signup", "mail", "known", "none"} {
+			fits(path)
 		}
 	}
-	require.NoError(t, chromedp.Do(tab, chromedp.EmulateViewport(1240, 740, chromedp.EmulateScale(1))))
+}
 
-	tab.open(t, shop)
-	visitor := anonymousID(t, tab)
-	pause()
-	click(`a[href="/products/radio"]`)
-	pause()
-	tab.open(t, shop)
-	click(`a[href="/products/mug"]`)
-	pause()
-	click(`a[href="/signup"]`)
-	pause()
-	require.NoError(t, chromedp.Do(tab, chromedp.SendKeys(`input[name="email"]`, "ada@example.com")))
-	click(`main button`)
-	pause()
-	click(`a[href="/products/mug"]`)
-	pause()
-	click(`main button`)
-	order := evaluate[string](t, tab, "location.href")
-	tab.open(t, order) // loaded twice, an order is one order
+// The screenshot of examples/website is of a visitor who has bought something
+// and signed up. It is taken with -screenshot, to be looked at and committed.
+func TestWebsiteScreenshot(t *testing.T) {
+	s := newShopper(t)
+	s.size(t, 1240, 940)
+	s.open(t, s.shop+"products/mug")
+	s.hears(t, "Product Viewed")
+	s.waitSecond(t)
+	s.click(t, "main button")
+	s.hears(t, "Order Completed", "a product of the order")
+	s.waitSecond(t)
+	s.waitSecond(t) // that of the product
+	s.enter(t, "signup", "ada@example.com")
+	s.hears(t, "Signed Up", "email = ada@example.com", "Viewed Shop page")
+	s.waitSecond(t)
+	s.open(t, s.shop+"mail")
+	s.hears(t, "Viewed E-mail", "Viewed Inbox page")
+	s.waitSecond(t)
+	s.open(t, s.shop)
+	run(t, s.tab, `document.getElementById("story").click()`)
+	s.hears(t, "Read Our Story", "Viewed Shop page")
 
-	known := func(parts ...string) bool {
-		tab.open(t, shop+"known")
-		text := evaluate[string](t, tab, "document.body.innerText")
-		for _, part := range parts {
-			if !strings.Contains(text, part) {
-				return false
-			}
-		}
-		return true
-	}
-	require.Eventually(t, func() bool {
-		return known("2 identities", visitor, "customer-1", "email\tada@example.com", "Billing Amount\t18",
-			"Viewed Shop page", "Viewed Sign up page", "sku = radio", "Signed Up", "Order Completed")
-	}, 20*time.Second, 10*time.Millisecond)
-	assert.Equal(t, 1, evaluate[int](t, tab, `document.body.innerText.split("Order Completed").length - 1`))
-
-	tab.open(t, shop)
-	assert.Contains(t, evaluate[string](t, tab, `document.querySelector("aside").innerText`), "Order Completed")
+	picture, err := chromedp.Run(s, chromedp.CaptureScreenshot())
+	require.NoError(t, err)
+	require.NotEmpty(t, picture)
 	if *screenshot {
-		picture, err := chromedp.Run(tab, chromedp.CaptureScreenshot())
-		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join("..", "..", "examples", "website", "screenshot.png"), picture, 0o644))
 	}
-
-	click(`header form button`)
-	require.NotEqual(t, visitor, anonymousID(t, tab), "who logs out is somebody new")
-	assert.False(t, known("customer-1"))
-	assert.Empty(t, tab.console())
 }
