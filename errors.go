@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -270,6 +271,9 @@ type Outcome struct {
 	// RetryAfter is how long the other side asked to wait, at most 5 minutes, and
 	// zero where it did not.
 	RetryAfter time.Duration
+	// Throttled says that the other side refused because too much came at a time: it
+	// answered 429, or asked to wait. Sending slower helps.
+	Throttled bool
 	// Reason says why, for logs: it holds no secrets.
 	Reason string
 }
@@ -298,6 +302,7 @@ func Settle(records []Record, err error) (outcome Outcome) {
 	_, isValidation := errors.AsType[*ValidationError](err)
 	if isDelivery {
 		outcome.RetryAfter = min(max(delivery.RetryAfter, 0), maxRetryAfter)
+		outcome.Throttled = outcome.RetryAfter > 0 || delivery.StatusCode == http.StatusTooManyRequests
 	}
 	switch {
 	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records):

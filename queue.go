@@ -286,6 +286,7 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message) queue.Result {
 		Failed:     len(c.outcome.Refused),
 		Err:        c.err,
 		RetryAfter: c.outcome.RetryAfter,
+		Throttled:  c.outcome.Throttled,
 	}
 	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {
 		result.Rest = packRecords(c.outcome.Undelivered)

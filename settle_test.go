@@ -21,6 +21,7 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 		err                             error
 		delivered, refused, undelivered []kissmetrics.Record
 		retryAfter                      time.Duration
+		throttled                       bool
 		reason                          string
 	}{
 		"nil delivers": {delivered: records},
@@ -38,6 +39,10 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 		"one that lists none and was refused": {
 			err:     &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Reason: "403", Attempts: 1},
 			refused: records, reason: "kissmetrics: delivery refused: 403 (1 attempt; 0 of 0 records delivered)",
+		},
+		"too many at a time": {
+			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 429, Reason: "429"},
+			undelivered: records, throttled: true, reason: "kissmetrics: delivery unavailable: 429 (0 attempts; 0 of 0 records delivered)",
 		},
 		"a wait is bounded": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Hour, Reason: "x"},
@@ -61,7 +66,8 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			outcome := kissmetrics.Settle(records, test.err)
 			assert.Equal(t, kissmetrics.Outcome{
-				Delivered: test.delivered, Refused: test.refused, Undelivered: test.undelivered, RetryAfter: test.retryAfter, Reason: test.reason,
+				Delivered: test.delivered, Refused: test.refused, Undelivered: test.undelivered,
+				RetryAfter: test.retryAfter, Throttled: test.retryAfter > 0 || test.throttled, Reason: test.reason,
 			}, outcome)
 		})
 	}
