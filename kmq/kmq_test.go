@@ -152,7 +152,7 @@ func TestCommands(t *testing.T) {
 		},
 		"what JavaScript would change is text": {
 			message: kissmetrics.Track{Event: "E", Properties: P{
-				"safe": 1<<53 - 1, "id": uint64(math.MaxUint64), "odd": 1<<53 + 1,
+				"safe": int64(1<<53 - 1), "id": uint64(math.MaxUint64), "odd": int64(1<<53 + 1),
 				"huge": 1e21, "large": 1e20, "tiny": 1e-7, "small": 1e-6, "long": json.Number("0.1234567890123456789"),
 			}},
 			want: `[["record","E",{"safe":9007199254740991,"id":"18446744073709551615","odd":"9007199254740993",
