@@ -1,0 +1,257 @@
+// Package flatten takes Go values apart into flat names and texts, which is all
+// that Kissmetrics knows. It is the only place that knows how a Go value is
+// written; the rules are those that kissmetrics.Properties documents.
+//
+// It refuses nothing. What cannot be sent as it is given is cut or left out, and
+// a [Note] tells of it.
+package flatten
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/decimal"
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
+)
+
+const (
+	maxDepth  = 64      // levels of nesting
+	maxValues = 1 << 16 // values of one message, those within others included
+)
+
+// A Class says what kind of text a value has become.
+type Class uint8
+
+const (
+	None   Class = iota // nothing: nil, or what cannot be written
+	Text                // a text
+	Number              // a number in plain decimal
+	Bool                // true or false
+	List                // a list, or the text of one
+	Object              // a map or struct, yet to be taken apart
+)
+
+// A Pair is one name and one text.
+type Pair struct {
+	Name  string // as it is sent
+	Given string // as the caller knows it: without a prefix
+	Value string
+	Class Class
+
+	depth    uint8 // levels of nesting; that of a literal name is 1
+	nameCut  bool
+	valueCut bool
+}
+
+// A Flattener takes the properties of one message apart. The zero value is
+// ready for use, and may be reused for each product of an order: their values
+// are counted together.
+type Flattener struct {
+	// MaxValue is the number of characters to which texts are cut, 512 if zero.
+	MaxValue int
+	// Ordered has maps read in the order of their keys. It costs time, and makes a
+	// difference only if the flattener [Flattener.Overflowed].
+	Ordered bool
+	// Under precedes the names that notes tell.
+	Under string
+
+	pairs   []Pair
+	notes   []Note
+	text    strings.Builder // what the texts and names made here are parts of
+	scratch [64]byte        // room for one number
+	fields  map[reflect.Type][]field
+	visited int
+	stopped bool // there were too many values: what is left is not looked at
+}
+
+// Overflowed reports whether there were more values than are looked at.
+func (f *Flattener) Overflowed() bool { return f.stopped }
+
+// Members flattens every member of m but for the one named skip, which it
+// returns.
+func (f *Flattener) Members(m map[string]any, skip string) (skipped any) {
+	if f.pairs == nil {
+		const more = 2 // such as a Billing Amount
+		f.pairs = make([]Pair, 0, min(len(m)+more, 32))
+	}
+	if skip != "" {
+		skipped = m[skip]
+	}
+	f.members("", m, skip, 0)
+	return skipped
+}
+
+// Value flattens one value under a name.
+func (f *Flattener) Value(name string, v any) { f.value(name, v, 1) }
+
+// Add adds a pair that is less nested than any other, and so beats one with its
+// name.
+func (f *Flattener) Add(name, value string, class Class) { f.put(name, value, class, 0) }
+
+// Find returns the pair with exactly that name, which is not a nested one's.
+func (f *Flattener) Find(name string) *Pair {
+	for i := range f.pairs {
+		if p := &f.pairs[i]; p.Given == name && p.depth <= 1 {
+			return p
+		}
+	}
+	return nil
+}
+
+// Pairs returns the pairs found so far, in no order. Their names may be changed.
+func (f *Flattener) Pairs() []Pair { return f.pairs }
+
+// members flattens the members of a map that is found under a name and depth.
+func (f *Flattener) members(under string, m map[string]any, skip string, depth int) {
+	if f.Ordered {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if skip == "" || key != skip {
+				f.value(f.member(under, key, depth), m[key], depth+1)
+			}
+		}
+		return
+	}
+	for key, v := range m {
+		if skip == "" || key != skip {
+			f.value(f.member(under, key, depth), v, depth+1)
+		}
+	}
+}
+
+// value flattens v under the given name.
+func (f *Flattener) value(name string, v any, depth int) {
+	s, class, rest := f.scalar(name, v, depth)
+	switch class {
+	case None:
+	case List:
+		f.list(name, rest, depth)
+	case Object:
+		f.object(name, rest, depth)
+	default:
+		f.put(name, s, class, depth)
+	}
+}
+
+// object flattens the members of a map or struct.
+func (f *Flattener) object(under string, rv reflect.Value, depth int) {
+	if rv.Kind() == reflect.Struct {
+		f.structure(under, rv, depth)
+		return
+	}
+	if plain := reflect.TypeFor[map[string]any](); rv.Type().ConvertibleTo(plain) {
+		m, _ := reflect.TypeAssert[map[string]any](rv.Convert(plain))
+		f.members(under, m, "", depth)
+		return
+	}
+	for _, key := range f.keys(rv) {
+		text := key
+		if text.Kind() == reflect.Interface {
+			text = text.Elem()
+		}
+		if text.Kind() != reflect.String {
+			f.drop(under, "is a map whose keys are not strings")
+			continue
+		}
+		f.value(f.member(under, text.String(), depth), rv.MapIndex(key).Interface(), depth+1)
+	}
+}
+
+// keys returns the keys of a map, in order where that is asked for.
+func (f *Flattener) keys(rv reflect.Value) []reflect.Value {
+	keys := rv.MapKeys()
+	if f.Ordered {
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
+	}
+	return keys
+}
+
+// put adds a pair, with its name and value cut to what is kept.
+func (f *Flattener) put(given, value string, class Class, depth int) {
+	p := Pair{Class: class, depth: uint8(depth)}
+	given, p.nameCut = cutName(given)
+	p.Name, p.Given = given, given
+	if most := f.maxValue(); name.Longer(value, most) {
+		ok := true
+		if class == Number {
+			value, ok = decimal.Cut(value, most)
+		} else {
+			value = name.Cut(value, most)
+		}
+		if !ok {
+			f.drop(given, "is a number of too many digits")
+			return
+		}
+		p.valueCut = true
+	}
+	p.Value = name.Valid(value)
+	f.pairs = append(f.pairs, p)
+}
+
+func cutName(s string) (cut string, isCut bool) {
+	if name.TooLong(s) {
+		return name.Cut(s, name.MaxChars), true
+	}
+	return s, false
+}
+
+func (f *Flattener) maxValue() int { return cmp.Or(f.MaxValue, name.MaxValueChars) }
+
+// member returns the name of a member of the object of the given name and
+// depth. Those of the outermost object, at depth 0, stand for themselves.
+func (f *Flattener) member(under, key string, depth int) string {
+	if depth == 0 {
+		return name.Valid(key)
+	}
+	return f.join(under, name.Valid(key))
+}
+
+// join returns the name of a part of what is named under. A name that is too
+// long is one character too long, and no more: it must not fill the memory with
+// the names of all its members.
+func (f *Flattener) join(under, part string) string {
+	if name.TooLong(under) {
+		return under
+	}
+	part = name.Cut(part, name.MaxChars+1)
+	start := f.room(len(under) + 1 + len(part))
+	f.text.WriteString(under)
+	f.text.WriteByte('.')
+	f.text.WriteString(part)
+	return name.Cut(f.text.String()[start:], name.MaxChars+1)
+}
+
+// keep copies b to where the texts of the message are, and returns the copy.
+func (f *Flattener) keep(b []byte) string {
+	start := f.room(len(b))
+	f.text.Write(b)
+	return f.text.String()[start:]
+}
+
+// room makes room for a text of n bytes, and returns where it will begin.
+func (f *Flattener) room(n int) int {
+	const chunk = 96
+	if f.text.Cap()-f.text.Len() < n {
+		f.text.Grow(max(n, chunk))
+	}
+	return f.text.Len()
+}
+
+// enter counts one value, and reports whether it may be looked at.
+func (f *Flattener) enter(name string, depth int) bool {
+	f.visited++
+	switch {
+	case f.stopped:
+		return false
+	case f.visited > maxValues:
+		f.stopped = true
+		f.note(Note{Name: name, Kind: TooMany, Reason: "and all that follows is beyond the first 65536 values"})
+		return false
+	case depth > maxDepth:
+		f.note(Note{Name: name, Kind: TooDeep, Reason: "is nested more than 64 levels deep, or in a cycle"})
+		return false
+	}
+	return true
+}
