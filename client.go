@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
 	"github.com/kissmetrics-go/kissmetrics/internal/seconds"
 )
 
@@ -144,7 +145,7 @@ func (c *Client) spread(records []Record, now time.Time, untimed bool) bool {
 // key returns what stands for a person and a property, or a person and an event,
 // as Kissmetrics compares their names.
 func (c *Client) key(person, property, event string) uint64 {
-	return maphash.Comparable(c.seed, [3]string{strings.ToLower(person), strings.ToLower(property), strings.ToLower(event)})
+	return maphash.Comparable(c.seed, [3]string{name.FoldIdentity(person), name.Fold(property), name.Fold(event)})
 }
 
 // timestamp returns the time that a message has of its own.

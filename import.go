@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/exportline"
+	"github.com/kissmetrics-go/kissmetrics/internal/flatten"
 	"github.com/kissmetrics-go/kissmetrics/internal/importline"
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 	"github.com/kissmetrics-go/kissmetrics/internal/lines"
@@ -313,7 +314,7 @@ type importLine struct {
 
 // readLine reads a line of JSON.
 func readLine(line []byte, exact bool) (ImportedRecord, error) {
-	read, err := importline.Read(line, maxValueBytes, exact)
+	read, err := importline.Read(line, maxRecordValue, exact)
 	if errors.Is(err, jsonwalk.ErrKind) {
 		return ImportedRecord{}, &ValidationError{Field: "message", Reason: "is not a JSON object"}
 	} else if err != nil {
@@ -356,10 +357,14 @@ func (l *importLine) head() {
 // properties shares out what stands beside the head. What is nested comes first, so
 // that a property with a name of its own wins over one that was made of several.
 func (l *importLine) properties() {
-	var nested transformer
-	nested.members("", l.Nested, "", 0)
-	all := nested.settle()
-	l.problems = append(l.problems, nested.problems...)
+	nested := flatten.Flattener{MaxValue: maxRecordValue}
+	nested.Members(l.Nested, "")
+	all := flatten.Settle[Property](&nested)
+	for _, note := range nested.Notes() {
+		if _, reason := adjustmentOf(note); reason != "" {
+			l.add("property", quoted(note.Name)+" "+reason)
+		}
+	}
 	for _, v := range l.Plain {
 		all = append(all, Property{v.Name, v.Text, v.Literal})
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -33,10 +34,12 @@ type conformanceCase struct {
 	Message   json.RawMessage `json:"message"`
 	Want      []wireRequest   `json:"want"`
 	WantError string          `json:"wantError"`
+	Adjusted  []string        `json:"adjusted"`
 }
 
-// testNow is the time of a call, where a case says "<now>".
-var testNow = time.Date(2026, 11, 24, 12, 0, 0, 500, time.UTC)
+// testNow is the time of a call, where a case says "<now>". No case lies ahead of
+// it.
+var testNow = time.Date(2027, 1, 24, 12, 0, 0, 500, time.UTC)
 
 // conformance returns the cases of the named file.
 func conformance(t testing.TB, name string) []conformanceCase {
@@ -77,38 +80,86 @@ func requireField(t testing.TB, field string, err error) {
 	require.Equal(t, field, invalid.Field, "%v", err)
 }
 
+// realNow is the time of a call in real-world.jsonl.
+var realNow = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+
 // TestConformanceAsPipeline runs the conformance files as a pipeline would:
-// ParseMessage, Transform, the parameters of each record.
+// ParseMessage, Transform, the parameters of each record. RudderStack's cases hold
+// in strict mode and out of it, and so do those beyond, except that only strict
+// mode refuses what can be adjusted.
 func TestConformanceAsPipeline(t *testing.T) {
-	for _, c := range allConformance(t) {
+	for _, strict := range []bool{true, false} {
+		for _, c := range allConformance(t) {
+			t.Run(fmt.Sprintf("%s, strict %t", c.Name, strict), func(t *testing.T) {
+				got, adjusted, err := c.transform(testNow, strict)
+				switch {
+				case err != nil:
+					requireField(t, c.WantError, err)
+					assert.Empty(t, got)
+				case c.WantError != "":
+					require.False(t, strict, "it is refused for %s", c.WantError)
+					assert.Contains(t, adjustedFields(adjusted), c.WantError)
+				default:
+					assert.Equal(t, c.Want, got)
+				}
+			})
+		}
+	}
+}
+
+// TestRealWorld runs what SDKs, shops and warehouses really send: nothing of it
+// loses an event that says who and what.
+func TestRealWorld(t *testing.T) {
+	cases := conformance(t, "real-world.jsonl")
+	require.Len(t, cases, 47)
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			var options kissmetrics.TransformOptions
-			if c.Config.PrefixProperties {
-				options.Prefix = kissmetrics.PrefixHyphen
-			}
-			message, err := kissmetrics.ParseMessage(c.Message)
-			var records []kissmetrics.Record
-			if err == nil {
-				records, _, err = kissmetrics.Transform(message, testNow, options)
-			}
+			got, adjustments, err := c.transform(realNow, false)
 			if c.WantError != "" {
 				requireField(t, c.WantError, err)
-				assert.Empty(t, records)
 				return
 			}
 			require.NoError(t, err)
-			var got []wireRequest
-			for _, r := range records {
-				request := wireRequest{r.Kind.Path(), map[string]string{"_k": "test-api-key"}}
-				for name, values := range r.Values() {
-					require.Len(t, values, 1)
-					request.Params[name] = values[0]
-				}
-				got = append(got, request)
-			}
 			assert.Equal(t, c.Want, got)
+			adjusted := []string{}
+			for _, a := range adjustments {
+				if a.Field == "property" {
+					adjusted = append(adjusted, a.Property)
+				} else {
+					adjusted = append(adjusted, a.Field)
+				}
+			}
+			assert.ElementsMatch(t, c.Adjusted, adjusted)
 		})
 	}
+}
+
+// transform returns the requests that the message of a case becomes.
+func (c *conformanceCase) transform(now time.Time, strict bool) (requests []wireRequest, adjustments []kissmetrics.Adjustment, err error) {
+	options := kissmetrics.TransformOptions{Strict: strict}
+	if c.Config.PrefixProperties {
+		options.Prefix = kissmetrics.PrefixHyphen
+	}
+	message, err := kissmetrics.ParseMessage(c.Message)
+	if err != nil {
+		return nil, nil, err
+	}
+	records, adjustments, err := kissmetrics.Transform(message, now, options)
+	for _, r := range records {
+		request := wireRequest{r.Kind.Path(), map[string]string{"_k": "test-api-key"}}
+		for name := range r.Values() {
+			request.Params[name] = r.Values().Get(name)
+		}
+		requests = append(requests, request)
+	}
+	return requests, adjustments, err
+}
+
+func adjustedFields(adjustments []kissmetrics.Adjustment) (fields []string) {
+	for _, a := range adjustments {
+		fields = append(fields, a.Field)
+	}
+	return fields
 }
 
 // TestConformanceAsClient runs the conformance files as a Go caller would: by
@@ -122,10 +173,11 @@ func TestConformanceAsClient(t *testing.T) {
 				return
 			}
 			server := kissmetricstest.NewServer(t)
-			options := []kissmetrics.Option{kissmetrics.WithBaseURL(server.URL)}
+			transform := kissmetrics.TransformOptions{Strict: true}
 			if c.Config.PrefixProperties {
-				options = append(options, kissmetrics.WithPrefixProperties())
+				transform.Prefix = kissmetrics.PrefixHyphen
 			}
+			options := []kissmetrics.Option{kissmetrics.WithBaseURL(server.URL), kissmetrics.WithTransform(transform)}
 			before := time.Now().Unix()
 			err = call(t, newClient(t, options...), message)
 			if c.WantError != "" {

@@ -10,20 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-querystring/query"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
 	internal "github.com/kissmetrics-go/kissmetrics/internal/query"
-)
-
-// What Kissmetrics keeps; see
-// https://support.kissmetrics.io/reference/api-specifications-1.
-const (
-	maxNameChars  = 255     // of an identity, an event name, a property name
-	maxValueBytes = 8 << 10 // of a property value
-	earliest      = 1230768000
-	latest        = 253402300799
 )
 
 // A Kind is the kind of a [Record], hence the path of the tracking API that
@@ -167,12 +158,16 @@ func RepeatKey(records []Record) [sha256.Size]byte {
 	for _, r := range records {
 		b = binary.AppendUvarint(b, uint64(r.Kind)) //nolint:gosec // a small number
 		b = binary.AppendVarint(b, r.Time.Unix())
-		text(strings.ToLower(r.Person))
-		text(strings.ToLower(r.Name))
+		text(name.FoldIdentity(r.Person))
+		if r.Kind == KindAlias {
+			text(name.FoldIdentity(r.Name))
+		} else {
+			text(name.Fold(r.Name))
+		}
 		b = binary.AppendUvarint(b, uint64(len(r.Properties)))
 		folded := make([]Property, len(r.Properties))
 		for i, p := range r.Properties {
-			folded[i] = Property{Name: strings.ToLower(p.Name), Value: p.Value}
+			folded[i] = Property{Name: name.Fold(p.Name), Value: p.Value}
 		}
 		for _, p := range sorted(folded) {
 			text(p.Name)
@@ -254,219 +249,3 @@ func (r Record) String() string {
 // LogValue implements [slog.LogValuer]: a record is logged as its String, for
 // property values do not belong in logs.
 func (r Record) LogValue() slog.Value { return slog.StringValue(r.String()) }
-
-// Validate reports what Kissmetrics would drop without a word, as one or
-// several joined [*ValidationError]: a person or name that is blank or longer
-// than 255 characters, a Time before 2009-01-01 or after the year 9999, an alias
-// of an identity to itself or to one that many people share, a property name
-// that is blank, reserved, longer than 255 characters or not to be told from
-// another, a value longer than 8192 bytes, and text that is not UTF-8.
-//
-// Only an alias may be without a Time, because a record without one cannot be
-// sent twice safely.
-func (r Record) Validate() error {
-	var p problems
-	r.validate(&p)
-	return p.err()
-}
-
-func (r *Record) validate(p *problems) {
-	r.validateHead(p)
-	for i := range r.Properties {
-		property := &r.Properties[i]
-		validateName(p, property.Name)
-		switch name, value := property.Name, property.Value; {
-		case reserved(name):
-			p.add("property", "the name "+quoted(name)+" is reserved")
-		case !utf8.ValidString(name):
-			p.add("property", "the name "+quoted(name)+" is not valid UTF-8")
-		case i > 0 && name <= r.Properties[i-1].Name:
-			p.add("property", quoted(name)+" is not in the order of names")
-		case len(value) > maxValueBytes:
-			p.add("property", quoted(name)+" has more than 8192 bytes")
-		case property.Literal && value != "true" && value != "false" && !isNumber(value):
-			p.add("property", quoted(name)+" is neither a number nor a boolean")
-		case !utf8.ValidString(value):
-			p.add("property", quoted(name)+" is not valid UTF-8")
-		}
-	}
-	validateDistinct(p, r.Properties)
-}
-
-// validateHead checks all but the properties.
-func (r *Record) validateHead(p *problems) {
-	if r.Kind == KindAlias {
-		r.validateAlias(p, "previousId")
-		return
-	}
-	validateIdentifier(p, "identity", r.Person)
-	switch r.Kind {
-	case KindEvent:
-		validateIdentifier(p, "event", r.Name)
-	case KindProperties:
-		if r.Name != "" {
-			p.add("event", "a record of properties has no name")
-		}
-	default:
-		p.add("type", "unknown kind of record")
-	}
-	validateTime(p, r.Time)
-}
-
-// validateAlias checks an alias, whose previous identity is called by the name
-// of the message's field that it came from.
-func (r *Record) validateAlias(p *problems, previous string) {
-	const shared = "is an identity that many people share; an alias would make them one, for good"
-	validateIdentifier(p, previous, r.Person)
-	validateIdentifier(p, "userId", r.Name)
-	if r.Person == r.Name && !blank(r.Name) {
-		p.add(previous, "is the same as userId")
-	}
-	if generic(r.Person) {
-		p.add(previous, shared)
-	}
-	if generic(r.Name) {
-		p.add("userId", shared)
-	}
-	if !r.Time.IsZero() {
-		validateTime(p, r.Time)
-	}
-	if len(r.Properties) > 0 {
-		p.add("property", "an alias has no properties")
-	}
-}
-
-// validateIdentifier checks an identity or the name of an event.
-func validateIdentifier(p *problems, field, s string) {
-	switch {
-	case blank(s):
-		p.add(field, "is missing")
-	case tooManyChars(s):
-		p.add(field, "has more than 255 characters")
-	case !utf8.ValidString(s):
-		p.add(field, "is not valid UTF-8")
-	}
-}
-
-func validateTime(p *problems, t time.Time) {
-	switch seconds := t.Unix(); {
-	case t.IsZero():
-		p.add("timestamp", "is missing")
-	case seconds < earliest:
-		p.add("timestamp", "is before 2009-01-01")
-	case seconds > latest:
-		p.add("timestamp", "is after the year 9999 (milliseconds taken for seconds?)")
-	}
-}
-
-func validateName(p *problems, name string) {
-	if blank(name) {
-		p.add("property", "a name is blank")
-	} else if tooManyChars(name) {
-		p.add("property", "the name "+quoted(name)+" has more than 255 characters")
-	}
-}
-
-// validateDistinct finds names that Kissmetrics takes for one, of which it
-// would keep one value and lose the other.
-func validateDistinct(p *problems, properties []Property) {
-	// Names that are one have the same hash. Most messages have no two such
-	// names, and for them this is all.
-	var seen [16]uint64
-	clash := false
-	for i := range properties {
-		h := hash(properties[i].Name)
-		clash = clash || seen[h>>6]&(1<<(h&63)) != 0
-		seen[h>>6] |= 1 << (h & 63)
-	}
-	if !clash {
-		return
-	}
-	first := make(map[string]Property, len(properties))
-	for _, b := range properties {
-		folded := []byte(b.Name)
-		for i := range folded {
-			folded[i] = fold(folded[i])
-		}
-		a, ok := first[string(folded)]
-		if !ok {
-			first[string(folded)] = b
-		} else if a.Value != b.Value {
-			p.add("property", indistinct(a.Name, b.Name))
-		}
-	}
-}
-
-// hash returns a number of 10 bits that is the same for names that Kissmetrics
-// takes for one.
-func hash(name string) uint {
-	n := uint(len(name))
-	if n == 0 {
-		return 0
-	}
-	return (n*131 + uint(fold(name[n/2]))*37 + uint(fold(name[n-1]))*17) & 1023
-}
-
-func indistinct(a, b string) string {
-	return quoted(a) + " and " + quoted(b) + " are one name to Kissmetrics, with different values"
-}
-
-// sameName reports whether Kissmetrics takes two names for one.
-func sameName(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if fold(a[i]) != fold(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// fold returns a byte of a name as Kissmetrics compares names: without regard
-// to case, and with spaces for commas and colons. What it makes of letters
-// beyond ASCII is not documented; they are left as they are.
-func fold(c byte) byte {
-	switch {
-	case c == ',' || c == ':':
-		return ' '
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	}
-	return c
-}
-
-// reserved reports whether a name is one of the protocol's own parameters.
-func reserved(name string) bool {
-	return len(name) >= 2 && name[0] == '_' && isParameter(strings.ToLower(name))
-}
-
-func isParameter(name string) bool {
-	switch name {
-	case "_k", "_p", "_n", "_t", "_d", "_p2":
-		return true
-	}
-	return false
-}
-
-// generic reports whether an identity is one that many people share, most often
-// because a program wrote down that it knows none.
-func generic(identity string) bool {
-	switch strings.ToLower(strings.TrimSpace(identity)) {
-	case "anonymous", "guest", "visitor", "unknown", "not_authenticated",
-		"null", "(null)", "nil", "<nil>", "none", "undefined", "nan",
-		"true", "false", "0", "id", "email", "distinct_id", "distinctid",
-		"[object object]", "00000000-0000-0000-0000-000000000000":
-		return true
-	}
-	return false
-}
-
-func blank(s string) bool {
-	return s == "" || (s[0] <= ' ' || s[0] >= utf8.RuneSelf) && strings.TrimSpace(s) == ""
-}
-
-func tooManyChars(s string) bool {
-	return len(s) > maxNameChars && (len(s) > maxNameChars*utf8.UTFMax || utf8.RuneCountInString(s) > maxNameChars)
-}

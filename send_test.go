@@ -203,7 +203,8 @@ func TestDoerMayChangeHeaders(t *testing.T) {
 
 func TestLongQueriesArePosted(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
-	client := newClient(t, kissmetrics.WithBaseURL(server.URL))
+	whole := kissmetrics.TransformOptions{MaxValueLength: 4096}
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithTransform(whole))
 	track := func(n int) kissmetrics.Track {
 		return kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second, Properties: kissmetrics.Properties{"v": strings.Repeat("x", n)}}
 	}
@@ -227,8 +228,9 @@ func TestPostedFormSaysHowLongItIs(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { length = r.ContentLength }))
 	defer server.Close()
 	long := kissmetrics.Track{UserID: "u", Event: "e", Timestamp: second, Properties: kissmetrics.Properties{"v": strings.Repeat("x", 3000)}}
-	require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL)).Track(t.Context(), long))
-	records, _, err := kissmetrics.Transform(long, time.Time{}, kissmetrics.TransformOptions{})
+	whole := kissmetrics.TransformOptions{MaxValueLength: 4096}
+	require.NoError(t, newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithTransform(whole)).Track(t.Context(), long))
+	records, _, err := kissmetrics.Transform(long, time.Time{}, whole)
 	require.NoError(t, err)
 	assert.EqualValues(t, len(records[0].Query(testKey)), length)
 }
@@ -236,7 +238,8 @@ func TestPostedFormSaysHowLongItIs(t *testing.T) {
 func TestPostedFormIsSentAgainWhole(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
 	server.Fail(kissmetricstest.Fault{Status: 503}, kissmetricstest.Fault{Cut: kissmetricstest.CutHalf})
-	client := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithBackoff(1, 1))
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithBackoff(1, 1),
+		kissmetrics.WithTransform(kissmetrics.TransformOptions{MaxValueLength: 4096}))
 	long := strings.Repeat("é", 3000)
 	require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"v": long}}))
 	assert.Equal(t, long, server.Properties("u")["v"])

@@ -1,14 +1,14 @@
 package kissmetrics
 
 import (
-	"cmp"
 	"reflect"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
-)
 
-const billingAmount = "Billing Amount" // what the revenue reports read
+	"github.com/kissmetrics-go/kissmetrics/internal/flatten"
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
+)
 
 // A PrefixStyle says how the names of properties are prefixed with the name of
 // their event, which for a page is "Page". The names of a screen's properties
@@ -59,340 +59,300 @@ type TransformOptions struct {
 // It follows [RudderStack's Kissmetrics destination], but for what the README
 // of this module lists, and writes values as [Properties] says.
 //
-// A message without a Timestamp happens at now. Where now is zero too, such a
-// message is refused.
+// A message is refused only if it does not say whom it is about, what happened,
+// or, for an alias and a group, which identities or which group it joins. The
+// error is one or several joined [*ValidationError] then, and there are no
+// records. Anything else that cannot be sent as it is given is adjusted: the
+// adjustments say what was, in the order of their fields and properties, each
+// once. [Adjustment] has the list.
+//
+// A message without a Timestamp happens at now. One whose time is impossible,
+// before 2009 or more than a day after now, happens at the next possible time that
+// [ParseMessage] found in it, or else at now. If now is zero too, the message is
+// refused, unless it is an alias.
 //
 // Transform is pure: it reads no clock, does no I/O, keeps and changes nothing
-// of the message, and returns the same records for the same message and
-// options. It is safe for concurrent use. The error is one or several joined
-// [*ValidationError], and then there are no records.
+// of the message, and returns the same records and adjustments for the same
+// message and options. It is safe for concurrent use.
 //
 // [RudderStack's Kissmetrics destination]: https://www.rudderstack.com/docs/destinations/streaming-destinations/kissmetrics/
 func Transform(message Message, now time.Time, options TransformOptions) ([]Record, []Adjustment, error) {
-	t := transformer{options: options, now: now}
-	var records []Record
-	switch m := message.(type) {
-	case Identify:
-		records = t.identify(m)
-	case Page:
-		records = t.view(view(m), "Page")
-	case Screen:
-		records = t.view(view(m), "Screen")
-	case Track:
-		records = t.track(m)
-	case Group:
-		records = t.group(m)
-	case Alias:
-		records = t.alias(m)
-	default:
-		// A pointer to one of these, or nothing.
-		if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
-			if pointee, ok := reflect.TypeAssert[Message](rv.Elem()); ok {
-				return Transform(pointee, now, options)
-			}
-		}
-		return nil, nil, &ValidationError{Field: "type", Reason: "the message is nil, or not one of this package"}
+	t := newTransformer(now, options)
+	records := t.message(message)
+	if t.found.Overflowed() { // what is cut off must not depend on the order of a map
+		t = newTransformer(now, options)
+		t.found.Ordered = true
+		records = t.message(message)
 	}
+	t.tellNotes()
 	if err := t.err(); err != nil {
 		return nil, nil, err
 	}
-	return records, nil, nil
+	return records, t.adjusted(), nil
 }
 
 // transformer makes the records of one message.
 type transformer struct {
-	flattener
-	options TransformOptions
-	now     time.Time
+	problems
+	options     TransformOptions
+	now         time.Time
+	found       flatten.Flattener // properties
+	adjustments []Adjustment
+}
+
+func newTransformer(now time.Time, options TransformOptions) *transformer {
+	t := &transformer{options: options, now: now}
+	t.found.MaxValue = min(max(options.MaxValueLength, 0), maxRecordValue)
+	return t
+}
+
+func (t *transformer) message(message Message) []Record {
+	switch m := message.(type) {
+	case Identify:
+		return t.identify(m)
+	case Page:
+		return t.view(view(m), "Page")
+	case Screen:
+		return t.view(view(m), "Screen")
+	case Track:
+		return t.track(m)
+	case Group:
+		return t.group(m)
+	case Alias:
+		return t.alias(m)
+	}
+	// A pointer to one of these, or nothing.
+	if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
+		if pointee, ok := reflect.TypeAssert[Message](rv.Elem()); ok {
+			return t.message(pointee)
+		}
+	}
+	t.add("type", "the message is nil, or not one of this package")
+	return nil
 }
 
 func (t *transformer) identify(m Identify) []Record {
-	t.members("", m.Traits, "", 0)
-	set := t.record(KindProperties, person(m.UserID, m.AnonymousID), "", m.Timestamp)
-	set.validateHead(&t.problems)
-	if !t.options.AliasOnIdentify || blank(m.UserID) || blank(m.AnonymousID) || m.UserID == m.AnonymousID {
+	person, when := t.person(m.UserID, m.AnonymousID), t.time(m.Timestamp, m.parsed)
+	t.found.Members(m.Traits, "")
+	set := Record{Kind: KindProperties, Person: person, Time: when, Properties: t.settle()}
+	if !t.options.AliasOnIdentify || name.Blank(m.AnonymousID) || identityProblem(name.Trim(m.UserID)) != "" {
 		return []Record{set}
 	}
-	alias := Record{Kind: KindAlias, Person: m.AnonymousID, Name: m.UserID, Time: set.Time}
-	alias.validateAlias(&t.problems, "anonymousId")
-	return []Record{alias, set}
+	if reason := identityProblem(name.Trim(m.AnonymousID)); reason != "" {
+		t.adjust(Adjustment{Field: "anonymousId", Kind: AdjustedIdentity}, reason)
+		return []Record{set}
+	}
+	if name.SameIdentity(m.UserID, m.AnonymousID) {
+		return []Record{set}
+	}
+	previous := t.identity("anonymousId", m.AnonymousID)
+	return []Record{{Kind: KindAlias, Person: previous, Name: person, Time: when}, set}
 }
 
 // view is what Page and Screen have in common: all of it.
 type view Page
 
 func (t *transformer) view(m view, noun string) []Record {
-	t.members("", m.Properties, "", 0)
-	category := m.Category
-	if own := t.literal("category"); own != nil && !blank(own.Value) {
-		category = own.Value
+	person, when := t.person(m.UserID, m.AnonymousID), t.time(m.Timestamp, m.parsed)
+	if products := t.found.Objects(productsName, t.found.Members(m.Properties, productsName)); len(products) > 0 {
+		t.found.Elements(productsName, products)
 	}
-	var name string
-	switch {
-	case blank(m.Name):
-		name = "Loaded a " + noun
-	case blank(category):
-		name = "Viewed " + m.Name + " " + strings.ToLower(noun)
-	default:
-		name = "Viewed " + category + " " + m.Name + " " + strings.ToLower(noun)
+	event := t.event("Loaded a " + noun)
+	if !name.Blank(m.Name) {
+		category := t.category(m.Category)
+		if category != "" {
+			category += " "
+		}
+		event = t.event("Viewed " + category + m.Name + " " + strings.ToLower(noun))
 	}
 	t.bill()
 	if noun == "Page" {
 		t.prefix(noun, t.options.Prefix)
 	}
-	event := t.record(KindEvent, person(m.UserID, m.AnonymousID), valid(name), m.Timestamp)
-	event.validateHead(&t.problems)
-	return []Record{event}
+	return []Record{{Kind: KindEvent, Person: person, Name: event, Time: when, Properties: t.settle()}}
 }
 
-func (t *transformer) track(m Track) []Record {
-	t.members("", m.Properties, productsName, 0)
-	products := t.products(t.skipped)
-	if t.options.OrderTotalAsRevenue && isOrderCompleted(m.Event) {
-		t.totalAsRevenue()
+// category returns the category of a page or screen: that of its properties, or
+// else its own. Neither false nor the number 0 is one, nor is what is blank.
+func (t *transformer) category(own string) string {
+	p := t.found.Find("category")
+	switch {
+	case p == nil || name.Blank(p.Value):
+	case p.Class == flatten.Bool && p.Value == "false", p.Class == flatten.Number && p.Value == "0":
+	default:
+		return p.Value
 	}
-	t.bill()
-	name := valid(m.Event)
-	t.prefix(name, t.options.Prefix)
-	event := t.record(KindEvent, person(m.UserID, m.AnonymousID), name, m.Timestamp)
-	event.validateHead(&t.problems)
-	records := append(make([]Record, 0, 1+len(products)), event)
-	for _, product := range products {
-		if product.class == object {
-			// The members are properties of their own, not parts of "products".
-			t.object("", product.value, 0)
-		}
-		t.prefix(name, t.options.Prefix)
-		set := Record{Kind: KindProperties, Person: event.Person, Properties: t.settle()}
-		if len(set.Properties) == 0 {
-			continue
-		}
-		set.Time = event.Time.Add(time.Duration(len(records)) * time.Second)
-		if len(t.problems) == 0 { // or the event's would be told again
-			set.validateHead(&t.problems)
-		}
-		records = append(records, set)
+	if name.Blank(own) {
+		return ""
 	}
-	return records
+	return own
 }
 
 const productsName = "products"
 
-// products returns the elements of a list of objects (nil among them, but not
-// nil alone). Any other value it flattens, like that of any other property,
-// but for an empty list, which says nothing.
-func (t *transformer) products(v any) []element {
-	s, class := t.scalar(productsName, v, 1)
-	switch class {
-	case text, literal:
-		t.put(productsName, s, class, 1)
-	case object:
-		t.object(productsName, t.rest, 1)
-	case list:
-		elements, hasObject := t.elements(productsName, t.rest, 1)
-		other := func(e element) bool { return e.class != object && e.class != none }
-		if hasObject && !slices.ContainsFunc(elements, other) {
-			return elements
-		}
-		if len(elements) > 0 {
-			t.elementsUnder(productsName, elements, hasObject, 1)
+func (t *transformer) track(m Track) []Record {
+	person, when, event := t.person(m.UserID, m.AnonymousID), t.time(m.Timestamp, m.parsed), t.event(m.Event)
+	products := t.found.Objects(productsName, t.found.Members(m.Properties, productsName))
+	if t.options.OrderTotalAsRevenue && isOrderCompleted(m.Event) {
+		t.totalAsRevenue()
+	}
+	t.bill()
+	t.prefix(event, t.options.Prefix)
+	records := make([]Record, 1, 1+len(products))
+	records[0] = Record{Kind: KindEvent, Person: person, Name: event, Time: when, Properties: t.settle()}
+	for i, product := range products {
+		// The members are properties of their own, not parts of "products".
+		t.found.Under = productsName + "." + strconv.Itoa(i)
+		t.found.Element(product)
+		t.prefix(event, t.options.Prefix)
+		if properties := t.settle(); len(properties) > 0 {
+			second := when.Add(time.Duration(len(records)) * time.Second)
+			records = append(records, Record{Kind: KindProperties, Person: person, Time: second, Properties: properties})
 		}
 	}
-	return nil
+	if reason := timeProblem(records[len(records)-1].Time); reason != "" && timeProblem(when) == "" {
+		t.add("timestamp", "of the last product "+reason)
+	}
+	return records
 }
 
 func (t *transformer) group(m Group) []Record {
-	if blank(m.GroupID) {
+	person, when := t.person(m.UserID, m.AnonymousID), t.time(m.Timestamp, m.parsed)
+	if name.Blank(m.GroupID) {
 		t.add("groupId", "is missing")
 	}
-	t.members("", m.Traits, "id", 0)
-	t.put("id", sent(m.GroupID), text, 1)
+	t.found.Members(m.Traits, "")
+	t.found.Add("id", m.GroupID, flatten.Text)
 	t.prefix("Group", PrefixSpacedHyphen)
-	set := t.record(KindProperties, person(m.UserID, m.AnonymousID), "", m.Timestamp)
-	set.validateHead(&t.problems)
-	return []Record{set}
+	return []Record{{Kind: KindProperties, Person: person, Time: when, Properties: t.settle()}}
 }
 
 func (t *transformer) alias(m Alias) []Record {
-	alias := t.record(KindAlias, m.PreviousID, m.UserID, m.Timestamp)
-	alias.validateHead(&t.problems)
-	return []Record{alias}
+	validateMerge(&t.problems, name.Trim(m.PreviousID), name.Trim(m.UserID))
+	previous, user := t.identity("previousId", m.PreviousID), t.identity("userId", m.UserID)
+	return []Record{{Kind: KindAlias, Person: previous, Name: user, Time: t.aliasTime(m)}}
 }
 
-// person returns the identity of a message.
-func person(userID, anonymousID string) string {
-	if blank(userID) {
-		return anonymousID
+// person returns whom a message is about: its userId, or its anonymousId if
+// there is no userId that can be one person's.
+func (t *transformer) person(userID, anonymousID string) string {
+	if name.Blank(userID) {
+		if reason := identityProblem(name.Trim(anonymousID)); reason != "" {
+			t.add("identity", reason)
+		}
+		return t.identity("anonymousId", anonymousID)
 	}
-	return userID
+	reason := identityProblem(name.Trim(userID))
+	if reason == "" {
+		return t.identity("userId", userID)
+	}
+	if identityProblem(name.Trim(anonymousID)) != "" {
+		t.add("identity", reason)
+		return ""
+	}
+	t.adjust(Adjustment{Field: "userId", Kind: AdjustedIdentity}, reason)
+	return t.identity("anonymousId", anonymousID)
 }
 
-// literal returns the property of the given name, which has no dot and so is not
-// that of a nested one.
-func (t *transformer) literal(name string) *Property {
-	for i := range t.count {
-		if p := t.property(i); p.Name == name {
-			return p
+// identity returns an identity without the blanks around it, which would make
+// another person of it.
+func (t *transformer) identity(field, identity string) string {
+	trimmed := name.Trim(identity)
+	if trimmed != identity && trimmed != "" {
+		t.adjust(Adjustment{Field: field, Kind: AdjustedIdentity}, "")
+	}
+	return trimmed
+}
+
+// event returns the name of an event, cut if it is too long.
+func (t *transformer) event(s string) string {
+	if name.Blank(s) {
+		t.add("event", "is missing")
+		return ""
+	}
+	if name.TooLong(s) {
+		t.adjust(Adjustment{Field: "event", Kind: AdjustedNameCut}, "has more than 255 characters")
+		s = name.Cut(name.Trim(s), name.MaxChars)
+	}
+	return name.Valid(s)
+}
+
+// time returns when a message happened, in whole seconds.
+func (t *transformer) time(own time.Time, memory *parsed) time.Time {
+	t.recall(memory)
+	reason := t.impossible(own)
+	when := t.possible(own, memory)
+	switch {
+	case own.IsZero() || reason == "":
+	case when.IsZero():
+		t.add("timestamp", reason)
+		return when
+	default:
+		t.adjust(Adjustment{Field: "timestamp", Kind: AdjustedTime}, reason)
+	}
+	if reason := timeProblem(when); reason != "" {
+		t.add("timestamp", reason)
+	}
+	return wholeSeconds(when)
+}
+
+// aliasTime returns when an alias happened. The tracking API does not hear of it,
+// so no alias is refused for it.
+func (t *transformer) aliasTime(m Alias) time.Time {
+	t.recall(m.parsed)
+	when := t.possible(m.Timestamp, m.parsed)
+	if !m.Timestamp.IsZero() && !when.Equal(m.Timestamp) {
+		t.adjust(Adjustment{Field: "timestamp", Kind: AdjustedTime}, "")
+	}
+	if timeProblem(when) != "" {
+		return time.Time{}
+	}
+	return wholeSeconds(when)
+}
+
+// possible returns the first possible time of a message, or else now.
+func (t *transformer) possible(own time.Time, memory *parsed) time.Time {
+	if own.IsZero() {
+		return t.now
+	}
+	if t.impossible(own) == "" {
+		return own
+	}
+	if memory != nil {
+		for _, other := range memory.times {
+			if t.impossible(other) == "" {
+				return other
+			}
 		}
 	}
-	return nil
+	return t.now
 }
 
-// amount returns the amount of money that the property of that very name is.
-func (t *transformer) amount(name string) (property *Property, amount string, ok bool) {
-	property = t.literal(name)
-	if property == nil || slices.Contains(t.lists, name) { // the text of a list may look like one
-		return property, "", false
+// impossible says why a message cannot have happened at a time, or nothing.
+func (t *transformer) impossible(when time.Time) string {
+	if reason := timeProblem(when); reason != "" {
+		return reason
 	}
-	if property.Literal && !strings.HasSuffix(property.Value, "0") && property.Value != "true" && property.Value != "false" {
-		return property, property.Value, true // as plain as can be
+	const ahead = 24 * time.Hour // of our clock is as far as a fast one can be
+	if !t.options.Strict && timeProblem(t.now) == "" && when.After(t.now.Add(ahead)) {
+		return "is more than a day ahead"
 	}
-	amount, ok = parseAmount(property.Value)
-	return property, amount, ok
+	return ""
 }
 
-// bill makes revenue a plain number, and says it as Billing Amount too where
-// that is not given.
-func (t *transformer) bill() {
-	revenue, amount, ok := t.amount("revenue")
-	if !ok {
+// recall tells what was adjusted when the message was read.
+func (t *transformer) recall(memory *parsed) {
+	if memory == nil {
 		return
 	}
-	revenue.Value, revenue.Literal = amount, true
-	for i := range t.count {
-		if name := t.property(i).Name; len(name) == len(billingAmount) && sameName(name, billingAmount) {
-			return
-		}
-	}
-	t.put(billingAmount, amount, literal, 1)
-}
-
-// totalAsRevenue takes an order's total for its revenue, where it has none.
-func (t *transformer) totalAsRevenue() {
-	if _, amount, ok := t.amount("total"); ok && t.literal("revenue") == nil {
-		t.put("revenue", amount, literal, 1)
+	for _, a := range memory.adjustments {
+		t.adjust(a, string(a.Kind))
 	}
 }
 
-// isOrderCompleted reports whether an event is a completed order, however it is
-// spelled: "Order Completed", "Completed Order", "order_completed".
-func isOrderCompleted(event string) bool {
-	switch strings.ToLower(strings.NewReplacer(" ", "", "_", "").Replace(event)) {
-	case "ordercompleted", "completedorder":
-		return true
-	}
-	return false
-}
-
-// prefix names the properties after their event.
-func (t *transformer) prefix(event string, style PrefixStyle) {
-	if style == PrefixNone || tooManyChars(event) { // which is refused for itself
-		return
-	}
-	for i := range t.count {
-		switch name := &t.property(i).Name; {
-		case sameName(*name, billingAmount):
-		case style == PrefixHyphen && *name != "revenue":
-			*name = t.join(event, "-", *name)
-		default:
-			*name = t.join(event, " - ", *name)
-		}
-	}
-}
-
-// record returns a record with the properties flattened so far.
-func (t *transformer) record(kind Kind, person, name string, when time.Time) Record {
+func wholeSeconds(when time.Time) time.Time {
 	if when.IsZero() {
-		when = t.now
+		return when
 	}
-	if !when.IsZero() {
-		when = time.Unix(when.Unix(), 0).UTC()
-	}
-	return Record{Kind: kind, Person: person, Name: name, Time: when, Properties: t.settle()}
-}
-
-// settle returns the flattened properties sorted by name, less the reserved
-// ones. Of several with one name the least nested wins; where that leaves
-// several with different values, they are a problem.
-func (t *transformer) settle() []Property {
-	// What is sorted is one number a property, its place below the start of its
-	// name: cheap to compare, for most names differ early, and cheap to move.
-	var room [24]uint64
-	order := room[:0]
-	for i := range t.count {
-		order = append(order, sortKey(t.property(i).Name)|uint64(i))
-	}
-	compare := func(a, b uint64) int {
-		if (a^b)>>placeBits != 0 {
-			return cmp.Compare(a, b)
-		}
-		x, y := t.property(place(a)), t.property(place(b))
-		c := cmp.Or(strings.Compare(x.Name, y.Name), cmp.Compare(t.depth(place(a)), t.depth(place(b))), strings.Compare(x.Value, y.Value))
-		if c == 0 && x.Literal != y.Literal { // or the import line would be one or the other
-			c = 1
-			if x.Literal {
-				c = -1
-			}
-		}
-		return c
-	}
-	if len(order) > len(room) {
-		slices.SortFunc(order, compare)
-	} else { // few enough to be sorted by insertion
-		for i := 1; i < len(order); i++ {
-			e, j := order[i], i
-			for ; j > 0; j-- {
-				before := order[j-1]
-				if tie := (e^before)>>placeBits == 0; !tie && e > before || tie && compare(e, before) >= 0 {
-					break
-				}
-				order[j] = before
-			}
-			order[j] = e
-		}
-	}
-	var properties []Property
-	kept := 0 // the place of the last of them
-	for _, e := range order {
-		i, last := place(e), len(properties)-1
-		p := t.property(i)
-		switch {
-		case reserved(p.Name):
-		case last >= 0 && p.Name == properties[last].Name:
-			if t.depth(i) == t.depth(kept) && p.Value != properties[last].Value {
-				t.add("property", indistinct(p.Name, p.Name))
-			}
-		default:
-			if blank(p.Name) || tooManyChars(p.Name) {
-				validateName(&t.problems, p.Name)
-			}
-			if properties == nil {
-				properties = make([]Property, 0, t.count)
-			}
-			properties = properties[:last+2]
-			q := &properties[last+1] // by field, for the processor is slow to load what was just stored in parts
-			q.Name, q.Value, q.Literal = p.Name, p.Value, p.Literal
-			kept = i
-		}
-	}
-	validateDistinct(&t.problems, properties)
-	t.count, t.more, t.depths, t.lists = 0, nil, nil, nil
-	return properties
-}
-
-// placeBits is more than enough for the place of one of maxValues.
-const placeBits = 24
-
-func place(key uint64) int { return int(key & (1<<placeBits - 1)) }
-
-// sortKey returns the first bytes of a name as a number that sorts as they do,
-// with room below for a place.
-func sortKey(name string) (key uint64) {
-	if len(name) >= 5 {
-		return uint64(name[4])<<24 | uint64(name[3])<<32 | uint64(name[2])<<40 | uint64(name[1])<<48 | uint64(name[0])<<56
-	}
-	for i := range len(name) {
-		key |= uint64(name[i]) << (56 - 8*i)
-	}
-	return key
+	return time.Unix(when.Unix(), 0).UTC()
 }

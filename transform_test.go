@@ -1,7 +1,9 @@
 package kissmetrics_test
 
 import (
+	"database/sql"
 	"encoding/json"
+	"math/big"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,9 +72,29 @@ func TestPrefixStyles(t *testing.T) {
 			assert.Equal(t, test.want, lines(t, test.message, kissmetrics.TransformOptions{Prefix: test.style}))
 		})
 	}
-	_, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: strings.Repeat("e", 250), Properties: kissmetrics.Properties{"label": 1}}, testNow,
-		kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen})
-	requireField(t, "property", err) // too long only with its prefix
+}
+
+// TestLongPrefixes: a name that is too long only with its prefix keeps what tells
+// it apart.
+func TestLongPrefixes(t *testing.T) {
+	prefixed := kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen}
+	long := kissmetrics.Track{UserID: "u", Event: strings.Repeat("é", 250), Properties: kissmetrics.Properties{"label": 1, "level": 2}}
+	records, adjustments, err := kissmetrics.Transform(long, testNow, prefixed)
+	require.NoError(t, err)
+	assert.Equal(t, []kissmetrics.Property{
+		{Name: strings.Repeat("é", 249) + "-label", Value: "1", Literal: true}, {Name: strings.Repeat("é", 249) + "-level", Value: "2", Literal: true},
+	}, records[0].Properties)
+	assert.Equal(t, []kissmetrics.Adjustment{
+		{Field: "property", Property: "label", Kind: kissmetrics.AdjustedNameCut}, {Field: "property", Property: "level", Kind: kissmetrics.AdjustedNameCut},
+	}, adjustments)
+	long.Properties = kissmetrics.Properties{strings.Repeat("n", 300): 1}
+	records, _, err = kissmetrics.Transform(long, testNow, prefixed)
+	require.NoError(t, err)
+	assert.Equal(t, strings.Repeat("n", 255), records[0].Properties[0].Name, "there is no room for a prefix")
+
+	prefixed.Strict = true
+	_, _, err = kissmetrics.Transform(long, testNow, prefixed)
+	requireField(t, "property", err)
 }
 
 func TestAliasOnIdentify(t *testing.T) {
@@ -80,14 +102,142 @@ func TestAliasOnIdentify(t *testing.T) {
 	both := kissmetrics.Identify{UserID: "u", AnonymousID: "a", Traits: kissmetrics.Properties{"x": 1}}
 	assert.Equal(t, []string{"/s|u||0s|x=1"}, lines(t, both, kissmetrics.TransformOptions{}))
 	assert.Equal(t, []string{"/a|a|u|0s", "/s|u||0s|x=1"}, lines(t, both, on))
-	assert.Equal(t, []string{"/s|u||0s"}, lines(t, kissmetrics.Identify{UserID: "u"}, on))
-	assert.Equal(t, []string{"/s|a||0s"}, lines(t, kissmetrics.Identify{AnonymousID: "a"}, on))
-	assert.Equal(t, []string{"/s|u||0s"}, lines(t, kissmetrics.Identify{UserID: "u", AnonymousID: "u"}, on))
+	for name, test := range map[string]struct {
+		userID, anonymousID string
+		person, adjusted    string
+	}{
+		"a user alone":                     {"u", "", "u", ""},
+		"a visitor alone":                  {"", "a", "a", ""},
+		"one identity twice":               {"u", "u", "u", ""},
+		"one identity but for case":        {"Bob@x.com", "bob@X.com", "Bob@x.com", ""},
+		"one identity but for blanks":      {"u", " u\u00a0", "u", ""},
+		"a visitor whom many share":        {"u", "undefined", "u", "anonymousId"},
+		"a visitor who cannot be kept":     {"u", "\xff", "u", "anonymousId"},
+		"a visitor of too many characters": {"u", strings.Repeat("a", 256), "u", "anonymousId"},
+		"a user whom many share":           {"guest", "a", "a", "userId"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			message := kissmetrics.Identify{UserID: test.userID, AnonymousID: test.anonymousID}
+			records, adjustments, err := kissmetrics.Transform(message, testNow, on)
+			require.NoError(t, err)
+			require.Len(t, records, 1, "no alias")
+			assert.Equal(t, test.person, records[0].Person)
+			strict := on
+			strict.Strict = true
+			_, _, err = kissmetrics.Transform(message, testNow, strict)
+			if test.adjusted == "" {
+				assert.Empty(t, adjustments)
+				assert.NoError(t, err)
+				return
+			}
+			assert.Equal(t, []kissmetrics.Adjustment{{Field: test.adjusted, Kind: kissmetrics.AdjustedIdentity}}, adjustments)
+			requireField(t, test.adjusted, err)
+		})
+	}
+}
 
-	_, _, err := kissmetrics.Transform(kissmetrics.Identify{UserID: "u", AnonymousID: "undefined"}, testNow, on)
-	requireField(t, "anonymousId", err)
-	_, _, err = kissmetrics.Transform(kissmetrics.Identify{UserID: "guest", AnonymousID: "a"}, testNow, on)
-	requireField(t, "userId", err)
+// TestWhomAMessageIsAbout: an identity that is not one person's gives way to the
+// other, and a message without any other is refused.
+func TestWhomAMessageIsAbout(t *testing.T) {
+	long := strings.Repeat("x", 256)
+	for name, test := range map[string]struct {
+		userID, anonymousID string
+		person, adjusted    string // no person: it is refused
+	}{
+		"a user":                          {"u", "a", "u", ""},
+		"a user beside anything":          {"u", "\xff", "u", ""},
+		"a visitor":                       {" ", "a", "a", ""},
+		"nobody":                          {" ", "\u00a0", "", ""},
+		"a user whom many share":          {"null", "a", "a", "userId"},
+		"the number zero":                 {"0", "a", "a", "userId"},
+		"a user whom many share, alone":   {"[object Object]", "", "", ""},
+		"a visitor whom many share":       {"", "guest", "", ""},
+		"two whom many share":             {"undefined", "'null'", "", ""},
+		"a user of too many characters":   {long, "a", "a", "userId"},
+		"such a user alone":               {long, "", "", ""},
+		"a user that is not UTF-8":        {"a\xff", "a", "a", "userId"},
+		"such a user alone, not UTF-8":    {"a\xff", "", "", ""},
+		"blanks around a user":            {" u1\u00a0", "", "u1", "userId"},
+		"blanks around a visitor":         {"", "\ta1", "a1", "anonymousId"},
+		"blanks around what fits without": {long[1:] + " ", "", long[1:], "userId"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, message := range []kissmetrics.Message{
+				kissmetrics.Identify{UserID: test.userID, AnonymousID: test.anonymousID},
+				kissmetrics.Page{UserID: test.userID, AnonymousID: test.anonymousID},
+				kissmetrics.Screen{UserID: test.userID, AnonymousID: test.anonymousID},
+				kissmetrics.Track{UserID: test.userID, AnonymousID: test.anonymousID, Event: "e"},
+				kissmetrics.Group{UserID: test.userID, AnonymousID: test.anonymousID, GroupID: "g"},
+			} {
+				records, adjustments, err := kissmetrics.Transform(message, testNow, kissmetrics.TransformOptions{})
+				if test.person == "" {
+					requireField(t, "identity", err)
+					assert.Empty(t, adjustments)
+					continue
+				}
+				require.NoError(t, err)
+				assert.Equal(t, test.person, records[0].Person)
+				require.NoError(t, records[0].Validate())
+				if test.adjusted == "" {
+					assert.Empty(t, adjustments)
+				} else {
+					assert.Equal(t, []kissmetrics.Adjustment{{Field: test.adjusted, Kind: kissmetrics.AdjustedIdentity}}, adjustments)
+				}
+			}
+		})
+	}
+}
+
+// TestWhenAMessageHappened: a clock that is broken does not lose the message.
+func TestWhenAMessageHappened(t *testing.T) {
+	now := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		own, now time.Time
+		want     time.Time // zero: it is refused
+		adjusted bool
+	}{
+		"no time":                       {time.Time{}, now, now, false},
+		"a time":                        {now.Add(-time.Hour), now, now.Add(-time.Hour), false},
+		"the first second":              {time.Unix(1230768000, 0), now, time.Unix(1230768000, 0), false},
+		"a second before":               {time.Unix(1230767999, 0), now, now, true},
+		"1970":                          {time.Unix(12, 0), now, now, true},
+		"a day ahead":                   {now.Add(24 * time.Hour), now, now.Add(24 * time.Hour), false},
+		"more than a day ahead":         {now.Add(24*time.Hour + 1), now, now, true},
+		"milliseconds for seconds":      {time.Unix(1772442000000, 0), now, now, true},
+		"our own clock is broken":       {now, time.Unix(12, 0), now, false},
+		"both clocks are broken":        {time.Unix(12, 0), time.Unix(13, 0), time.Time{}, false},
+		"no clock at all":               {time.Time{}, time.Time{}, time.Time{}, false},
+		"a broken clock and no other":   {time.Unix(12, 0), time.Time{}, time.Time{}, false},
+		"a time in another time's zone": {now.In(time.FixedZone("", 7200)), now, now, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			records, adjustments, err := kissmetrics.Transform(kissmetrics.Page{UserID: "u", Timestamp: test.own}, test.now, kissmetrics.TransformOptions{})
+			if test.want.IsZero() {
+				requireField(t, "timestamp", err)
+			} else {
+				require.NoError(t, err)
+				assert.Equal(t, test.want.UTC(), records[0].Time)
+				assert.Equal(t, test.adjusted, len(adjustments) == 1)
+			}
+
+			records, adjustments, err = kissmetrics.Transform(kissmetrics.Alias{UserID: "u", PreviousID: "p", Timestamp: test.own}, test.now, kissmetrics.TransformOptions{Strict: true})
+			require.NoError(t, err, "an alias is not refused for a time that is not sent")
+			require.NoError(t, records[0].Validate())
+			assert.LessOrEqual(t, len(adjustments), 1)
+		})
+	}
+}
+
+// TestTheNextTimeOfAMessage: what the message itself says comes before our clock.
+func TestTheNextTimeOfAMessage(t *testing.T) {
+	for _, kind := range []string{`"type":"track","event":"e"`, `"type":"alias","previousId":"p"`, `"type":"identify"`, `"type":"page"`, `"type":"group","groupId":"g"`} {
+		message, err := kissmetrics.ParseMessage([]byte(`{` + kind + `,"userId":"u","timestamp":"2612-01-01T00:00:00Z","originalTimestamp":"2613-01-01T00:00:00Z","sentAt":"2026-03-02T09:00:00Z"}`))
+		require.NoError(t, err)
+		records, adjustments, err := kissmetrics.Transform(message, realNow, kissmetrics.TransformOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, realNow.Add(-time.Hour), records[0].Time)
+		assert.Equal(t, []kissmetrics.Adjustment{{Field: "timestamp", Kind: kissmetrics.AdjustedTime}}, adjustments)
+	}
 }
 
 func TestOrderTotalAsRevenue(t *testing.T) {
@@ -122,18 +272,47 @@ func TestRevenue(t *testing.T) {
 		{25, "25"}, {25.0, "25"}, {100, "100"}, {"25", "25"}, {" 25.50 ", "25.5"}, {"$25", "25"}, {"-$25", "-25"}, {"$-25", "-25"}, {"- $ 25", "-25"},
 		{"£1,234,567.00", "1234567"}, {"12.50 EUR", "12.5"}, {"USD 12", "12"}, {"12 €", "12"}, {"0.00", "0"}, {"-0", "0"},
 		{json.Number("1.50"), "1.5"}, {json.Number("-0"), "0"}, {".5", "0.5"}, {"007", "7"}, {true, ""}, {"", ""}, {"$", ""}, {"EUR", ""}, {"12,34", ""}, {",123", ""}, {"1,2345", ""},
-		{"1e3", ""}, {"1.2.3", ""}, {"1.", ""}, {"--5", ""}, {"0x10", ""}, {"NaN", ""}, {"five", ""}, {[]int{5}, ""}, {[]int{5, 300}, ""},
+		{"1e3", "1000"}, {"1.", "1"}, {"+5", "5"}, {"US$12.00", "12"}, {"(12.50)", "-12.5"}, {"₹1,23,456.00", "123456"}, {"\u221212", "-12"},
+		{1.234, "1.234"}, {json.Number("1.234"), "1.234"}, {big.NewFloat(2e6), "2000000"}, {big.NewRat(5, 2), "2.5"}, {sql.NullFloat64{Float64: 9.5, Valid: true}, "9.5"},
+		{"1.234", ""}, {"1.234,50", ""}, {"12%", ""}, {"12¢", ""}, {"1.2.3", ""}, {"--5", ""}, {"0x10", ""}, {"NaN", ""}, {"five", ""}, {[]int{5}, ""}, {[]int{5, 300}, ""},
 		{map[string]any{"amount": 5}, ""},
 	}
 	for _, test := range tests {
-		records, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"revenue": test.revenue}}, testNow,
-			kissmetrics.TransformOptions{})
-		require.NoError(t, err)
-		values := records[0].Values()
-		assert.Equal(t, test.amount, values.Get("Billing Amount"), "%#v", test.revenue)
-		if test.amount != "" {
-			assert.Equal(t, test.amount, values.Get("revenue"), "%#v", test.revenue)
+		for _, strict := range []bool{false, true} {
+			records, adjustments, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"revenue": test.revenue}}, testNow,
+				kissmetrics.TransformOptions{Strict: strict})
+			require.NoError(t, err)
+			values := records[0].Values()
+			assert.Equal(t, test.amount, values.Get("Billing Amount"), "%#v", test.revenue)
+			if test.amount != "" {
+				assert.Equal(t, test.amount, values.Get("revenue"), "%#v", test.revenue)
+			}
+			if test.amount != "" || test.revenue == "" {
+				assert.Empty(t, adjustments)
+			} else {
+				assert.Equal(t, []kissmetrics.Adjustment{{Field: "property", Property: "revenue", Kind: kissmetrics.AdjustedAmount}}, adjustments, "%#v", test.revenue)
+			}
 		}
+	}
+}
+
+// TestBillingAmount: one that is given wins, unless it is blank.
+func TestBillingAmount(t *testing.T) {
+	for name, test := range map[string]struct {
+		properties kissmetrics.Properties
+		want       string
+	}{
+		"given beside revenue":         {kissmetrics.Properties{"revenue": 25, "Billing Amount": 30}, "Billing Amount=30|revenue=25"},
+		"given beside what is no one":  {kissmetrics.Properties{"revenue": "abc", "billing amount": 30}, "billing amount=30|revenue=abc"},
+		"blank beside revenue":         {kissmetrics.Properties{"revenue": 25, "Billing Amount": " "}, "Billing Amount=25|revenue=25"},
+		"blank in other letters":       {kissmetrics.Properties{"revenue": 25, "BILLING AMOUNT": ""}, "BILLING AMOUNT=25|revenue=25"},
+		"nil beside revenue":           {kissmetrics.Properties{"revenue": 25, "Billing Amount": nil}, "Billing Amount=25|revenue=25"},
+		"blank beside a blank revenue": {kissmetrics.Properties{"revenue": "", "Billing Amount": ""}, "Billing Amount=|revenue="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			message := kissmetrics.Track{UserID: "u", Event: "e", Properties: test.properties}
+			assert.Equal(t, []string{"/e|u|e|0s|" + test.want}, lines(t, message, kissmetrics.TransformOptions{}))
+		})
 	}
 }
 
@@ -175,10 +354,16 @@ func TestProducts(t *testing.T) {
 		"names that are one":    []any{map[string]any{"A": 1, "a": 2}},
 		"keys that are no text": []any{map[int]int{1: 2}},
 	} {
-		t.Run(name+" refuses all", func(t *testing.T) {
-			records, _, err := kissmetrics.Transform(kissmetrics.Track{
-				UserID: "u", Event: "e", Properties: kissmetrics.Properties{"products": products},
-			}, testNow, kissmetrics.TransformOptions{})
+		t.Run(name, func(t *testing.T) {
+			message := kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"products": products}}
+			records, adjustments, err := kissmetrics.Transform(message, testNow, kissmetrics.TransformOptions{})
+			require.NoError(t, err)
+			require.Len(t, adjustments, 1)
+			assert.Contains(t, adjustments[0].Property, "products.")
+			for _, r := range records {
+				require.NoError(t, r.Validate())
+			}
+			records, _, err = kissmetrics.Transform(message, testNow, kissmetrics.TransformOptions{Strict: true})
 			requireField(t, "property", err)
 			assert.Empty(t, records)
 		})
@@ -241,6 +426,11 @@ func TestPageNames(t *testing.T) {
 		"a category":                  {kissmetrics.Page{UserID: "u", Name: "n", Category: "c"}, "/e|u|Viewed c n page|0s"},
 		"a category of properties":    {kissmetrics.Page{UserID: "u", Name: "n", Category: "c", Properties: kissmetrics.Properties{"category": 5}}, "/e|u|Viewed 5 n page|0s|category=5"},
 		"an empty one of properties":  {kissmetrics.Page{UserID: "u", Name: "n", Category: "c", Properties: kissmetrics.Properties{"category": ""}}, "/e|u|Viewed c n page|0s|category="},
+		"a category of false":         {kissmetrics.Page{UserID: "u", Name: "n", Category: "c", Properties: kissmetrics.Properties{"category": false}}, "/e|u|Viewed c n page|0s|category=false"},
+		"a category of zero":          {kissmetrics.Page{UserID: "u", Name: "n", Properties: kissmetrics.Properties{"category": 0.0}}, "/e|u|Viewed n page|0s|category=0"},
+		"a category of the text 0":    {kissmetrics.Page{UserID: "u", Name: "n", Properties: kissmetrics.Properties{"category": "0"}}, "/e|u|Viewed 0 n page|0s|category=0"},
+		"no products of a page":       {kissmetrics.Page{UserID: "u", Properties: kissmetrics.Properties{"products": []any{}}}, "/e|u|Loaded a Page|0s"},
+		"no products of a screen":     {kissmetrics.Screen{UserID: "u", Properties: kissmetrics.Properties{"products": []int{}}}, "/e|u|Loaded a Screen|0s"},
 		"a screen without a name":     {kissmetrics.Screen{UserID: "u"}, "/e|u|Loaded a Screen|0s"},
 		"a screen and its category":   {kissmetrics.Screen{UserID: "u", Name: "n", Category: "c"}, "/e|u|Viewed c n screen|0s"},
 		"products of a page are kept": {kissmetrics.Page{UserID: "u", Properties: kissmetrics.Properties{"products": []any{map[string]any{"id": 1}}}}, "/e|u|Loaded a Page|0s|products.0.id=1"},
@@ -259,32 +449,77 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		message kissmetrics.Message
 		field   string
 	}{
-		"nil":                            {nil, "type"},
-		"nil pointer":                    {(*kissmetrics.Track)(nil), "type"},
-		"a type that embeds a message":   {outside{kissmetrics.Track{UserID: "u", Event: "e"}}, "type"},
-		"a pointer to such a type":       {&outside{kissmetrics.Track{UserID: "u", Event: "e"}}, "type"},
-		"blank identities":               {kissmetrics.Page{UserID: " ", AnonymousID: "\t"}, "identity"},
-		"long identity":                  {kissmetrics.Page{UserID: strings.Repeat("x", 256)}, "identity"},
-		"identity that is not UTF-8":     {kissmetrics.Page{UserID: "a\xff"}, "identity"},
-		"long page name":                 {kissmetrics.Page{UserID: "u", Name: strings.Repeat("x", 250)}, "event"},
-		"blank event":                    {kissmetrics.Track{UserID: "u", Event: "\n"}, "event"},
-		"group without an id":            {kissmetrics.Group{UserID: "u"}, "groupId"},
-		"group without a person":         {kissmetrics.Group{GroupID: "g"}, "identity"},
-		"before 2009":                    {kissmetrics.Identify{UserID: "u", Timestamp: time.Date(2008, 12, 31, 23, 59, 59, 1e9-1, time.UTC)}, "timestamp"},
-		"milliseconds taken for seconds": {kissmetrics.Identify{UserID: "u", Timestamp: time.Unix(1579847342358, 0)}, "timestamp"},
-		"alias of a shared identity":     {kissmetrics.Alias{UserID: "u", PreviousID: " NULL "}, "previousId"},
-		"alias to a shared identity":     {kissmetrics.Alias{UserID: "00000000-0000-0000-0000-000000000000", PreviousID: "p"}, "userId"},
-		"alias before 2009":              {kissmetrics.Alias{UserID: "u", PreviousID: "p", Timestamp: time.Unix(1, 0)}, "timestamp"},
-		"alias of what is not UTF-8":     {kissmetrics.Alias{UserID: "u", PreviousID: "\xff"}, "previousId"},
-		"products beyond the year 9999":  {kissmetrics.Track{UserID: "u", Event: "e", Timestamp: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Properties: kissmetrics.Properties{"products": []any{map[string]any{"a": 1}}}}, "timestamp"},
+		"nil":                          {nil, "type"},
+		"nil pointer":                  {(*kissmetrics.Track)(nil), "type"},
+		"a type that embeds a message": {outside{kissmetrics.Track{UserID: "u", Event: "e"}}, "type"},
+		"a pointer to such a type":     {&outside{kissmetrics.Track{UserID: "u", Event: "e"}}, "type"},
+		"blank identities":             {kissmetrics.Page{UserID: " ", AnonymousID: "\t"}, "identity"},
+		"long identity":                {kissmetrics.Page{UserID: strings.Repeat("x", 256)}, "identity"},
+		"identity that is not UTF-8":   {kissmetrics.Page{UserID: "a\xff"}, "identity"},
+		"blank event":                  {kissmetrics.Track{UserID: "u", Event: "\n"}, "event"},
+		"group without an id":          {kissmetrics.Group{UserID: "u"}, "groupId"},
+		"group without a person":       {kissmetrics.Group{GroupID: "g"}, "identity"},
+		"alias of a shared identity":   {kissmetrics.Alias{UserID: "u", PreviousID: " NULL "}, "previousId"},
+		"alias to a shared identity":   {kissmetrics.Alias{UserID: "00000000-0000-0000-0000-000000000000", PreviousID: "p"}, "userId"},
+		"alias but for case":           {kissmetrics.Alias{UserID: "Bob@x.com", PreviousID: "bob@x.com"}, "previousId"},
+		"alias but for blanks":         {kissmetrics.Alias{UserID: "u1", PreviousID: " u1"}, "previousId"},
+		"alias of too many characters": {kissmetrics.Alias{UserID: "u1", PreviousID: strings.Repeat("x", 256)}, "previousId"},
+		"alias of what is not UTF-8":   {kissmetrics.Alias{UserID: "u", PreviousID: "\xff"}, "previousId"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			records, _, err := kissmetrics.Transform(test.message, testNow, kissmetrics.TransformOptions{})
-			requireField(t, test.field, err)
-			assert.Empty(t, records)
+			for _, strict := range []bool{false, true} {
+				records, adjustments, err := kissmetrics.Transform(test.message, testNow, kissmetrics.TransformOptions{Strict: strict})
+				requireField(t, test.field, err)
+				assert.Empty(t, records)
+				assert.Empty(t, adjustments)
+			}
 		})
 	}
+}
+
+// TestMessagesThatOnlyStrictModeRefuses: what can be adjusted is, by default.
+func TestMessagesThatOnlyStrictModeRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		message kissmetrics.Message
+		field   string
+		kind    kissmetrics.AdjustmentKind
+	}{
+		"long event":                     {kissmetrics.Track{UserID: "u", Event: strings.Repeat("x", 256)}, "event", kissmetrics.AdjustedNameCut},
+		"long event behind blanks":       {kissmetrics.Track{UserID: "u", Event: strings.Repeat(" ", 300) + "x"}, "event", kissmetrics.AdjustedNameCut},
+		"long page name":                 {kissmetrics.Page{UserID: "u", Name: strings.Repeat("x", 250)}, "event", kissmetrics.AdjustedNameCut},
+		"before 2009":                    {kissmetrics.Identify{UserID: "u", Timestamp: time.Date(2008, 12, 31, 23, 59, 59, 1e9-1, time.UTC)}, "timestamp", kissmetrics.AdjustedTime},
+		"milliseconds taken for seconds": {kissmetrics.Identify{UserID: "u", Timestamp: time.Unix(1579847342358, 0)}, "timestamp", kissmetrics.AdjustedTime},
+		"products beyond the year 9999":  {kissmetrics.Track{UserID: "u", Event: "e", Timestamp: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Properties: kissmetrics.Properties{"products": []any{map[string]any{"a": 1}}}}, "timestamp", kissmetrics.AdjustedTime},
+		"a userId whom many share":       {kissmetrics.Page{UserID: "null", AnonymousID: "a"}, "userId", kissmetrics.AdjustedIdentity},
+	} {
+		t.Run(name, func(t *testing.T) {
+			records, adjustments, err := kissmetrics.Transform(test.message, testNow, kissmetrics.TransformOptions{})
+			require.NoError(t, err)
+			require.NoError(t, records[0].Validate())
+			assert.Equal(t, []kissmetrics.Adjustment{{Field: test.field, Kind: test.kind}}, adjustments)
+			records, adjustments, err = kissmetrics.Transform(test.message, testNow, kissmetrics.TransformOptions{Strict: true})
+			requireField(t, test.field, err)
+			assert.Empty(t, records)
+			assert.Empty(t, adjustments)
+		})
+	}
+}
+
+// TestGroups: the group's id wins over a trait of that name, of which an object
+// is another property.
+func TestGroups(t *testing.T) {
+	group := kissmetrics.Group{UserID: "u", GroupID: "g", Traits: kissmetrics.Properties{"id": map[string]any{"x": 1}, "a": 2}}
+	assert.Equal(t, []string{"/s|u||0s|Group - a=2|Group - id=g|Group - id.x=1"}, lines(t, group, kissmetrics.TransformOptions{}))
+	group.Traits = kissmetrics.Properties{"id": "other"}
+	records, adjustments, err := kissmetrics.Transform(group, testNow, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, []kissmetrics.Property{{Name: "Group - id", Value: "g"}}, records[0].Properties)
+	assert.Equal(t, []kissmetrics.Adjustment{{Field: "property", Property: "id", Kind: kissmetrics.AdjustedClash}}, adjustments)
+	group.Traits = kissmetrics.Properties{"id": "g"}
+	_, adjustments, err = kissmetrics.Transform(group, testNow, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, adjustments)
 }
 
 func TestEveryMessageMayBeAPointer(t *testing.T) {

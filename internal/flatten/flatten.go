@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/decimal"
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
@@ -46,6 +47,9 @@ type Pair struct {
 	valueCut bool
 }
 
+// IsNested reports whether a pair is a member of another.
+func (p *Pair) IsNested() bool { return p.depth > 1 }
+
 // A Flattener takes the properties of one message apart. The zero value is
 // ready for use, and may be reused for each product of an order: their values
 // are counted together.
@@ -55,7 +59,7 @@ type Flattener struct {
 	// Ordered has maps read in the order of their keys. It costs time, and makes a
 	// difference only if the flattener [Flattener.Overflowed].
 	Ordered bool
-	// Under precedes the names that notes tell.
+	// Under precedes the names that notes tell, with a dot between.
 	Under string
 
 	pairs   []Pair
@@ -84,9 +88,6 @@ func (f *Flattener) Members(m map[string]any, skip string) (skipped any) {
 	return skipped
 }
 
-// Value flattens one value under a name.
-func (f *Flattener) Value(name string, v any) { f.value(name, v, 1) }
-
 // Add adds a pair that is less nested than any other, and so beats one with its
 // name.
 func (f *Flattener) Add(name, value string, class Class) { f.put(name, value, class, 0) }
@@ -101,8 +102,22 @@ func (f *Flattener) Find(name string) *Pair {
 	return nil
 }
 
-// Pairs returns the pairs found so far, in no order. Their names may be changed.
+// Pairs returns the pairs found so far, in no order. Their values may be changed.
 func (f *Flattener) Pairs() []Pair { return f.pairs }
+
+// Prefix puts a text before the name that a pair is sent by. If both together
+// are too long, the end of the text is left out, so that names which can be told
+// apart still can.
+func (f *Flattener) Prefix(p *Pair, text, separator string) {
+	room := name.MaxChars - utf8.RuneCountInString(separator) - utf8.RuneCountInString(p.Given)
+	if room < 0 {
+		p.nameCut = true
+		return
+	}
+	cut := name.Cut(text, room)
+	p.nameCut = p.nameCut || len(cut) < len(text)
+	p.Name = f.concat(cut, separator, p.Given)
+}
 
 // members flattens the members of a map that is found under a name and depth.
 func (f *Flattener) members(under string, m map[string]any, skip string, depth int) {
@@ -215,12 +230,16 @@ func (f *Flattener) join(under, part string) string {
 	if name.TooLong(under) {
 		return under
 	}
-	part = name.Cut(part, name.MaxChars+1)
-	start := f.room(len(under) + 1 + len(part))
-	f.text.WriteString(under)
-	f.text.WriteByte('.')
-	f.text.WriteString(part)
-	return name.Cut(f.text.String()[start:], name.MaxChars+1)
+	return name.Cut(f.concat(under, ".", name.Cut(part, name.MaxChars+1)), name.MaxChars+1)
+}
+
+// concat returns one text of three.
+func (f *Flattener) concat(a, b, c string) string {
+	start := f.room(len(a) + len(b) + len(c))
+	f.text.WriteString(a)
+	f.text.WriteString(b)
+	f.text.WriteString(c)
+	return f.text.String()[start:]
 }
 
 // keep copies b to where the texts of the message are, and returns the copy.
@@ -247,7 +266,7 @@ func (f *Flattener) enter(name string, depth int) bool {
 		return false
 	case f.visited > maxValues:
 		f.stopped = true
-		f.note(Note{Name: name, Kind: TooMany, Reason: "and all that follows is beyond the first 65536 values"})
+		f.note(Note{Name: name, Kind: TooMany, Reason: "is one of more than 65536 values, and was left out with all that follow"})
 		return false
 	case depth > maxDepth:
 		f.note(Note{Name: name, Kind: TooDeep, Reason: "is nested more than 64 levels deep, or in a cycle"})

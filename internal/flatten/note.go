@@ -40,7 +40,14 @@ func (f *Flattener) Notes() []Note {
 }
 
 func (f *Flattener) note(n Note) {
-	n.Name = f.Under + name.Cut(n.Name, name.MaxChars)
+	n.Name = name.Cut(n.Name, name.MaxChars)
+	switch {
+	case f.Under == "":
+	case n.Name == "":
+		n.Name = f.Under
+	default:
+		n.Name = f.Under + "." + n.Name
+	}
 	f.notes = append(f.notes, n)
 }
 
