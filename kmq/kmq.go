@@ -146,8 +146,9 @@ func command(r kissmetrics.Record, timed bool) Command {
 }
 
 // What stands, where a record is made or checked, for what a command lacks: who
-// the visitor is, and when it will be. Neither ever gets into a command.
-var someTime = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+// the visitor is, and when it will be. Neither ever gets into a command. No message
+// is ahead of that time.
+var someTime = time.Date(9000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 const somebody = "the visitor of a page"
 

@@ -9,7 +9,7 @@ import "strings"
 func Generic(identity string) bool {
 	s := strings.ToLower(unquoted(identity))
 	switch s {
-	case "", "anonymous", "anonymoususer", "anonymous user", "anon", "guest", "visitor", "unknown", "nobody", "no name",
+	case "", "anonymous", "anonymoususer", "anonymous user", "guest", "visitor", "unknown", "nobody", "no name",
 		"not_authenticated", "unauthenticated", "unidentified", "your_identifier_here",
 		"null", "nil", "none", "missing", "undefined", "nan", "n/a", "not set", "no value",
 		"true", "false", "-1", "id", "email", "distinct_id", "distinctid", "{}", "[]":
