@@ -148,7 +148,7 @@ func TestCommands(t *testing.T) {
 		},
 		"numbers and booleans stay what they are": {
 			message: kissmetrics.Track{Event: "E", Properties: P{"b": true, "i": -3, "f": 1.5, "z": json.Number("1.50"), "s": "1", "t": noon}},
-			want:    `[["record","E",{"b":true,"i":-3,"f":1.5,"z":1.50,"s":"1","t":1772452800}]]`,
+			want:    `[["record","E",{"b":true,"i":-3,"f":1.5,"z":1.5,"s":"1","t":1772452800}]]`,
 		},
 		"what JavaScript would change is text": {
 			message: kissmetrics.Track{Event: "E", Properties: P{
@@ -248,15 +248,15 @@ func TestCommandsRefuse(t *testing.T) {
 		"nil":                             {message: nil, field: "type"},
 		"a nil pointer":                   {message: none, field: "type"},
 		"an event without a name":         {message: kissmetrics.Track{}, field: "event"},
-		"a name too long":                 {message: kissmetrics.Page{Name: long}, field: "event"},
+		"a name too long":                 {message: kissmetrics.Page{Name: long}, options: kmq.Options{Strict: true}, field: "event"},
 		"an identity too long":            {message: kissmetrics.Identify{UserID: long}, field: "identity"},
 		"an unused identity too long":     {message: kissmetrics.Track{UserID: long, Event: "E"}, field: "identity"},
-		"an identity that many share":     {message: kissmetrics.Identify{UserID: "Guest"}, field: "userId"},
+		"an identity that many share":     {message: kissmetrics.Identify{UserID: "Guest"}, field: "identity"},
 		"an alias without an identity":    {message: kissmetrics.Alias{UserID: "u"}, field: "previousId"},
 		"an alias to one that many share": {message: kissmetrics.Alias{UserID: "u", PreviousID: "null"}, field: "previousId"},
 		"a group without an id":           {message: kissmetrics.Group{}, field: "groupId"},
-		"a time too early":                {message: kissmetrics.Track{Event: "E", Timestamp: time.Unix(1, 0)}, field: "timestamp"},
-		"a value that is none":            {message: kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{"f": math.NaN()}}, field: "property"},
+		"a time too early":                {message: kissmetrics.Track{Event: "E", Timestamp: time.Unix(1, 0)}, options: kmq.Options{Strict: true}, field: "timestamp"},
+		"a value that is none":            {message: kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{"f": math.NaN()}}, options: kmq.Options{Strict: true}, field: "property"},
 		"products without any time": {
 			message: kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{"products": []kissmetrics.Properties{{"sku": 1}}}},
 			field:   "timestamp",

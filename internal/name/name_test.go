@@ -40,6 +40,12 @@ func TestFoldIsThatOfEqualFold(t *testing.T) {
 		if folded != name.Fold(folded) || folded != name.FoldIdentity(string(r)) || !strings.EqualFold(string(r), folded) {
 			t.Fatalf("%q folds to %q", r, folded)
 		}
+		if unicode.SimpleFold(r) == r {
+			if folded != string(r) {
+				t.Fatalf("%q, which has no case, folds to %q", r, folded)
+			}
+			continue
+		}
 		byFold[folded] = append(byFold[folded], r)
 	}
 	for folded, runes := range byFold {
