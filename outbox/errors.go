@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -120,11 +121,18 @@ func storageError(err error) error {
 }
 
 // fileError is storageError for the outbox's own queries, in which nothing is
-// wrong: what SQLite cannot make sense of are the tables.
+// wrong: what SQLite cannot make sense of are the tables, and a row that must be
+// there is missing.
 func fileError(err error) error {
+	if _, known := errors.AsType[*StorageError](err); known {
+		return err
+	}
 	failed, ok := errors.AsType[*sqlite.Error](err)
-	if _, known := errors.AsType[*StorageError](err); !known && ok && failed.Code() == sqlite3.SQLITE_ERROR {
+	switch {
+	case ok && failed.Code() == sqlite3.SQLITE_ERROR:
 		return damaged("the tables are not what they should be: " + failed.Error())
+	case errors.Is(err, sql.ErrNoRows):
+		return damaged("the counts are missing")
 	}
 	return storageError(err)
 }

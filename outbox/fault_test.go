@@ -245,10 +245,7 @@ func (d damage) check(t *testing.T, files map[string][]byte, what string) {
 
 func TestAFileThatIsCutKeepsWhatIsReadable(t *testing.T) {
 	t.Parallel()
-	step := 64
-	if testing.Short() {
-		step *= 16
-	}
+	step := 64 * max(1, 200 / *rounds)
 	d := prepare(t, 100, true)
 	for cut := 0; cut < len(d.files[""]); cut += step {
 		d.check(t, map[string][]byte{"": d.files[""][:cut]}, fmt.Sprintf("cut at %d", cut))
@@ -258,10 +255,7 @@ func TestAFileThatIsCutKeepsWhatIsReadable(t *testing.T) {
 func TestALogThatIsCutKeepsWhatIsReadable(t *testing.T) {
 	t.Parallel()
 	d := prepare(t, 4, false)
-	step := 64
-	if testing.Short() {
-		step *= 64
-	}
+	step := 64 * max(1, 1000 / *rounds)
 	for cut := 0; cut < len(d.files["-wal"]); cut += step {
 		// What was committed last is cut off; what is left of it may be readable, but
 		// was perhaps never committed.
@@ -314,10 +308,7 @@ func TestDamageThatLooksLikeSomethingElseIsFound(t *testing.T) {
 
 func TestFlippedBytesAreNeverSent(t *testing.T) {
 	t.Parallel()
-	flips := 300
-	if testing.Short() {
-		flips = 20
-	}
+	flips := *rounds
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -102,7 +102,7 @@ func failingToSync(path, url string) error {
 		return err
 	}
 	d.fails.Store(true)
-	if _, err := outbox.Open(context.Background(), path + "-new"); !isKind(err, outbox.StorageFailed) {
+	if _, err := outbox.Open(context.Background(), path+"-new"); !isKind(err, outbox.StorageFailed) {
 		return fmt.Errorf("no file can be made: %w", err)
 	}
 	d.fails.Store(false)

@@ -36,6 +36,7 @@ var roles = map[string]func(path, url string) error{
 	"full disk":           fillingTheDisk,
 	"failing fsync":       failingToSync,
 	"read-only":           readingOnly,
+	"umask":               makingFiles,
 	"read-only directory": readingOnlyDirectory,
 }
 

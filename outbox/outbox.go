@@ -31,7 +31,7 @@ type Outbox struct {
 	generation int64        // how often it was exchanged
 	tried      time.Time    // when it was last tried to repair it,
 	failure    error        // and why that failed
-	logIsLong  bool         // which was logged
+	logIsLong  atomic.Bool  // which was logged
 	unsynced   bool         // the disk could not write the log, and may have lost what it had of it
 
 	settled settled // tells Flush that something has got its outcome
@@ -191,7 +191,7 @@ func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.R
 	// The change comes first, so that the transaction has the file to itself.
 	change := totals{messages: 1, records: int64(len(records)), bytes: int64(len(message))}
 	if err := change.add(ctx, tx); err != nil {
-		return storageError(err)
+		return fileError(err)
 	}
 	err = now.read(ctx, tx)
 	if err == nil && !o.config.fits(now.records, now.bytes) {
@@ -202,7 +202,7 @@ func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.R
 	}
 	if err != nil {
 		change = totals{messages: -change.messages, records: -change.records, bytes: -change.bytes}
-		return storageError(errors.Join(err, change.add(ctx, tx)))
+		return fileError(errors.Join(err, change.add(ctx, tx)))
 	}
 	return nil
 }

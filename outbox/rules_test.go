@@ -244,3 +244,32 @@ func TestARefusalIsNobodyElses(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 100, stats.Waiting)
 }
+
+// What has begun to be stored is carried through, so that the error of a context
+// says that nothing was.
+func TestAnErrorOfTheContextMeansThatNothingIsStored(t *testing.T) {
+	t.Parallel()
+	box := open(t, filepath.Join(t.TempDir(), "outbox.db"))
+	stored := make([]error, 2000)
+	var senders sync.WaitGroup
+	for i := range stored {
+		senders.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*20*time.Microsecond)
+			defer cancel()
+			stored[i] = box.Send(ctx, []kissmetrics.Record{record(strconv.Itoa(i))})
+		})
+	}
+	senders.Wait()
+	var recorder kissmetricstest.Recorder
+	deliver(t, box, &recorder)
+	delivered := make(map[string]bool)
+	for _, name := range names(recorder.Records()) {
+		delivered[name] = true
+	}
+	for i, err := range stored {
+		if err != nil {
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		assert.Equal(t, err == nil, delivered[strconv.Itoa(i)], "%d: %v", i, err)
+	}
+}

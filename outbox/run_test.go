@@ -44,6 +44,7 @@ func TestALongTransactionIsWaitedFor(t *testing.T) {
 	assert.Contains(t, names, "in it")
 	assert.Contains(t, names, "after")
 	assert.NotContains(t, names, "refused")
+	assert.NotContains(t, names, "impatient", "an error of the context means that nothing was stored")
 }
 
 func TestTheEndOfRun(t *testing.T) {

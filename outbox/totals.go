@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"errors"
 )
 
 // totals is the row of kissmetrics_totals, or what changes of it.
@@ -19,11 +18,7 @@ type queryer interface {
 
 func (t *totals) read(ctx context.Context, from queryer) error {
 	const query = "SELECT messages, records, bytes, delivered, parked, settled_at FROM kissmetrics_totals WHERE id = 1"
-	err := from.QueryRowContext(ctx, query).Scan(&t.messages, &t.records, &t.bytes, &t.delivered, &t.parked, &t.settledAt)
-	if errors.Is(err, sql.ErrNoRows) {
-		return damaged("the totals are missing")
-	}
-	return err
+	return from.QueryRowContext(ctx, query).Scan(&t.messages, &t.records, &t.bytes, &t.delivered, &t.parked, &t.settledAt)
 }
 
 // add changes the row by t.

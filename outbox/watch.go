@@ -30,11 +30,11 @@ func (o *Outbox) watch() {
 func (o *Outbox) watchLog() {
 	size := o.logBytes()
 	switch {
-	case size > o.config.longLog && !o.logIsLong:
-		o.logIsLong = true
+	case size > o.config.longLog && !o.logIsLong.Load():
+		o.logIsLong.Store(true)
 		o.config.logger.Warn("outbox: the write-ahead log grows, for something reads the file without an end; it is emptied once that has ended", "bytes", size)
 	case size <= o.config.longLog/2:
-		o.logIsLong = false
+		o.logIsLong.Store(false)
 	}
 }
 

@@ -1,0 +1,209 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/outbox"
+)
+
+// makingFiles makes an outbox, damages it, and opens it again, under a umask that
+// forbids nothing. It ends without closing, so that all its files stay.
+func makingFiles(path, _ string) error {
+	syscall.Umask(0)
+	ctx := context.Background()
+	box, err := outbox.Open(ctx, path)
+	if err != nil {
+		return err
+	}
+	if err := box.Send(ctx, []kissmetrics.Record{record("a")}); err != nil {
+		return err
+	}
+	if err := box.Close(ctx); err != nil {
+		return err
+	}
+	if err := os.Truncate(path, 5000); err != nil {
+		return err
+	}
+	if box, err = outbox.Open(ctx, path); err != nil {
+		return err
+	}
+	return box.Send(ctx, []kissmetrics.Record{record("b")})
+}
+
+// Identities are in the files, so nobody else may read them.
+func TestFilesAreTheirOwnersAlone(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	runChild(t, "umask", filepath.Join(root, "var", "shop", "outbox.db"), "")
+	var found []string
+	require.NoError(t, filepath.WalkDir(filepath.Join(root, "var"), func(path string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		info, err := entry.Info()
+		require.NoError(t, err)
+		want := fs.FileMode(0o600)
+		if entry.IsDir() {
+			want = 0o700
+		}
+		assert.Equal(t, want, info.Mode().Perm(), path)
+		found = append(found, entry.Name())
+		return nil
+	}))
+	assert.ElementsMatch(t, []string{
+		"var", "shop", "outbox.db", "outbox.db-wal", "outbox.db-shm", "outbox.db-lock", "outbox.db.damaged-1",
+	}, found)
+}
+
+// What an administrator has allowed stays allowed, also to the files beside.
+func TestPermissionsThatAreThereAreKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, os.Chmod(path, 0o660))
+	box := open(t, path)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	for _, ending := range []string{"", "-wal", "-shm", "-lock"} {
+		info, err := os.Stat(path + ending)
+		require.NoError(t, err)
+		assert.Equal(t, fs.FileMode(0o660), info.Mode().Perm(), ending)
+	}
+}
+
+// snapshot returns the checksums of the files of a directory, by their names.
+func snapshot(t *testing.T, dir string) map[string][sha256.Size]byte {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	files := make(map[string][sha256.Size]byte)
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		require.NoError(t, err)
+		files[e.Name()] = sha256.Sum256(data)
+	}
+	return files
+}
+
+func TestAFileOfSomebodyElsesIsLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	noise := make([]byte, 5<<20)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	for name, make := range map[string]func(t *testing.T, path string){
+		"JSON": func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, []byte(`{"port": 8080}`), 0o644))
+		},
+		"two bytes":      func(t *testing.T, path string) { require.NoError(t, os.WriteFile(path, []byte("{}"), 0o600)) },
+		"something long": func(t *testing.T, path string) { require.NoError(t, os.WriteFile(path, noise, 0o600)) },
+		"something behind zeros": func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, append(bytes.Repeat([]byte{0}, 5<<20), 'x'), 0o600))
+		},
+		"the header of a database, and noise": func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path, append([]byte("SQLite format 3\x00"), noise[:4096]...), 0o600))
+		},
+		"an application's database": func(t *testing.T, path string) {
+			applicationsFile(t, path, "DELETE")
+		},
+		"an application's database with a log": func(t *testing.T, path string) {
+			applicationsFile(t, path, "WAL")
+		},
+		"an application's database that is damaged": func(t *testing.T, path string) {
+			applicationsFile(t, path, "DELETE")
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, append(data[:100:100], noise[:len(data)-100]...), 0o600))
+		},
+		"an application's database with the tables of an outbox": func(t *testing.T, path string) {
+			applicationsFile(t, path, "DELETE")
+			db := application(t, path)
+			require.NoError(t, outbox.Migrate(t.Context(), db))
+			require.NoError(t, db.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			path := filepath.Join(dir, "config")
+			make(t, path)
+			before := snapshot(t, dir)
+			for range 2 {
+				_, err := outbox.Open(t.Context(), path)
+				assert.True(t, isKind(err, outbox.StorageForeign), "%v", err)
+			}
+			assert.Equal(t, before, snapshot(t, dir))
+		})
+	}
+}
+
+// applicationsFile makes a database in which there is an order.
+func applicationsFile(t *testing.T, path, journal string) {
+	t.Helper()
+	db := application(t, path)
+	_, err := db.ExecContext(t.Context(), "PRAGMA journal_mode = "+journal+"; CREATE TABLE orders (id TEXT); INSERT INTO orders VALUES ('1')")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+}
+
+// A file in which there is nothing is nobody's: it is what a failure of the power
+// may leave of one that was just made.
+func TestAFileOfNothingIsAnOutbox(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string][]byte{
+		"empty":                        {},
+		"zeros":                        make([]byte, 8192),
+		"the beginning of a database":  []byte("SQLite format 3\x00\x10\x00"),
+		"zeros longer than one window": make([]byte, 9<<20),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "outbox.db")
+			require.NoError(t, os.WriteFile(path, data, 0o600))
+			box := open(t, path)
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+		})
+	}
+}
+
+// A damaged file is an outbox's as long as there is anything of one in it.
+func TestEveryTraceOfAnOutboxCounts(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	box := open(t, path)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	closeBox(t, box)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	const page = 4096
+	message := bytes.Index(data, []byte("KMo1"))
+	require.Greater(t, message, page)
+	wipe := func(from, to int) []byte {
+		wiped := bytes.Clone(data)
+		copy(wiped[from:to], bytes.Repeat([]byte("?"), to-from))
+		return wiped
+	}
+	for name, damaged := range map[string][]byte{
+		"the mark in the header": append(bytes.Clone(data[:100]), bytes.Repeat([]byte("?"), 1000)...),
+		"the names of tables":    wipe(0, 100)[:page],
+		"a message":              wipe(0, page),
+		"a message far behind":   append(bytes.Repeat([]byte("?"), 4<<20-100), data[message:]...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "outbox.db")
+			require.NoError(t, os.WriteFile(path, damaged, 0o600))
+			open(t, path)
+			assert.FileExists(t, path+".damaged-1")
+		})
+	}
+}

@@ -1,0 +1,237 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/outbox"
+)
+
+// statement runs SQL in a file that an outbox has open.
+func statement(sqlText string) func(t *testing.T, path string) {
+	return func(t *testing.T, path string) {
+		db := application(t, path)
+		_, err := db.ExecContext(t.Context(), sqlText)
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+	}
+}
+
+// remove removes files by what their names end with.
+func remove(endings ...string) func(t *testing.T, path string) {
+	return func(t *testing.T, path string) {
+		for _, ending := range endings {
+			require.NoError(t, os.Remove(path+ending))
+		}
+	}
+}
+
+// Whatever vanishes under a relay that has nothing to do, and that is told
+// nothing: it delivers what comes to the file after that.
+func TestTheRelayGoesOnWhateverVanishes(t *testing.T) {
+	t.Parallel()
+	for name, vanish := range map[string]func(t *testing.T, path string){
+		"the table of what waits":      statement("DROP TABLE kissmetrics_waiting"),
+		"the table of what is parked":  statement("DROP TABLE kissmetrics_parked"),
+		"the table of the counts":      statement("DROP TABLE kissmetrics_totals"),
+		"the row of the counts":        statement("DELETE FROM kissmetrics_totals"),
+		"a column":                     statement("ALTER TABLE kissmetrics_totals RENAME COLUMN records TO r"),
+		"every table":                  statement("DROP TABLE kissmetrics_waiting; DROP TABLE kissmetrics_parked; DROP TABLE kissmetrics_totals"),
+		"the file, its log and memory": remove("", "-wal", "-shm"),
+		"the file":                     remove(""),
+		"the log":                      remove("-wal"),
+		"the shared memory":            remove("-shm"),
+		"the lock":                     remove("-lock"),
+		"all":                          remove("", "-wal", "-shm", "-lock"),
+		"the directory": func(t *testing.T, path string) {
+			require.NoError(t, os.Rename(filepath.Dir(path), filepath.Dir(path)+"-old"))
+			require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+		},
+		"the file, for a copy of it": func(t *testing.T, path string) {
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			remove("", "-wal", "-shm")(t, path)
+			require.NoError(t, os.WriteFile(path, data, 0o600))
+		},
+		"the lock, for another": func(t *testing.T, path string) {
+			require.NoError(t, os.WriteFile(path+"-new", nil, 0o600))
+			require.NoError(t, os.Rename(path+"-new", path+"-lock"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "box", "outbox.db")
+			box := open(t, path)
+			var recorder kissmetricstest.Recorder
+			start(t, box, &recorder)
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("before")}))
+			require.NoError(t, box.Flush(t.Context()))
+			vanish(t, path)
+			// As another process does: this outbox is not asked to store anything.
+			require.Eventually(t, func() bool {
+				other, err := outbox.Open(t.Context(), path, quick)
+				if err == nil {
+					err = errors.Join(other.Send(t.Context(), []kissmetrics.Record{record("after")}), other.Close(context.Background()))
+				}
+				return err == nil
+			}, time.Minute, 50*time.Millisecond)
+			require.Eventually(t, func() bool {
+				for _, name := range names(recorder.Records()) {
+					if name == "after" {
+						return true
+					}
+				}
+				return false
+			}, time.Minute, time.Millisecond)
+		})
+	}
+}
+
+// What waits in a table that is dropped is still in the file.
+func TestWhatWaitsInATableThatVanishesIsDelivered(t *testing.T) {
+	t.Parallel()
+	for name, vanish := range map[string]string{
+		"what waits": "DROP TABLE kissmetrics_waiting",
+		"the counts": "DROP TABLE kissmetrics_totals",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "outbox.db")
+			box := open(t, path)
+			var recorder kissmetricstest.Recorder
+			var available atomic.Bool
+			start(t, box, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+				if !available.Load() {
+					return errors.New("not yet")
+				}
+				return recorder.Send(ctx, records)
+			}))
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("waits")}))
+			statement(vanish)(t, path)
+			available.Store(true)
+			require.Eventually(t, func() bool { return len(recorder.Records()) > 0 }, time.Minute, time.Millisecond)
+		})
+	}
+}
+
+// A shared file is not put right: Run says what is wrong, and ends.
+func TestTheRelayOfASharedFileEndsWhenTheTablesVanish(t *testing.T) {
+	t.Parallel()
+	for _, vanish := range []string{"DROP TABLE kissmetrics_waiting", "DROP TABLE kissmetrics_totals", "DELETE FROM kissmetrics_totals"} {
+		t.Run(vanish, func(t *testing.T) {
+			t.Parallel()
+			db, box := shared(t)
+			ended := make(chan error)
+			go func() { ended <- box.Run(t.Context(), new(kissmetricstest.Recorder)) }()
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+			require.NoError(t, box.Flush(t.Context()))
+			_, err := db.ExecContext(t.Context(), vanish)
+			require.NoError(t, err)
+			err = <-ended
+			assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+			err = box.Send(t.Context(), []kissmetrics.Record{record("b")})
+			assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+			_, err = box.Stats(t.Context())
+			assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+
+			// The application puts it right.
+			require.NoError(t, outbox.Migrate(t.Context(), db))
+			require.Eventually(t, func() bool {
+				return box.Send(t.Context(), []kissmetrics.Record{record("c")}) == nil
+			}, time.Minute, time.Millisecond)
+			var recorder kissmetricstest.Recorder
+			deliver(t, box, &recorder)
+			assert.Contains(t, names(recorder.Records()), "c")
+		})
+	}
+}
+
+func TestTheRelayOfASharedFileGoesOnWithAnother(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	var file string
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&file))
+	var recorder kissmetricstest.Recorder
+	start(t, box, &recorder)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	require.NoError(t, box.Flush(t.Context()))
+	require.NoError(t, db.Close())
+
+	restored := application(t, file+"-restored")
+	require.NoError(t, outbox.Migrate(t.Context(), restored))
+	require.NoError(t, restored.Close())
+	remove("-wal", "-shm")(t, file)
+	require.NoError(t, os.Rename(file+"-restored", file))
+	require.Eventually(t, func() bool {
+		return box.Send(t.Context(), []kissmetrics.Record{record("b")}) == nil
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, box.Flush(t.Context()))
+	assert.Equal(t, []string{"a", "b"}, names(recorder.Records()))
+}
+
+// Two relays on a file whose lock was removed are one again.
+func TestAfterTheLockVanishedOneRelays(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	box, other := open(t, path), open(t, path)
+	var one, two kissmetricstest.Recorder
+	start(t, box, &one)
+	start(t, other, &two)
+	remove("-lock")(t, path)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(path + "-lock")
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	for _, name := range []string{"a", "b", "c"} {
+		require.Eventually(t, func() bool {
+			return box.Send(t.Context(), []kissmetrics.Record{record(name)}) == nil
+		}, time.Minute, time.Millisecond)
+	}
+	require.Eventually(t, func() bool {
+		return box.Flush(t.Context()) == nil
+	}, time.Minute, time.Millisecond)
+	delivered := append(names(one.Records()), names(two.Records())...)
+	assert.Subset(t, delivered, []string{"a", "b", "c"})
+}
+
+// Stats tells a relay that makes no progress from one that has nothing to do.
+func TestStalledTellsAStandstillFromIdleness(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	stalled := func() time.Duration {
+		stats, err := box.Stats(t.Context())
+		require.NoError(t, err)
+		return stats.Stalled
+	}
+	var progress atomic.Bool
+	start(t, box, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		if records[0].Name == "delivered" && progress.Load() {
+			return nil
+		}
+		return errors.New("unavailable")
+	}))
+	assert.Zero(t, stalled(), "nothing waits")
+	for _, name := range []string{"delivered", "waits"} {
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(name)}))
+	}
+	years := func(db *sql.DB) { // ago, when the messages were accepted
+		_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = CAST(substr(message, 1, 4) || x'0000000060000000' || substr(message, 13) AS BLOB)")
+		require.NoError(t, err)
+	}
+	years(db)
+	assert.Greater(t, stalled(), 365*24*time.Hour)
+	progress.Store(true)
+	require.Eventually(t, func() bool { return stalled() < time.Hour }, time.Minute, time.Millisecond,
+		"something was delivered, though not the oldest")
+}
