@@ -64,10 +64,9 @@ func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger 
 // WithSharedFile says that the file is the application's: it holds tables of its
 // own, and it has made those of the outbox with [Migrate]. SendTx needs it.
 //
-// The application must open the file through the driver modernc.org/sqlite, or
-// another that is built on the same library, for two SQLite libraries in one
-// process destroy the file. [Migrate] and [Outbox.SendTx] refuse the handles of any
-// other. Open cannot see which library has the file open: if the process has more
+// The application must open the file through the driver modernc.org/sqlite, for two
+// SQLite libraries in one process destroy the file. [Migrate] and [Outbox.SendTx]
+// refuse the handles of any other driver. Open cannot see which library has the file open: if the process has more
 // than one, Open refuses a file that is open already, so open the outbox first.
 // See [ErrLibrary].
 //

@@ -48,9 +48,8 @@ const (
 // It may be called at every start. An application with migrations of its own can
 // make the SQL of Schema one of them instead.
 //
-// The handle must be one of the driver modernc.org/sqlite, or of another driver
-// that is built on the same library. If it is not, Migrate changes nothing and
-// returns an error that wraps [ErrLibrary].
+// The handle must be one of the driver modernc.org/sqlite. If it is not, Migrate
+// changes nothing and returns an error that wraps [ErrLibrary].
 func Migrate(ctx context.Context, db *sql.DB) error {
 	if db == nil {
 		return errNilDB
