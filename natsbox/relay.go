@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
+	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
 
 const (
@@ -165,7 +165,7 @@ func (r *relay) work(ctx context.Context) error {
 			return fmt.Errorf("natsbox: the relay cannot go on: %w", err)
 		}
 		r.warn(ctx, err)
-		sleep(ctx, backoff(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxReopen)))
+		sleep(ctx, retry.Wait(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxReopen)))
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (r *relay) deliverAll(ctx context.Context, messages jetstream.MessagesConte
 			continue
 		}
 		failures++
-		sleep(ctx, max(wait, backoff(failures, r.config.initialBackoff, min(r.config.maxBackoff, maxHoldBack))))
+		sleep(ctx, max(wait, retry.Wait(failures, r.config.initialBackoff, min(r.config.maxBackoff, maxHoldBack))))
 	}
 }
 
@@ -281,7 +281,7 @@ func (r *relay) deliver(ctx context.Context, m jetstream.Msg) (wait time.Duratio
 		return 0, false
 	}
 	wait = min(outcome.RetryAfter, maxRetryAfter)
-	again := max(wait, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
+	again := max(wait, retry.Wait(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
 	r.config.logger.WarnContext(ctx, "natsbox: a delivery failed",
 		"records", len(outcome.Undelivered), "retry_in", again, "reason", outcome.Reason)
 	r.giveBack(ctx, m, again)
@@ -325,7 +325,7 @@ func (r *relay) park(ctx context.Context, m jetstream.Msg, version string, data 
 	}
 	if _, err := r.publish(ctx, parked, r.config.parkedStream()); err != nil {
 		r.config.logger.ErrorContext(ctx, "natsbox: a message could not be parked", "reason", reason(err))
-		r.giveBack(ctx, m, backoff(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
+		r.giveBack(ctx, m, retry.Wait(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
 		return false
 	}
 	r.config.logger.WarnContext(ctx, "natsbox: a message was parked", "reason", why)
@@ -364,16 +364,4 @@ func deliveries(m jetstream.Msg) int {
 		return 1
 	}
 	return int(min(metadata.NumDelivered, 64)) //nolint:gosec // at most 64
-}
-
-// backoff returns the wait after a number of failures: drawn evenly from zero to
-// initial·2ⁿ⁻¹, but at most to limit.
-func backoff(failures int, initial, limit time.Duration) time.Duration {
-	for ; failures > 1 && initial <= limit/2; failures-- {
-		initial *= 2
-	}
-	if failures > 1 {
-		initial = limit
-	}
-	return rand.N(min(initial, limit)) + 1 //nolint:gosec // spreads load
 }

@@ -189,23 +189,6 @@ func TestAMessageIsGivenBackAtOnceWhenTheRelayEnds(t *testing.T) {
 	assert.Equal(t, []time.Duration{0}, m.given)
 }
 
-func TestWaitsDoubleUpToTheirLimit(t *testing.T) {
-	const initial, limit = time.Second, time.Minute
-	bound := initial
-	for failures := 1; failures <= 100; failures++ {
-		shortest, longest := limit, time.Duration(0)
-		for range 400 {
-			wait := backoff(failures, initial, limit)
-			shortest, longest = min(shortest, wait), max(longest, wait)
-		}
-		assert.LessOrEqual(t, longest, bound, "after %d failures", failures)
-		assert.Greater(t, longest, bound*9/10, "after %d failures: full jitter", failures)
-		assert.Less(t, shortest, bound/10, "after %d failures: full jitter", failures)
-		bound = min(2*bound, limit)
-	}
-	assert.Positive(t, backoff(100, 1, 1<<63-1), "no overflow")
-}
-
 func TestARelayWithoutMessagesSaysSoNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines counter

@@ -1,7 +1,5 @@
 package riverbox
 
-import "time"
-
 // Offline returns a sender without a database, for workers that need none.
 func Offline(options ...Option) *Sender {
 	c, err := configure(options)
@@ -10,6 +8,3 @@ func Offline(options ...Option) *Sender {
 	}
 	return &Sender{config: c}
 }
-
-// Backoff is how long a job of the worker waits after so many failures.
-func (w *Worker) Backoff(failures int) time.Duration { return w.backoff(failures) }

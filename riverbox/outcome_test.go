@@ -92,17 +92,3 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 		assert.Equal(t, test.more, more[test.name], "%s: records that it gets another time", test.name)
 	}
 }
-
-func TestTheWaitsDoubleUpToFiveMinutes(t *testing.T) {
-	worker := riverbox.NewWorker(riverbox.Offline(), nil)
-	bound := time.Second
-	for failures := 1; failures <= 100; failures++ {
-		longest := time.Duration(0)
-		for range 200 {
-			longest = max(longest, worker.Backoff(failures))
-		}
-		assert.Less(t, longest, bound, "after %d failures", failures)
-		assert.Greater(t, longest, bound/2, "after %d failures, by all odds", failures)
-		bound = min(2*bound, 5*time.Minute)
-	}
-}

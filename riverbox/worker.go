@@ -13,6 +13,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
+	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
 
 const (
@@ -205,14 +206,7 @@ func isTail(records, some []kissmetrics.Record) bool {
 
 // backoff returns the wait after so many failures in a row; see [WithBackoff].
 func (w *Worker) backoff(failures int) time.Duration {
-	bound, limit := w.sender.config.initialBackoff, w.sender.config.maxBackoff
-	for ; failures > 1 && bound <= limit/2; failures-- {
-		bound *= 2
-	}
-	if failures > 1 {
-		bound = limit
-	}
-	return jitter(min(bound, limit))
+	return retry.Wait(failures, w.sender.config.initialBackoff, w.sender.config.maxBackoff)
 }
 
 func jitter(most time.Duration) time.Duration {
