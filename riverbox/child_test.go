@@ -67,7 +67,9 @@ func childWorker(ctx context.Context, pool *pgxpool.Pool) error {
 		return err
 	}
 	sender, err := newSender(ctx, pool)
-	if err != nil {
+	if ctx.Err() != nil {
+		return nil // it was to end before it began
+	} else if err != nil {
 		return err
 	}
 	c := config(riverbox.NewWorker(sender, next))
@@ -114,7 +116,9 @@ func newSender(ctx context.Context, pool *pgxpool.Pool) (sender *riverbox.Sender
 // number of each that was.
 func childSender(ctx context.Context, pool *pgxpool.Pool) error {
 	sender, err := newSender(ctx, pool)
-	if err != nil {
+	if ctx.Err() != nil {
+		return nil // it was to end before it began
+	} else if err != nil {
 		return err
 	}
 	var senders sync.WaitGroup

@@ -231,23 +231,3 @@ func TestNoContextIsNoPanic(t *testing.T) {
 	require.NoError(t, pgx.BeginFunc(t.Context(), b.pool, func(tx pgx.Tx) error { return b.SendTx(none, tx, events("bob", 1)) }))
 	assert.Len(t, b.jobs(), 2)
 }
-
-func TestTheDatabaseAwayForAWhile(t *testing.T) {
-	t.Parallel()
-	cluster, next := newCluster(t), &kissmetricstest.Recorder{}
-	b := open(t, cluster.URL("river"))
-	b.deliver(next)
-	require.NoError(t, b.Send(t.Context(), events("before", 2)))
-	b.await(1, rivertype.JobStateCompleted)
-	require.NoError(t, cluster.Kill(t.Context()))
-
-	for range 3 {
-		err := b.Send(t.Context(), []kissmetrics.Record{event("ada-s3cret", "E", property("a", "s3cret"))})
-		require.ErrorIs(t, err, riverbox.ErrNotStored)
-		assert.NotContains(t, err.Error(), "s3cret")
-	}
-	require.NoError(t, cluster.Restart(t.Context()))
-	require.Eventually(t, func() bool { return b.Send(t.Context(), events("after", 2)) == nil }, patience, 10*time.Millisecond)
-	require.Eventually(t, func() bool { return len(next.Records()) == 4 }, patience, 10*time.Millisecond, "the relay recovers by itself")
-	assert.Equal(t, "after", next.Records()[3].Person)
-}

@@ -117,6 +117,11 @@ func TestARelayWaitsForTheDatabase(t *testing.T) {
 	require.Eventually(t, func() bool { return len(next.Records()) == 1 }, patience, 10*time.Millisecond)
 
 	require.NoError(t, cluster.Kill(t.Context())) // and while it runs
+	for range 3 {
+		err := b.Send(t.Context(), []kissmetrics.Record{event("ada-s3cret", "E", property("a", "s3cret"))})
+		require.ErrorIs(t, err, riverbox.ErrNotStored)
+		assert.NotContains(t, err.Error(), "s3cret")
+	}
 	require.NoError(t, cluster.Restart(t.Context()))
 	require.Eventually(t, func() bool { return b.Send(t.Context(), events("after", 1)) == nil }, patience, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return len(next.Records()) == 2 }, patience, 10*time.Millisecond)
