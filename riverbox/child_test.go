@@ -133,12 +133,14 @@ func childSender(ctx context.Context, pool *pgxpool.Pool) error {
 					cancel()
 					if err == nil {
 						fmt.Println(name) // one write: it comes whole or not at all
-						break
 					}
-					select {
+					select { // as busy as many, and no more than the machine can take
 					case <-time.After(10 * time.Millisecond):
 					case <-ctx.Done():
 						return
+					}
+					if err == nil {
+						break
 					}
 				}
 			}

@@ -135,7 +135,8 @@ func (b *box) awaitWithResignations(count int) {
 			asked = time.Now()
 			_ = b.client.Notify().RequestResign(b.t.Context())
 		}
-		return len(b.jobs(rivertype.JobStateCompleted)) >= count && len(b.jobs(rivertype.JobStateCompleted)) == len(b.jobs())
+		completed, all := b.count(rivertype.JobStateCompleted)
+		return completed >= count && completed == all
 	}, patience, 50*time.Millisecond)
 }
 

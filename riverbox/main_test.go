@@ -223,14 +223,21 @@ func (b *box) jobs(states ...rivertype.JobState) []*rivertype.JobRow {
 	return list.Jobs
 }
 
+// count counts the jobs that are in a state, and all.
+func (b *box) count(state rivertype.JobState) (n, all int) {
+	b.t.Helper()
+	require.NoError(b.t, b.pool.QueryRow(b.t.Context(), `SELECT count(*) FILTER (WHERE state = $1), count(*) FROM river_job`, state).Scan(&n, &all))
+	return n, all
+}
+
 // await waits until so many jobs are in a state, and returns them.
-func (b *box) await(count int, state rivertype.JobState) (jobs []*rivertype.JobRow) {
+func (b *box) await(count int, state rivertype.JobState) []*rivertype.JobRow {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool {
-		jobs = b.jobs(state)
-		return len(jobs) == count
+		n, _ := b.count(state)
+		return n == count
 	}, patience, 20*time.Millisecond, "%d jobs are to be %s", count, state)
-	return jobs
+	return b.jobs(state)
 }
 
 // httpSender sends to a server, without trying again.
