@@ -112,6 +112,8 @@ func TestWhatIsNestedTooDeeplyIsNull(t *testing.T) {
 					v = next[0]
 				case map[string]any:
 					v = next["a"]
+				default:
+					v = nil
 				}
 			}
 			assert.Equal(t, jsonwalk.MaxDepth, levels)
