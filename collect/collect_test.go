@@ -1,6 +1,7 @@
 package collect_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -70,6 +71,13 @@ func TestEveryPathTakesItsMessage(t *testing.T) {
 			assert.Equal(t, []collect.Outcome{collect.Accepted}, r.outcomes())
 		})
 	}
+}
+
+func TestThePathSaysTheType(t *testing.T) {
+	r := newReceiver(t)
+	r.do(t, "/v1/track", `{"type":"page","messageId":"m","userId":"u","event":"E",`+at+`}`)
+	require.Len(t, r.results, 1)
+	assert.Equal(t, "track", r.results[0].Type)
 }
 
 func TestWriteKeys(t *testing.T) {
@@ -386,6 +394,11 @@ func TestClocks(t *testing.T) {
 		"a time that the caller set":    {times: "both", off: -time.Hour, want: 0},
 		"the message's sentAt wins":     {sentAt: "message", off: -time.Hour, want: time.Hour},
 		"nobody says when it was sent":  {sentAt: "none", off: -time.Hour, want: 0},
+		"sentAt in milliseconds":        {sentAt: "number", off: -time.Hour, want: time.Hour},
+		"sentAt as segment's old Go":    {sentAt: "+0000", off: -time.Hour, want: time.Hour},
+		"the message's sentAt is null":  {sentAt: "null", off: -time.Hour, want: time.Hour},
+		"the message's sentAt is Go's":  {sentAt: "zero in the message", off: -time.Hour, want: time.Hour},
+		"the other time is no time":     {times: "garbage", off: -time.Hour, want: time.Hour},
 		"a sentAt that is none":         {sentAt: "wrong", off: -time.Hour, want: 0},
 		"a sentAt that Go has not set":  {sentAt: "zero", off: -time.Hour, want: 0},
 		"a timestamp that Go has not":   {times: "zero", off: -time.Hour, want: time.Hour},
@@ -405,6 +418,14 @@ func TestClocks(t *testing.T) {
 				switch test.sentAt {
 				case "message":
 					message, envelope = message+sent+",", `"sentAt":`+format(now)+","
+				case "number":
+					envelope = fmt.Sprintf(`"sentAt":%d,`, now.Add(test.off).UnixMilli())
+				case "+0000":
+					envelope = `"sentAt":"` + now.Add(test.off).Format("2006-01-02T15:04:05-0700") + `",`
+				case "null":
+					message += `"sentAt":null,`
+				case "zero in the message":
+					message += `"sentAt":"0001-01-01T00:00:00Z",`
 				case "none":
 					envelope = ""
 				case "zero":
@@ -419,6 +440,8 @@ func TestClocks(t *testing.T) {
 					message += `"timestamp":` + format(happened)
 				case "zero":
 					message += `"timestamp":"0001-01-01T00:00:00Z","originalTimestamp":` + format(happened)
+				case "garbage":
+					message += `"originalTimestamp":"garbage","timestamp":` + format(happened)
 				case "null", "empty":
 					message += map[string]string{"null": `"timestamp":null,`, "empty": `"timestamp":"",`}[test.times] + `"originalTimestamp":` + format(happened)
 				case "both":
