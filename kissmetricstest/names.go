@@ -32,7 +32,16 @@ func (r rules) foldIdentity(s string) string {
 // senders is known to use.
 func isKnownParameter(s string) bool {
 	const cacheBuster = "_" // is appended so that no cache answers
-	return s == cacheBuster || name.Protocol(s) || name.Reserved(s) && s != "_p2"
+	return s == cacheBuster || isHead(s) || name.Protocol(s)
+}
+
+// isHead reports whether a name is one that the tracking API itself reads.
+func isHead(s string) bool {
+	switch s {
+	case "_k", "_p", "_n", "_t", "_d":
+		return true
+	}
+	return false
 }
 
 // isParameter reports whether a name is the protocol's own.

@@ -14,6 +14,7 @@ type people struct {
 	known    map[string]*identity // by folded identity
 	spelling map[string]string    // a folded name to its first spelling
 	arrivals int
+	rows     []row // what was kept, in the order of its arrival, to be exported
 }
 
 // identity is what was said of one identity.
@@ -59,52 +60,87 @@ func (p *people) did(t *taker, who, name string, second int64, properties []prop
 	switch {
 	case p.rules.oldDuplicates && len(seen) > 0:
 		t.ignore(ReasonDuplicateEvent, "")
-		e = seen[0]
+		p.join(t, id, seen[0], second, properties)
+		return
 	case slices.ContainsFunc(seen, func(other *event) bool { return maps.Equal(other.properties, e.properties) }):
 		t.ignore(ReasonDuplicateEvent, "")
 		return
-	default:
-		if len(seen) > 0 {
-			t.warn(ReasonSameSecond, "")
-		}
-		p.arrivals++
-		e.arrival = p.arrivals
-		id.events[at] = append(seen, e)
+	case len(seen) > 0:
+		t.warn(ReasonSameSecond, "")
 	}
+	p.arrivals++
+	e.arrival = p.arrivals
+	id.events[at] = append(seen, e)
+	exported := slices.DeleteFunc(slices.Clone(properties), func(property property) bool {
+		return p.keep(t, id, second, property) == isLost
+	})
+	if p.rules.oldDuplicates {
+		e.adopt(id, second, properties)
+	}
+	p.export(t, row{person: who, event: name, second: second, properties: exported})
+}
+
+// join keeps the properties of an event that is a duplicate by the old rule, and
+// adds them to the one that was seen.
+func (p *people) join(t *taker, id *identity, e *event, second int64, properties []property) {
+	exported := slices.DeleteFunc(slices.Clone(properties), func(property property) bool {
+		return p.keep(t, id, second, property) != isNew
+	})
+	e.adopt(id, second, properties)
+	if len(exported) > 0 {
+		p.export(t, row{person: id.name, second: second, properties: exported})
+	}
+}
+
+// adopt gives an event the values that its person has in its second.
+func (e *event) adopt(id *identity, second int64, properties []property) {
 	for _, property := range properties {
-		p.keep(t, id, second, property)
-		if p.rules.oldDuplicates {
-			e.properties[property.folded] = id.values[moment{property.folded, second}][0].text
-		}
+		e.properties[property.folded] = id.values[moment{property.folded, second}][0].text
 	}
 }
 
 // set takes properties. Where nothing in them is new, they are a repeat.
 func (p *people) set(t *taker, who string, second int64, properties []property) {
-	id, anyNew := p.identity(who), false
+	id := p.identity(who)
+	var exported, repeats []property
 	for _, property := range properties {
-		isNew := p.keep(t, id, second, property)
-		anyNew = anyNew || isNew
+		switch p.keep(t, id, second, property) {
+		case isNew:
+			exported = append(exported, property)
+		case isRepeat:
+			repeats = append(repeats, property)
+		}
 	}
-	if anyNew {
+	if len(exported) > 0 {
+		p.export(t, row{person: who, second: second, properties: exported})
+	}
+	if len(repeats) < len(properties) {
 		return
 	}
-	for _, property := range properties {
+	for _, property := range repeats {
 		t.ignore(ReasonDuplicateValue, property.name)
 	}
 }
 
-// keep keeps a property, unless it is a duplicate, and reports whether it is no
-// repeat.
-func (p *people) keep(t *taker, id *identity, second int64, property property) (isNew bool) {
+// fate is what becomes of a property.
+type fate int
+
+const (
+	isNew    fate = iota
+	isRepeat      // its value is known
+	isLost        // another value is kept
+)
+
+// keep keeps a property, unless it is a duplicate.
+func (p *people) keep(t *taker, id *identity, second int64, property property) fate {
 	at := moment{property.folded, second}
 	seen := id.values[at]
 	switch {
 	case slices.ContainsFunc(seen, func(v value) bool { return v.text == property.value }):
-		return false
+		return isRepeat
 	case p.rules.oldDuplicates && len(seen) > 0:
 		t.ignore(ReasonDuplicateValue, property.name)
-		return true
+		return isLost
 	case len(seen) > 0:
 		t.warn(ReasonSameSecond, property.name)
 	}
@@ -113,7 +149,7 @@ func (p *people) keep(t *taker, id *identity, second int64, property property) (
 	}
 	p.arrivals++
 	id.values[at] = append(seen, value{property.value, p.arrivals})
-	return true
+	return isNew
 }
 
 // identity returns what was said of an identity, which is known from now on.
@@ -129,7 +165,8 @@ func (p *people) identity(name string) *identity {
 }
 
 // merge makes two identities one person.
-func (p *people) merge(a, b string) {
+func (p *people) merge(t *taker, a, b string) {
+	p.export(t, row{person: a, other: b, second: t.now.Unix()})
 	large, small := p.identity(a).person, p.identity(b).person
 	if large == small {
 		return

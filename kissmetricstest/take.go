@@ -65,7 +65,7 @@ func (t *taker) alias(person, other string) {
 	if t.people.rules.foldIdentity(person) == t.people.rules.foldIdentity(other) {
 		t.warn(ReasonAliasOfItself, "")
 	}
-	t.people.merge(person, other)
+	t.people.merge(t, person, other)
 }
 
 // dated takes an event or properties.
