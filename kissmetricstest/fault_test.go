@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -207,6 +210,39 @@ func TestCloseCutsDelayedRequestsOff(t *testing.T) {
 		require.Error(t, <-failed, "no answer may be taken for a success")
 	}
 	assert.Len(t, server.Requests(), clients, "what was seen is told after Close too")
+}
+
+func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	server, client := kissmetricstest.Start(), newHTTPClient(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	var finished atomic.Bool
+	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
+		close(arrived)
+		<-release
+		finished.Store(true)
+		return nil
+	})
+	request := newRequest(t.Context(), t, http.MethodPost, server.URL, "/e?_k=key&_p=ann&_n=n")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := do(client, request)
+		assert.Error(t, err)
+	})
+	<-arrived
+	wg.Go(func() {
+		server.Close()
+		assert.True(t, finished.Load())
+	})
+	for { // until nobody listens any more
+		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(server.URL, "http://"))
+		if err != nil {
+			break
+		}
+		require.NoError(t, connection.Close())
+	}
+	close(release)
+	wg.Wait()
 }
 
 func TestCloseTwiceIsHarmless(t *testing.T) {

@@ -81,6 +81,9 @@ func TestRequire(t *testing.T) {
 		"one person that is nobody": {func(t kissmetricstest.TestingT) {
 			kissmetricstest.RequireOnePerson(t, server, "nobody", "nobody")
 		}, "apart"},
+		"one person that is nobody alone": {func(t kissmetricstest.TestingT) {
+			kissmetricstest.RequireOnePerson(t, server, "nobody")
+		}, "apart"},
 		"nothing ignored": {func(t kissmetricstest.TestingT) {
 			kissmetricstest.RequireNoIgnored(t, server)
 			kissmetricstest.RequireClean(t, server)

@@ -26,6 +26,7 @@ func TestLines(t *testing.T) {
 		"a byte order mark is taken":    {"\ufeffa\n\ufeffb", []string{"a", "\ufeffb"}},
 		"the longest line":              {most + "\r\nb", []string{most, "b"}},
 		"longer than the longest":       {"a\n" + most + "xxx\nb", []string{"a", "too long", "b"}},
+		"longer by a whole buffer":      {most + most[:64<<10] + "\nb", []string{"too long", "b"}},
 		"the last is too long":          {most + "xxx", []string{"too long"}},
 	} {
 		t.Run(name, func(t *testing.T) {
