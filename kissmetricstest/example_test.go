@@ -44,6 +44,37 @@ func Example() {
 	// dropped: 0
 }
 
+// Under the old rule for duplicates, the second event of one second is lost, and its
+// new property is not. A test finds that out.
+func ExampleServer_Ignored() {
+	server := kissmetricstest.Start(kissmetricstest.WithOldDuplicateRule())
+	defer server.Close()
+	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	at := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+
+	err = sender.Send(context.Background(), []kissmetrics.Record{
+		kissmetrics.NewEvent("user-1", "Added to Cart", at, kissmetrics.Text("sku", "MUG")),
+		kissmetrics.NewEvent("user-1", "Added to Cart", at, kissmetrics.Text("sku", "TEE"), kissmetrics.Number("price", 12)),
+	})
+
+	fmt.Println("error:", err)
+	for _, event := range server.Events("user-1") {
+		fmt.Println(event.Name, event.Properties)
+	}
+	for _, ignored := range server.Ignored() {
+		fmt.Println("ignored:", ignored.Reason, ignored.Property)
+	}
+	// Output:
+	// error: <nil>
+	// Added to Cart map[price:12 sku:MUG]
+	// ignored: the event was seen with the same person and second
+	// ignored: the property was seen with the same person and second sku
+}
+
 // The first request is answered with 503, so the client sends it again.
 func ExampleServer_Fail() {
 	server := kissmetricstest.Start()
