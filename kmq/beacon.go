@@ -44,8 +44,8 @@ func Beacon(record kissmetrics.Record, options ...kissmetrics.HTTPOption) (templ
 	return template.HTML(`<img src="` + html.EscapeString(address) + `" alt="" width="1" height="1">`), nil //nolint:gosec // escaped
 }
 
-// BeaconURL returns the URL of the picture of a [Beacon]: the one that an
-// [kissmetrics.HTTPSender] would request, less the time.
+// BeaconURL returns the URL of the picture of a [Beacon]: what a
+// [kissmetrics.HTTPSender] would request, without the time.
 func BeaconURL(record kissmetrics.Record, options ...kissmetrics.HTTPOption) (string, error) {
 	if record.Kind == kissmetrics.KindAlias {
 		return "", &kissmetrics.ValidationError{Field: "type", Reason: "an alias cannot be a beacon"}

@@ -39,8 +39,8 @@ const (
 	// KindTrackSubmit records an event each time that a form is submitted, whether
 	// or not what was entered is valid. Unless the settings of the product say
 	// otherwise, the script sends the fields of the form as properties, and
-	// identifies an anonymous visitor by a field that looks like an e-mail address
-	// or a user's name.
+	// identifies an anonymous visitor by a field whose name contains "email",
+	// "login", "username" or "userid".
 	KindTrackSubmit Kind = "trackSubmit"
 	// KindTrackClickOnOutboundLink is KindTrackClick for a link that leaves the
 	// site: the script holds the browser back for 250 milliseconds, so that the
@@ -77,8 +77,8 @@ type Command struct {
 	// KindTrack….
 	Event string
 	// Time is when the event happened or the properties were set, in whole
-	// seconds. If it is zero, they do when the script carries out the command. A
-	// command named KindTrack… has none.
+	// seconds. If it is zero, that is when the script carries out the command.
+	// The commands named KindTrack… have none.
 	Time time.Time
 	// Properties are those of KindSet, KindRecord and the commands named
 	// KindTrack…, sorted by name, and no name occurs twice.

@@ -30,8 +30,8 @@ type Visitor struct {
 	UserID string
 	// AnonymousID is the anonymous identity of the visitor. It is empty at the
 	// first request, which comes before the script has run, and where the cookie
-	// holds no anonymous identity; see [Identity]. Where there is a UserID,
-	// AnonymousID is for no alias; see [Visitor.Alias].
+	// holds no anonymous identity; see [Identity]. To make an alias of it, use
+	// [Visitor.Alias], which knows when there must be none.
 	AnonymousID string
 }
 

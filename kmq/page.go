@@ -15,8 +15,8 @@ import (
 
 // Hosts are the hosts that Kissmetrics' scripts send to, as sources of a
 // Content-Security-Policy; see [Snippet]. Today's script tracks to
-// trc.kissmetrics.io (kissmetrics/km-installer). The domain kissmetrics.com is
-// the one before.
+// trc.kissmetrics.io (kissmetrics/km-installer). Older ones track to
+// kissmetrics.com.
 const Hosts = "https://*.kissmetrics.io https://*.kissmetrics.com"
 
 // The hosts that today's scripts are loaded from, by kissmetrics/km-installer.
@@ -58,10 +58,11 @@ type SnippetOptions struct {
 //	img-src https://*.kissmetrics.io https://*.kissmetrics.com;
 //	connect-src https://*.kissmetrics.io https://*.kissmetrics.com
 //
-// A page that runs RudderStack's or Segment's SDK with Kissmetrics in device
-// mode has Kissmetrics' scripts from there already. Use [Script] alone on it:
-// the first API key that a page sets wins (_kmk=_kmk||…), so with a Snippet of
-// another product, the events of both would go to that one.
+// A page that runs RudderStack's SDK with Kissmetrics in device mode gets
+// Kissmetrics' scripts from there. Use [Script] alone on it. Both snippets keep
+// an API key that is there already (_kmk), so with a Snippet of another product,
+// RudderStack's events would go to that product too (rudderlabs/rudder-sdk-js,
+// nativeSdkLoader.js).
 //
 // The error joins one line for every option that is wrong, each wrapping
 // [kissmetrics.ErrInvalidOption].
