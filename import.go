@@ -32,11 +32,11 @@ import (
 // there is no line for it.
 //
 // If the Write fails, the error is a [*DeliveryError] with all records of the
-// message in Undelivered. If nothing was written, calling again is safe, and may
-// succeed. If a part was written, the last line may be torn, and a line behind it
-// would be lost too: from then on nothing more is written, and every Send returns
-// that error. The caller then cuts the output off behind what was accepted before,
-// and goes on with a new ImportWriter.
+// message in Undelivered. If nothing was written, calling again is safe. If a part
+// was, the last line may be torn, and a line behind it would be lost too: from then
+// on nothing more is written, and every Send returns that error. The caller then
+// cuts the output off behind what was accepted before, and goes on with a new
+// ImportWriter.
 //
 // Nothing is buffered. For fewer and larger writes, give it a [*bufio.Writer],
 // which Flush flushes. An ImportWriter is safe for concurrent use and need not be
@@ -255,15 +255,13 @@ func (r ImportedRecord) WithProtocol() Record {
 //
 //   - Bytes as octal escapes (\303\251 is é, \042 a quotation mark), \' for an
 //     apostrophe, backslashes that begin no escape, and raw control characters.
-//   - Bytes that are not UTF-8, as the letters of Windows-1252 that they are.
-//     No two different bytes are ever read as one letter, so that no two people
-//     become one.
+//   - Bytes that are not UTF-8, as the letters of Windows-1252 that they are. No
+//     two of them are read as one letter, so that no two people become one.
 //   - A row whose _n is empty, as properties.
 //   - Fields of the protocol on any row, which are kept apart; see
 //     [ImportedRecord].
 //
-// Values may be nested, and are flattened as [Properties] says. The parameters _k
-// and _d are ignored, and so is null.
+// Nested values are flattened as [Properties] says. _k, _d and null are ignored.
 //
 // A line that is wrong is an error of type [*LineError], and the lines behind it go
 // on. It wraps one or several joined [*ValidationError]. A line of more than 16 MiB
@@ -273,9 +271,8 @@ func (r ImportedRecord) WithProtocol() Record {
 // wraps the error of r, with the number of the line where it failed, and of that
 // line there is no record.
 //
-// Nothing is read before it is asked for, beyond a buffer, and no record shares
-// memory with another. The sequence is for one goroutine and can be read once: a
-// loop after a break goes on behind the line where that one stopped.
+// Nothing is read before it is asked for, beyond a buffer. The sequence is for one
+// goroutine and can be read once: a loop after a break goes on where that one stopped.
 //
 // See https://support.kissmetrics.io/docs/data-export.
 func ReadImport(r io.Reader) iter.Seq2[ImportedRecord, error] {
@@ -322,7 +319,7 @@ func readLine(line []byte, exact bool) (ImportedRecord, error) {
 	}
 	l := importLine{Line: read, exact: exact}
 	for _, problem := range read.Problems {
-		if problem.Name != "" {
+		if problem.Field == "property" {
 			problem.Reason = quoted(problem.Name) + " " + problem.Reason
 		}
 		l.add(problem.Field, problem.Reason)

@@ -66,13 +66,13 @@ func ExampleServer_Ignored() {
 		fmt.Println(event.Name, event.Properties)
 	}
 	for _, ignored := range server.Ignored() {
-		fmt.Println("ignored:", ignored.Reason, ignored.Property)
+		fmt.Printf("ignored: %q: %s\n", ignored.Property, ignored.Reason)
 	}
 	// Output:
 	// error: <nil>
 	// Added to Cart map[price:12 sku:MUG]
-	// ignored: the event was seen with the same person and second
-	// ignored: the property was seen with the same person and second sku
+	// ignored: "": the event was seen with the same person and second
+	// ignored: "sku": the property was seen with the same person and second
 }
 
 // The first request is answered with 503, so the client sends it again.

@@ -23,6 +23,7 @@
 package kissmetricstest
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/url"
@@ -102,7 +103,7 @@ func Start(options ...Option) *Server {
 	for _, option := range options {
 		option.apply(&rules)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic("kissmetricstest: cannot listen on a loopback address: " + err.Error())
 	}
@@ -111,7 +112,7 @@ func Start(options ...Option) *Server {
 		closed: make(chan struct{}),
 		people: newPeople(rules),
 	}
-	s.http = &http.Server{
+	s.http = &http.Server{ //nolint:gosec // on a loopback address, and slow tests may be slow
 		Handler: http.HandlerFunc(s.serve),
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew {

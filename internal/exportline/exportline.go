@@ -136,11 +136,14 @@ func unicodeUnit(text []byte) (unit rune, ok bool) {
 		return 0, false
 	}
 	for _, c := range text[2:6] {
-		digit := bytes.IndexByte([]byte("0123456789abcdef"), c|0x20)
-		if digit < 0 || c < '0' {
+		switch lower := c | 0x20; {
+		case '0' <= c && c <= '9':
+			unit = unit<<4 | rune(c-'0')
+		case 'a' <= lower && lower <= 'f':
+			unit = unit<<4 | rune(lower-'a'+10)
+		default:
 			return 0, false
 		}
-		unit = unit<<4 | rune(digit)
 	}
 	return unit, true
 }
