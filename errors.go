@@ -157,8 +157,10 @@ const (
 	// alone (408, 425, 429, 5xx), at every attempt. Sending again later is
 	// likely to succeed.
 	FailureUnavailable FailureKind = iota + 1
-	// FailureRefused means that the server, or something before it, answered with a
-	// status that a repeat will not change, such as 400, 403 or a redirect.
+	// FailureRefused means that there was an answer which Kissmetrics never gives,
+	// such as 403, a redirect or a web page: something on the way to it refused the
+	// record, at every attempt. A repeat is likely to be refused too, until somebody
+	// mends that.
 	FailureRefused
 	// FailureCanceled means that the caller's context ended first.
 	FailureCanceled
@@ -268,6 +270,8 @@ type Outcome struct {
 	// Delivered were taken, Refused never will be, and Undelivered are to be tried
 	// again. Every record is in one of them, in the order in which they were given.
 	Delivered, Refused, Undelivered []Record
+	// Kind is that of the [DeliveryError], and zero where there was none.
+	Kind FailureKind
 	// RetryAfter is how long the other side asked to wait, at most 5 minutes, and
 	// zero where it did not.
 	RetryAfter time.Duration
@@ -301,6 +305,7 @@ func Settle(records []Record, err error) (outcome Outcome) {
 	delivery, isDelivery := errors.AsType[*DeliveryError](err)
 	_, isValidation := errors.AsType[*ValidationError](err)
 	if isDelivery {
+		outcome.Kind = delivery.Kind
 		outcome.RetryAfter = min(max(delivery.RetryAfter, 0), maxRetryAfter)
 		outcome.Throttled = outcome.RetryAfter > 0 || delivery.StatusCode == http.StatusTooManyRequests
 	}
@@ -313,6 +318,20 @@ func Settle(records []Record, err error) (outcome Outcome) {
 		outcome.Undelivered = records
 	}
 	return outcome
+}
+
+// refusedFor is how long records are refused on their way before that is taken for
+// good.
+const refusedFor = 24 * time.Hour
+
+// Aged returns what an outcome means for records that have been tried for the given
+// time. Those that something on the way to Kissmetrics still refuses after a day
+// ([FailureRefused]) are refused for good.
+func (o Outcome) Aged(age time.Duration) Outcome {
+	if o.Kind == FailureRefused && age >= refusedFor {
+		o.Refused, o.Undelivered = append(o.Refused[:len(o.Refused):len(o.Refused)], o.Undelivered...), nil
+	}
+	return o
 }
 
 // safeReason returns the text of an error that is known to hold no secrets, and

@@ -168,7 +168,7 @@ func ExampleDeliveryError() {
 	server := kissmetricstest.Start()
 	defer server.Close()
 	server.Fail(kissmetricstest.Fault{}, kissmetricstest.Fault{Status: http.StatusForbidden})
-	client, err := kissmetrics.New(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
+	client, err := kissmetrics.New(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,5 +1,7 @@
 package kissmetrics
 
+import "net/http"
+
 // Query is the encoder of the hot path, for the tests that hold it equal to
 // go-querystring's.
 func (r *Record) Query(apiKey string) string { return r.query(apiKey) }
@@ -11,3 +13,6 @@ func Packed(records, before []Record) (own, lent []Record) {
 	unpackRecords(packRecords(before), &r)
 	return unpackRecords(packRecords(records), nil), unpackRecords(packRecords(records), &r)
 }
+
+// Transport is the sender's own.
+func (s *HTTPSender) Transport() *http.Transport { return s.connections.transport }

@@ -8,11 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/answer"
 	"github.com/kissmetrics-go/kissmetrics/internal/baseurl"
 	"github.com/kissmetrics-go/kissmetrics/internal/neterr"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
@@ -25,9 +26,6 @@ const (
 	maxQueryBytes = 2048
 	// maxRetryAfter bounds how long a server can tell a record to wait.
 	maxRetryAfter = 5 * time.Minute
-	// maxDrainBytes is how much is read of an answer's body, so that its
-	// connection can be used again. The body says nothing: it is a picture.
-	maxDrainBytes = 64 << 10
 )
 
 // A Sender takes records, to deliver or to store them.
@@ -76,20 +74,28 @@ func (f DoerFunc) Do(request *http.Request) (*http.Response, error) { return f(r
 // them with a 2xx status.
 //
 // A request is a GET, or, once its query is longer than 2,048 bytes, a POST of
-// the same parameters as a form. Failures of the network and the statuses 408,
-// 425, 429 and 5xx are tried again, as [WithMaxAttempts] and [WithBackoff] say;
-// nothing else is. A record that the server refuses does not keep the next one
-// from being sent, while one that could not be delivered does.
+// the same parameters as a form. Whatever fails is tried again, as
+// [WithMaxAttempts] and [WithBackoff] say.
 //
-// Mind what a 2xx is worth: Kissmetrics answers 200 to whatever it is sent.
-// That is why Send checks every record first, and sends none if one is invalid.
+// Kissmetrics answers 200 with a picture to whatever it is sent. So a 2xx proves
+// little, which is why Send checks every record first and sends none if one is
+// invalid. And any other answer, a 4xx too, is not from Kissmetrics but from
+// something on the way to it, such as a proxy that wants a password, or a firewall
+// that dislikes a value. Such an answer ([FailureRefused]), a redirect, or a 200
+// with a web page, is a failure that may pass. It does not keep the next record of
+// the message from being sent, while any other failure does. A 304 is a cache's
+// word for 200.
+//
+// Connections are kept alive and shared, those of HTTP/2 where the server speaks
+// it. After three failures in a row idle ones are closed, so that the next attempt
+// looks up the host's name and connects anew.
 //
 // It is safe for concurrent use, and need not be closed.
 type HTTPSender struct {
-	config    *httpConfig
-	doer      Doer
-	own       *http.Transport // what carries the requests, where nothing was given for it
-	userAgent string
+	config      *httpConfig
+	doer        Doer
+	connections *connections
+	userAgent   string
 }
 
 // httpConfig is what the options of an [HTTPSender] say.
@@ -131,7 +137,7 @@ func newHTTPSender(c httpConfig) *HTTPSender {
 	if !looksLikeAPIKey(*c.apiKey) {
 		c.logger.Warn("kissmetrics: the API key does not look like one: keys have about 40 hexadecimal digits", "length", len(*c.apiKey))
 	}
-	s := &HTTPSender{config: &c, doer: c.doer, userAgent: "kissmetrics-go/" + version()}
+	s := &HTTPSender{config: &c, doer: c.doer, connections: &connections{}, userAgent: "kissmetrics-go/" + version()}
 	if client, ok := c.doer.(*http.Client); ok {
 		still := *client
 		still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -139,8 +145,8 @@ func newHTTPSender(c httpConfig) *HTTPSender {
 	}
 	if s.doer == nil {
 		if c.transport == nil {
-			s.own = newTransport()
-			c.transport = s.own
+			s.connections.transport = newTransport()
+			c.transport = s.connections.transport
 		}
 		s.doer = DoerFunc(c.transport.RoundTrip) // neither redirects nor cookies
 	}
@@ -208,7 +214,10 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost: maxWorkers,
 		IdleConnTimeout:     90 * time.Second,
 		ForceAttemptHTTP2:   true,
-		DisableCompression:  true, // a picture of 43 bytes
+		// A connection of HTTP/2 whose other end is gone is used until it fails a ping:
+		// requests alone never end it.
+		HTTP2:              &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 2 * time.Second},
+		DisableCompression: true, // a picture of 43 bytes
 	}
 }
 
@@ -243,9 +252,10 @@ func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 		case failed == nil:
 		case failure == nil:
 			failed.Delivered = append(failed.Delivered, r)
-		case failure.Kind == FailureRefused:
-			failed.Refused = append(failed.Refused, r)
+		case failure.Kind == FailureRefused: // which may be about this record alone
+			failed.Undelivered = append(failed.Undelivered, r)
 		default: // those behind it would only meet the same
+			failed.Kind = failure.Kind
 			failed.Undelivered = append(failed.Undelivered, records[i:]...)
 			return failed
 		}
@@ -257,14 +267,40 @@ func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 }
 
 // CloseIdleConnections closes the connections that are kept alive for requests
-// to come. It has no effect where [WithDoer] was given.
-func (s *HTTPSender) CloseIdleConnections() {
-	if s.own != nil {
-		s.own.CloseIdleConnections()
+// to come. It has no effect where [WithTransport] or [WithDoer] was given.
+func (s *HTTPSender) CloseIdleConnections() { s.connections.close() }
+
+// connections are those of a transport of our own, where there is one.
+type connections struct {
+	transport *http.Transport
+	failures  atomic.Int32 // in a row
+}
+
+// renewAfter is how many failures in a row make the next request open a new
+// connection.
+const renewAfter = 3
+
+// note closes idle connections after failures in a row. What is at their other end
+// may be broken, or no longer the server that the host's name stands for, while a
+// new connection would reach a healthy one.
+func (c *connections) note(got answer.Answer) {
+	switch {
+	case got.Status == http.StatusTooManyRequests: // a healthy server says so
+	case got.Verdict == answer.Delivered:
+		c.failures.Store(0)
+	case c.failures.Add(1) >= renewAfter:
+		c.failures.Store(0)
+		c.close()
 	}
 }
 
-// deliver sends one record until it is delivered, refused, or given up.
+func (c *connections) close() {
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// deliver sends one record until it is delivered or given up.
 func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 	query := r.query(*s.config.apiKey)
 	var schedule *retry.Schedule // made when there is something to wait for
@@ -272,57 +308,56 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 		return &DeliveryError{Kind: FailureCanceled, Err: err, Reason: err.Error()}
 	}
 	for attempt := 1; ; attempt++ {
-		status, retryAfter, err := s.attempt(ctx, r.Kind.Path(), query)
-		verdict, reason := classify(status, err)
-		if verdict == delivered {
+		got, err := s.attempt(ctx, r.Kind.Path(), query)
+		if got.Verdict == answer.Delivered {
 			return nil
 		}
-		failure := &DeliveryError{Attempts: attempt, StatusCode: status, RetryAfter: retryAfter, Err: err, Reason: reason}
-		var wait time.Duration
-		switch {
-		case err != nil && ctx.Err() != nil:
-			failure.Kind, failure.Err, failure.Reason = FailureCanceled, ctx.Err(), ctx.Err().Error()
-		case verdict == refuse:
+		failure := &DeliveryError{Kind: FailureUnavailable, Attempts: attempt, StatusCode: got.Status, RetryAfter: got.RetryAfter, Err: err, Reason: got.Reason}
+		if got.Verdict == answer.Refused {
 			failure.Kind = FailureRefused
-		case attempt >= s.config.maxAttempts:
-			failure.Kind = FailureUnavailable
-		default:
-			if schedule == nil {
-				schedule = retry.NewSchedule(s.config.initialBackoff, s.config.maxBackoff)
-			}
-			wait = schedule.Next(retryAfter, maxRetryAfter)
-			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-				failure.Kind = FailureUnavailable // nobody would see the next attempt
-			}
 		}
+		if err != nil && ctx.Err() != nil {
+			failure.Kind, failure.Err, failure.Reason = FailureCanceled, ctx.Err(), ctx.Err().Error()
+		}
+		if schedule == nil {
+			schedule = retry.NewSchedule(s.config.initialBackoff, s.config.maxBackoff)
+		}
+		wait := schedule.Next(got.RetryAfter, maxRetryAfter)
+		deadline, hasDeadline := ctx.Deadline()
+		last := failure.Kind == FailureCanceled || attempt >= s.config.maxAttempts ||
+			hasDeadline && time.Until(deadline) < wait // nobody would see the next attempt
 		s.config.logger.DebugContext(ctx, "kissmetrics: an attempt failed",
-			"path", r.Kind.Path(), "attempt", attempt, "reason", reason, "retry_in", wait)
-		if failure.Kind != 0 {
+			"path", r.Kind.Path(), "attempt", attempt, "reason", got.Reason, "last", last)
+		if last {
 			return failure
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			failure.Kind, failure.Err = FailureCanceled, ctx.Err()
-			failure.Reason = ctx.Err().Error() + " while waiting to try again after: " + reason
+			failure.Reason = ctx.Err().Error() + " while waiting to try again after: " + got.Reason
 			return failure
 		}
 	}
 }
 
-// attempt makes one request. It returns the status of the answer and what it
-// asks to wait, or why there was none, in an error that quotes nothing.
-func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status int, retryAfter time.Duration, err error) {
+// attempt makes one request. It returns what the answer means, or why there was
+// none, in an error that quotes nothing.
+func (s *HTTPSender) attempt(ctx context.Context, path, query string) (got answer.Answer, err error) {
 	defer func() {
 		if recover() != nil { // the Doer's panic, or that of the body or error it returned
-			status, retryAfter, err = 0, 0, errDoerPanicked
+			err = errDoerPanicked
 		}
+		if err != nil {
+			got = answer.Answer{Verdict: answer.Unavailable, Reason: err.Error()}
+		}
+		s.connections.note(got)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, s.config.timeout)
 	defer cancel()
 	request, err := s.request(ctx, path, query)
 	if err != nil {
-		return 0, 0, neterr.Wrap(err, "the request could not be made")
+		return got, neterr.Wrap(err, "the request could not be made")
 	}
 	response, err := s.doer.Do(request)
 	if response != nil && response.Body != nil {
@@ -330,20 +365,11 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (status in
 	}
 	switch {
 	case err != nil:
-		return 0, 0, neterr.Wrap(err, neterr.Reason(err))
+		return got, neterr.Wrap(err, neterr.Reason(err))
 	case response == nil:
-		return 0, 0, errNoResponse
+		return got, errNoResponse
 	}
-	// The status is all there is to know, so a body that fails, or takes longer
-	// than the attempt may, is no failure. What follows 101 is a connection,
-	// whose reads no context ends.
-	if response.Body != nil && response.Body != http.NoBody && response.StatusCode >= 200 {
-		_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
-	}
-	if response.StatusCode >= 300 && response.Header.Get("Retry-After") != "" {
-		retryAfter = retry.After(response.Header, time.Now())
-	}
-	return response.StatusCode, retryAfter, nil
+	return answer.Read(response, time.Now()), nil
 }
 
 // request returns the request for a query: a GET, or a POST of a form where the
@@ -371,32 +397,3 @@ var (
 	errDoerPanicked = errors.New("the Doer panicked")
 	errNoResponse   = errors.New("the Doer returned neither a response nor an error")
 )
-
-// verdict says what follows from an attempt.
-type verdict int
-
-const (
-	delivered verdict = iota
-	tryAgain
-	refuse // for good
-)
-
-// classify says what follows from the status or error of an attempt, and why, in
-// words that hold nothing of the request, nor of what a hostile server says.
-func classify(status int, err error) (verdict, string) {
-	if err != nil {
-		return tryAgain, err.Error()
-	}
-	if status >= 200 && status <= 299 {
-		return delivered, ""
-	}
-	reason := strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
-	switch {
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly,
-		status == http.StatusTooManyRequests, status >= 500 && status <= 599:
-		return tryAgain, reason
-	case status >= 300 && status <= 399:
-		return refuse, reason + " (redirects are not followed)"
-	}
-	return refuse, reason
-}

@@ -114,7 +114,7 @@ func TestFailuresOfDeliveryTellNoSecret(t *testing.T) {
 		}, []kissmetrics.Option{kissmetrics.WithDoer(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})}, "TLS failed"},
 		"an answer that is not HTTP": {func(t *testing.T) string { return "http://" + echoing(t) }, nil, "request failed"},
 		"redirect":                   {serve(status(302, http.Header{"Location": {"/?s3cret"}})), nil, "302 Found (redirects are not followed)"},
-		"400":                        {serve(status(400, nil)), nil, "refused: 400 Bad Request (1 attempt; 0 of 2 records delivered)"},
+		"400":                        {serve(status(400, nil)), nil, "refused: 400 Bad Request (2 attempts; 0 of 2 records delivered)"},
 		"403":                        {serve(status(403, nil)), nil, "403 Forbidden"},
 		"500":                        {serve(status(500, nil)), nil, "500 Internal Server Error"},
 		"Doer that quotes the URL": {func(*testing.T) string { return "http://example.com" },

@@ -15,25 +15,34 @@ import (
 )
 
 func TestWhatIsTriedAgain(t *testing.T) {
-	again := map[int]bool{408: true, 425: true, 429: true}
+	unavailable := map[int]bool{408: true, 425: true, 429: true}
 	for status := 200; status <= 600; status++ {
 		synctest.Test(t, func(t *testing.T) {
 			doer := &script{answers: []answer{{status: status}, {status: 200}}}
 			err := newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok)
 			switch {
-			case status <= 299:
+			case status >= 200 && status <= 299, status == http.StatusNotModified:
 				require.NoError(t, err, "%d", status)
 				require.Len(t, doer.times, 1)
-			case again[status] || status >= 500 && status <= 599:
+			default:
 				require.NoError(t, err, "%d", status)
 				require.Len(t, doer.times, 2)
-			default:
-				failed := requireDelivery(t, err)
-				require.Equal(t, kissmetrics.FailureRefused, failed.Kind, "%d", status)
-				require.Equal(t, status, failed.StatusCode)
-				require.False(t, failed.Retryable())
-				require.Len(t, doer.times, 1)
 			}
+			doer = &script{answers: []answer{{status: status}}}
+			err = newClient(t, kissmetrics.WithDoer(doer)).Track(t.Context(), ok)
+			if len(doer.times) == 1 {
+				require.NoError(t, err, "%d", status)
+				return
+			}
+			failed := requireDelivery(t, err)
+			require.Len(t, doer.times, 4)
+			require.Equal(t, status, failed.StatusCode)
+			require.True(t, failed.Retryable())
+			want := kissmetrics.FailureRefused
+			if unavailable[status] || status >= 500 && status <= 599 {
+				want = kissmetrics.FailureUnavailable
+			}
+			require.Equal(t, want, failed.Kind, "%d", status)
 		})
 	}
 }

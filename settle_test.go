@@ -20,6 +20,7 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 	tests := map[string]struct {
 		err                             error
 		delivered, refused, undelivered []kissmetrics.Record
+		kind                            kissmetrics.FailureKind
 		retryAfter                      time.Duration
 		throttled                       bool
 		reason                          string
@@ -29,16 +30,16 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 			err: &kissmetrics.DeliveryError{
 				Kind: kissmetrics.FailureUnavailable, Reason: "503", Attempts: 2, RetryAfter: time.Second, Delivered: a, Refused: b, Undelivered: c,
 			},
-			delivered: a, refused: b, undelivered: c, retryAfter: time.Second,
+			delivered: a, refused: b, undelivered: c, kind: kissmetrics.FailureUnavailable, retryAfter: time.Second,
 			reason: "kissmetrics: delivery unavailable: 503 (2 attempts; 1 of 3 records delivered)",
 		},
 		"one that lists none may pass": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Err: errors.New("disk full")},
-			undelivered: records, reason: "kissmetrics: delivery unavailable: disk full (0 attempts; 0 of 0 records delivered)",
+			undelivered: records, kind: kissmetrics.FailureUnavailable, reason: "kissmetrics: delivery unavailable: disk full (0 attempts; 0 of 0 records delivered)",
 		},
 		"one that lists none and was refused": {
 			err:     &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Reason: "403", Attempts: 1},
-			refused: records, reason: "kissmetrics: delivery refused: 403 (1 attempt; 0 of 0 records delivered)",
+			refused: records, kind: kissmetrics.FailureRefused, reason: "kissmetrics: delivery refused: 403 (1 attempt; 0 of 0 records delivered)",
 		},
 		"too many at a time": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 429, Reason: "429"},
@@ -46,7 +47,7 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 		},
 		"a wait is bounded": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Hour, Reason: "x"},
-			undelivered: records, retryAfter: 5 * time.Minute, reason: "kissmetrics: delivery unavailable: x (0 attempts; 0 of 0 records delivered)",
+			undelivered: records, kind: kissmetrics.FailureUnavailable, retryAfter: 5 * time.Minute, reason: "kissmetrics: delivery unavailable: x (0 attempts; 0 of 0 records delivered)",
 		},
 		"an invalid record is refused": {
 			err:     fmt.Errorf("s3cret: %w", &kissmetrics.ValidationError{Field: "event", Reason: "is missing"}),
@@ -67,10 +68,25 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 			outcome := kissmetrics.Settle(records, test.err)
 			assert.Equal(t, kissmetrics.Outcome{
 				Delivered: test.delivered, Refused: test.refused, Undelivered: test.undelivered,
-				RetryAfter: test.retryAfter, Throttled: test.retryAfter > 0 || test.throttled, Reason: test.reason,
+				Kind: test.kind, RetryAfter: test.retryAfter, Throttled: test.retryAfter > 0 || test.throttled, Reason: test.reason,
 			}, outcome)
 		})
 	}
+}
+
+func TestWhatIsRefusedOnTheWayForADayIsRefusedForGood(t *testing.T) {
+	records := []kissmetrics.Record{event("a")[0], event("b")[0], event("c")[0]}
+	err := &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Delivered: records[:1], Refused: records[1:2], Undelivered: records[2:]}
+	outcome := kissmetrics.Settle(records, err)
+	assert.Equal(t, outcome, outcome.Aged(24*time.Hour-1))
+	aged := outcome.Aged(24 * time.Hour)
+	assert.Equal(t, records[:1], aged.Delivered)
+	assert.Equal(t, records[1:], aged.Refused)
+	assert.Empty(t, aged.Undelivered)
+
+	err.Kind = kissmetrics.FailureUnavailable
+	outcome = kissmetrics.Settle(records, err)
+	assert.Equal(t, outcome, outcome.Aged(1000*time.Hour), "an outage lasts as long as it lasts")
 }
 
 func TestRepeatKey(t *testing.T) {

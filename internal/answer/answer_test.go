@@ -1,0 +1,79 @@
+package answer
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestVerdicts(t *testing.T) {
+	const gif, page = "GIF89a\x01\x00", "\n<!DOCTYPE html><html><title>Log in</title>"
+	tests := map[string]struct {
+		status      int
+		contentType string
+		body        string
+		want        Verdict
+		reason      string
+	}{
+		"a picture":                     {200, "image/gif", gif, Delivered, ""},
+		"nothing":                       {204, "", "", Delivered, ""},
+		"a text":                        {200, "text/plain", "ok", Delivered, ""},
+		"a cache's picture":             {304, "", "", Delivered, ""},
+		"a page":                        {200, "text/html; charset=utf-8", page, Refused, "the answer is a web page, not Kissmetrics' picture"},
+		"a page that hides its type":    {200, "", page, Refused, "the answer is a web page, not Kissmetrics' picture"},
+		"an XHTML page":                 {200, "application/xhtml+xml", page, Refused, "the answer is a web page, not Kissmetrics' picture"},
+		"the type of a page, no page":   {200, "text/html", " \n", Delivered, ""},
+		"a type that cannot be read":    {200, "text/html; ;;=", page, Delivered, ""},
+		"a redirect":                    {302, "", "", Refused, "302 Found (redirects are not followed)"},
+		"a bad request":                 {400, "text/html", page, Refused, "400 Bad Request"},
+		"a proxy that wants a password": {407, "", "", Refused, "407 Proxy Authentication Required"},
+		"a wrong server":                {421, "", "", Refused, "421 Misdirected Request"},
+		"a law":                         {451, "", "", Refused, "451 Unavailable For Legal Reasons"},
+		"a slow request":                {408, "", "", Unavailable, "408 Request Timeout"},
+		"too early":                     {425, "", "", Unavailable, "425 Too Early"},
+		"too many":                      {429, "", "", Unavailable, "429 Too Many Requests"},
+		"a broken server":               {503, "", "", Unavailable, "503 Service Unavailable"},
+		"a status beyond all":           {600, "", "", Refused, "600"},
+		"another protocol":              {101, "", "", Refused, "101 Switching Protocols"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			response := &http.Response{StatusCode: test.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(test.body))}
+			if test.contentType != "" {
+				response.Header.Set("Content-Type", test.contentType)
+			}
+			assert.Equal(t, Answer{Status: test.status, Verdict: test.want, Reason: test.reason}, Read(response, time.Now()))
+		})
+	}
+}
+
+func TestOnlyAFailureAsksToWait(t *testing.T) {
+	for status, want := range map[int]time.Duration{200: 0, 302: 7 * time.Second, 403: 7 * time.Second, 503: 7 * time.Second} {
+		response := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"7"}}}
+		assert.Equal(t, want, Read(response, time.Now()).RetryAfter, status)
+	}
+}
+
+// endless is a body without end, which counts what is read of it.
+type endless struct{ read int }
+
+func (e *endless) Read(b []byte) (int, error) {
+	e.read += len(b)
+	return len(b), nil
+}
+
+func (*endless) Close() error { return nil }
+
+func TestABodyIsReadToABound(t *testing.T) {
+	body := &endless{}
+	assert.Equal(t, Delivered, Read(&http.Response{StatusCode: 200, Body: body}, time.Now()).Verdict)
+	assert.LessOrEqual(t, body.read, 2*maxDrainBytes)
+
+	connection := &endless{}
+	Read(&http.Response{StatusCode: 101, Body: connection}, time.Now())
+	assert.Zero(t, connection.read, "what follows 101 is no body")
+}
