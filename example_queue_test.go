@@ -49,29 +49,33 @@ func ExampleWithQueue() {
 func ExampleWithOnResult() {
 	server := kissmetricstest.Start()
 	defer server.Close()
-	server.Fail(kissmetricstest.Fault{Status: http.StatusForbidden})
 	client, err := kissmetrics.New(
 		kissmetrics.WithAPIKey("key"),
 		kissmetrics.WithBaseURL(server.URL),
-		kissmetrics.WithQueue(kissmetrics.WithWorkers(1), kissmetrics.WithOnResult(
-			func(_ context.Context, record kissmetrics.Record, err error) {
-				fmt.Println(record.Name, "-", err)
-			})),
+		kissmetrics.WithQueue(kissmetrics.WithOnResult(func(_ context.Context, record kissmetrics.Record, err error) {
+			fmt.Println(record.Name, "-", err)
+		})),
 	)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, event := range []string{"Signed Up", "Invited A Friend"} {
-		if err := client.Track(context.Background(), kissmetrics.Track{UserID: "user-1", Event: event}); err != nil {
-			fmt.Println(err)
-		}
+	if err := client.Track(context.Background(), kissmetrics.Track{UserID: "user-1", Event: "Signed Up"}); err != nil {
+		fmt.Println(err)
 	}
-	fmt.Println(client.Close(context.Background()))
+	fmt.Println(client.Flush(context.Background()))
+	server.Close() // an outage that lasts
+	if err := client.Track(context.Background(), kissmetrics.Track{UserID: "user-1", Event: "Invited A Friend"}); err != nil {
+		fmt.Println(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	fmt.Println(client.Close(ctx))
 	// Output:
-	// Signed Up - kissmetrics: delivery refused: 403 Forbidden (1 attempt; 0 of 1 records delivered)
-	// Invited A Friend - <nil>
+	// Signed Up - <nil>
 	// <nil>
+	// Invited A Friend - kissmetrics: closed
+	// kissmetrics: closed with 1 records undelivered: context canceled
 }
 
 // What could not be delivered in time is handed back, to be stored.

@@ -280,7 +280,7 @@ func (q *Queue) newCourier() queue.Courier {
 func (c *courier) Deliver(ctx context.Context, m *queue.Message) queue.Result {
 	records := unpackRecords(m.Payload(), c.room)
 	c.err = c.send(ctx, records)
-	c.outcome = Settle(records, c.err)
+	c.outcome = Settle(records, c.err).Aged(m.Age())
 	result := queue.Result{
 		Delivered:  len(c.outcome.Delivered),
 		Failed:     len(c.outcome.Refused),

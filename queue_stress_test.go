@@ -67,11 +67,14 @@ func (d *dice) fault(*http.Request) *kissmetricstest.Fault {
 	case 0:
 		return &kissmetricstest.Fault{Status: 503, Recorded: recorded}
 	case 1:
+		if d.below(8) > 0 { // more would teach the queue that it is too fast
+			return nil
+		}
 		return &kissmetricstest.Fault{Status: 429, RetryAfter: "0"}
 	case 2:
 		return &kissmetricstest.Fault{Status: 408}
 	case 3:
-		return &kissmetricstest.Fault{Status: 400}
+		return &kissmetricstest.Fault{Status: 403}
 	case 4:
 		return &kissmetricstest.Fault{Cut: kissmetricstest.CutReset, Recorded: recorded}
 	case 5:
@@ -234,8 +237,7 @@ func (l *ledger) check(t *testing.T, server *kissmetricstest.Server) map[string]
 		case errors.Is(err, kissmetrics.ErrQueueFull):
 			counted["full"]++
 		default:
-			counted["failed"]++
-			require.Equal(t, 400, requireDelivery(t, err).StatusCode)
+			require.NoError(t, err, "what is refused on its way is tried again")
 		}
 	}
 	return counted

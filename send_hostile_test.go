@@ -74,7 +74,7 @@ func TestSwitchingProtocolsDoesNotHang(t *testing.T) {
 	}))
 	defer server.Close()
 	answered := make(chan error, 1)
-	client := newClient(t, kissmetrics.WithBaseURL(server.URL))
+	client := newClient(t, kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
 	go func() { answered <- client.Track(t.Context(), ok) }()
 	select {
 	case err := <-answered:

@@ -58,6 +58,7 @@ type Message struct {
 	records  int
 	kept     context.Context //nolint:containedctx // holds the values to deliver it with, and nothing else
 	accepted time.Duration   // since the engine began
+	age      time.Duration   // when its delivery was last tried
 	next     *Message
 	mark     *mark
 }
@@ -67,6 +68,10 @@ type Message struct {
 func NewMessage(payload string, records int, kept context.Context) *Message { //nolint:revive // kept is no context of a call
 	return &Message{payload: payload, records: records, kept: kept}
 }
+
+// Age returns how long the message had been in the queue when its delivery was last
+// tried.
+func (m *Message) Age() time.Duration { return m.age }
 
 // Payload returns what the message carries.
 func (m *Message) Payload() string { return m.payload }

@@ -185,5 +185,8 @@ func (e *Engine) popOld() (old []*Message) {
 }
 
 func (e *Engine) isOld(m *Message) bool {
-	return e.config.MaxAge > 0 && time.Since(e.began)-m.accepted >= e.config.MaxAge
+	return e.config.MaxAge > 0 && e.age(m) >= e.config.MaxAge
 }
+
+// age returns how long a message has been in the queue.
+func (e *Engine) age(m *Message) time.Duration { return time.Since(e.began) - m.accepted }

@@ -147,6 +147,7 @@ func (w *worker) deliver() (wait time.Duration) {
 	if m.kept != nil {
 		ctx = detached{w.ctx, m.kept}
 	}
+	m.age = e.age(m)
 	result := w.courier.Deliver(ctx, m)
 
 	now := time.Now()
