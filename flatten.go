@@ -99,7 +99,7 @@ func (t *transformer) bill() {
 func (t *transformer) billed() *flatten.Pair {
 	pairs := t.found.Pairs()
 	for i := range pairs {
-		if p := &pairs[i]; len(p.Given) >= len(billingAmount) && name.Same(p.Given, billingAmount) {
+		if p := &pairs[i]; len(p.Name) >= len(billingAmount) && name.Same(p.Name, billingAmount) {
 			return p
 		}
 	}
@@ -109,7 +109,7 @@ func (t *transformer) billed() *flatten.Pair {
 // hasMembers reports whether an object was found under a name.
 func (t *transformer) hasMembers(object string) bool {
 	return slices.ContainsFunc(t.found.Pairs(), func(p flatten.Pair) bool {
-		rest, ok := strings.CutPrefix(p.Given, object)
+		rest, ok := strings.CutPrefix(p.Name, object)
 		return ok && strings.HasPrefix(rest, ".") && p.IsNested()
 	})
 }
@@ -163,8 +163,8 @@ func (t *transformer) prefix(event string, style PrefixStyle) {
 	pairs := t.found.Pairs()
 	for i := range pairs {
 		switch p := &pairs[i]; {
-		case name.Same(p.Given, billingAmount):
-		case style == PrefixHyphen && p.Given != revenueName:
+		case name.Same(p.Name, billingAmount):
+		case style == PrefixHyphen && p.Name != revenueName:
 			t.found.Prefix(p, event, "-")
 		default:
 			t.found.Prefix(p, event, " - ")

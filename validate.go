@@ -178,10 +178,14 @@ func validateDistinct(p *problems, properties []Property) {
 	}
 }
 
+// hasSame reports whether two different names are one to Kissmetrics.
 func hasSame(properties []Property) bool {
 	for i := range properties {
-		for j := range i {
-			if name.Same(properties[i].Name, properties[j].Name) {
+		if name.IsFolded(properties[i].Name) {
+			continue
+		}
+		for j := range properties {
+			if i != j && name.Same(properties[i].Name, properties[j].Name) {
 				return true
 			}
 		}

@@ -38,14 +38,17 @@ const (
 // A Pair is one name and one text.
 type Pair struct {
 	Name  string // as it is sent
-	Given string // as the caller knows it: without a prefix
 	Value string
 	Class Class
 
-	depth    uint8 // levels of nesting; that of a literal name is 1
+	prefix   uint16 // the bytes of Name that Given has not
+	depth    uint8  // levels of nesting; that of a literal name is 1
 	nameCut  bool
 	valueCut bool
 }
+
+// Given returns the name as the caller knows it, without a prefix.
+func (p *Pair) Given() string { return p.Name[p.prefix:] }
 
 // IsNested reports whether a pair is a member of another.
 func (p *Pair) IsNested() bool { return p.depth > 1 }
@@ -95,7 +98,7 @@ func (f *Flattener) Add(name, value string, class Class) { f.put(name, value, cl
 // Find returns the pair with exactly that name, which is not a nested one's.
 func (f *Flattener) Find(name string) *Pair {
 	for i := range f.pairs {
-		if p := &f.pairs[i]; p.Given == name && p.depth <= 1 {
+		if p := &f.pairs[i]; p.depth <= 1 && p.Name == name {
 			return p
 		}
 	}
@@ -109,14 +112,14 @@ func (f *Flattener) Pairs() []Pair { return f.pairs }
 // are too long, the end of the text is left out, so that names which can be told
 // apart still can.
 func (f *Flattener) Prefix(p *Pair, text, separator string) {
-	room := name.MaxChars - utf8.RuneCountInString(separator) - utf8.RuneCountInString(p.Given)
+	room := name.MaxChars - utf8.RuneCountInString(separator) - utf8.RuneCountInString(p.Name)
 	if room < 0 {
 		p.nameCut = true
 		return
 	}
 	cut := name.Cut(text, room)
 	p.nameCut = p.nameCut || len(cut) < len(text)
-	p.Name = f.concat(cut, separator, p.Given)
+	p.Name, p.prefix = f.concat(cut, separator, p.Name), uint16(len(cut)+len(separator))
 }
 
 // members flattens the members of a map that is found under a name and depth.
@@ -186,8 +189,7 @@ func (f *Flattener) keys(rv reflect.Value) []reflect.Value {
 // put adds a pair, with its name and value cut to what is kept.
 func (f *Flattener) put(given, value string, class Class, depth int) {
 	p := Pair{Class: class, depth: uint8(depth)}
-	given, p.nameCut = cutName(given)
-	p.Name, p.Given = given, given
+	p.Name, p.nameCut = cutName(given)
 	if most := f.maxValue(); name.Longer(value, most) {
 		ok := true
 		if class == Number {
@@ -196,7 +198,7 @@ func (f *Flattener) put(given, value string, class Class, depth int) {
 			value = name.Cut(value, most)
 		}
 		if !ok {
-			f.drop(given, "is a number of too many digits")
+			f.drop(p.Name, "is a number of too many digits")
 			return
 		}
 		p.valueCut = true

@@ -1,17 +1,15 @@
 package flatten
 
 import (
-	"bytes"
 	"database/sql/driver"
 	"encoding"
 	"encoding/json"
 	jsonv2 "encoding/json/v2"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/decimal"
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
 
 // method returns what a value says of itself, by the first of its methods in the
@@ -22,7 +20,7 @@ func (f *Flattener) method(name string, v any, rv reflect.Value, depth int) (s s
 	switch v := v.(type) {
 	case driver.Valuer:
 		if isStruct(rv) {
-			s, class, rest = f.column(name, v, depth)
+			s, class, rest = f.column(name, v, rv, depth)
 			return s, class, rest, true
 		}
 	case interface { // such as a struct that embeds a time.Time
@@ -77,7 +75,10 @@ func isNumeric(v any) bool {
 
 // column returns the value of a database column, such as a sql.NullString.
 // NULL is nothing. Some types keep JSON in a column: it is taken apart.
-func (f *Flattener) column(name string, v driver.Valuer, depth int) (string, Class, reflect.Value) {
+func (f *Flattener) column(name string, v driver.Valuer, rv reflect.Value, depth int) (string, Class, reflect.Value) {
+	if value, ok := sqlNull(reflect.Indirect(rv)); ok {
+		return f.scalar(name, value, depth+1)
+	}
 	var value any
 	_, failed := guarded(func() (s string, err error) {
 		value, err = v.Value()
@@ -88,7 +89,7 @@ func (f *Flattener) column(name string, v driver.Valuer, depth int) (string, Cla
 	}
 	switch value := value.(type) {
 	case []byte:
-		if decoded, err := decode(value); err == nil && isComposite(decoded) {
+		if decoded, err := jsonwalk.Value(value); err == nil && isComposite(decoded) {
 			return f.scalar(name, decoded, depth+1)
 		}
 	case string:
@@ -97,6 +98,20 @@ func (f *Flattener) column(name string, v driver.Valuer, depth int) (string, Cla
 		}
 	}
 	return f.scalar(name, value, depth+1)
+}
+
+// sqlNull returns the value of one of the types of database/sql that may be NULL,
+// or nil. Its method Value refuses what no database takes, such as a struct.
+func sqlNull(rv reflect.Value) (value any, ok bool) {
+	const valueField, validField = 0, 1
+	t := rv.Type()
+	if t.PkgPath() != "database/sql" || t.NumField() != 2 || t.Field(validField).Name != "Valid" {
+		return nil, false
+	}
+	if !rv.Field(validField).Bool() {
+		return nil, true
+	}
+	return rv.Field(valueField).Interface(), true
 }
 
 func isComposite(v any) bool {
@@ -141,24 +156,11 @@ func (f *Flattener) marshaler(name string, v any, depth int) (string, Class, ref
 
 // json returns the value that JSON says.
 func (f *Flattener) json(name string, data []byte, depth int) (string, Class, reflect.Value) {
-	decoded, err := decode(data)
+	decoded, err := jsonwalk.Value(data)
 	if err != nil {
 		return f.unwritable(name, "is invalid JSON")
 	}
 	return f.scalar(name, decoded, depth+1)
-}
-
-// decode returns the one value that JSON says, with numbers as they are written.
-func decode(data []byte) (v any, err error) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if err := decoder.Decode(&v); err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one value")
-	}
-	return v, nil
 }
 
 // isZero reports whether a value says that it is zero.

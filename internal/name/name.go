@@ -25,10 +25,21 @@ const (
 // the Kelvin sign and k, and σ and ς. A composed and a decomposed letter are
 // two. Folding a fold changes nothing.
 func Fold(name string) string {
-	if isFolded(name, true) {
+	if IsFolded(name) {
 		return name
 	}
 	return string(AppendFold(nil, name))
+}
+
+// IsFolded reports whether a name is of ASCII alone and its own fold. Two such
+// names are one only if they are equal.
+func IsFolded(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' || c == ',' || c == ':' {
+			return false
+		}
+	}
+	return true
 }
 
 // AppendFold appends the fold of a name to dst.
@@ -55,9 +66,6 @@ func Same(a, b string) bool {
 // FoldIdentity returns an identity as Kissmetrics compares identities: without
 // regard to case.
 func FoldIdentity(identity string) string {
-	if isFolded(identity, false) {
-		return identity
-	}
 	return strings.Map(foldCase, identity)
 }
 
@@ -91,17 +99,6 @@ func foldCase(r rune) rune {
 		return lower
 	}
 	return r // such as İ, whose lower case is no variant of it
-}
-
-// isFolded reports whether a text of ASCII alone is folded already.
-func isFolded(s string, spaces bool) bool {
-	for i := range len(s) {
-		c := s[i]
-		if c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' || spaces && (c == ',' || c == ':') {
-			return false
-		}
-	}
-	return true
 }
 
 // Reserved reports whether a name, in any case, is one of the parameters that

@@ -1,0 +1,248 @@
+package flatten_test
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/flatten"
+)
+
+// property is what a caller of Settle has of its own.
+type property struct {
+	Name, Value string
+	Literal     bool
+}
+
+// flat returns what the members of a map become, and the notes made of them.
+func flat(m map[string]any) (map[string]string, []flatten.Note) {
+	var f flatten.Flattener
+	f.Members(m, "")
+	properties := flatten.Settle[property](&f)
+	values := make(map[string]string, len(properties))
+	for _, p := range properties {
+		values[p.Name] = p.Value
+	}
+	return values, f.Notes()
+}
+
+// value returns what one value becomes under the name "v".
+func value(v any) (map[string]string, []flatten.Note) { return flat(map[string]any{"v": v}) }
+
+func TestOneOfSeveralNamesStays(t *testing.T) {
+	object := func(name string, v any) map[string]any { return map[string]any{name: v} }
+	for name, test := range map[string]struct {
+		given map[string]any
+		want  map[string]string
+		notes []flatten.Note // names and kinds
+	}{
+		"the first in byte order": {
+			map[string]any{"plan": "a", "Plan": "b", "PLAN": "c"}, map[string]string{"PLAN": "c"},
+			[]flatten.Note{{Name: "Plan", Kind: flatten.Clash, Other: "PLAN"}, {Name: "plan", Kind: flatten.Clash, Other: "PLAN"}},
+		},
+		"no note of an equal value": {
+			map[string]any{"plan": "a", "Plan": "b", "PLAN": "a"}, map[string]string{"PLAN": "a"},
+			[]flatten.Note{{Name: "Plan", Kind: flatten.Clash, Other: "PLAN"}},
+		},
+		"the least nested": {
+			map[string]any{"a.b": 1, "A": object("b", 2)}, map[string]string{"a.b": "1"},
+			[]flatten.Note{{Name: "A.b", Kind: flatten.Clash, Other: "a.b"}},
+		},
+		"the least nested of one name": {
+			map[string]any{"a.b": 1, "a": object("b", 2)}, map[string]string{"a.b": "1"},
+			[]flatten.Note{{Name: "a.b", Kind: flatten.Hidden}},
+		},
+		"the least nested of three": {
+			map[string]any{"a.b.c": 3, "a.b": object("c", 2), "a": object("b", object("c", 3))}, map[string]string{"a.b.c": "3"},
+			[]flatten.Note{{Name: "a.b.c", Kind: flatten.Hidden}},
+		},
+		"two ways to one name": {
+			map[string]any{"a.b": object("c", 2), "a": object("b.c", 1)}, map[string]string{"a.b.c": "1"},
+			[]flatten.Note{{Name: "a.b.c", Kind: flatten.Clash, Other: "a.b.c"}},
+		},
+		"commas and colons are spaces": {
+			map[string]any{"a,b": 1, "a:b": 2, "a b": 3}, map[string]string{"a b": "3"},
+			[]flatten.Note{{Name: "a,b", Kind: flatten.Clash, Other: "a b"}, {Name: "a:b", Kind: flatten.Clash, Other: "a b"}},
+		},
+		"letters of any script": {
+			map[string]any{"É": 1, "é": 2, "Σ": 1, "ς": 1, "ſ": 1, "S": 1}, map[string]string{"É": "1", "Σ": "1", "S": "1"},
+			[]flatten.Note{{Name: "é", Kind: flatten.Clash, Other: "É"}},
+		},
+		"long names that are one once cut": {
+			map[string]any{strings.Repeat("n", 255) + "a": 1, strings.Repeat("n", 255) + "b": 2}, map[string]string{strings.Repeat("n", 255): "1"},
+			[]flatten.Note{{Name: strings.Repeat("n", 255), Kind: flatten.NameCut}, {Name: strings.Repeat("n", 255), Kind: flatten.Clash, Other: strings.Repeat("n", 255)}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 20 { // whatever the order of the map's iteration
+				got, notes := flat(test.given)
+				require.Equal(t, test.want, got)
+				require.Len(t, notes, len(test.notes))
+				for i := range notes {
+					notes[i].Reason = ""
+				}
+				require.Equal(t, test.notes, notes)
+			}
+		})
+	}
+}
+
+func TestManyNames(t *testing.T) {
+	many := make(map[string]any)
+	for i := range 100 {
+		many[fmt.Sprint("name ", i)] = i
+	}
+	got, notes := flat(many)
+	assert.Len(t, got, 100)
+	assert.Empty(t, notes)
+	many["NAME:7"] = "x"
+	got, notes = flat(many)
+	assert.Len(t, got, 100)
+	require.Len(t, notes, 1)
+	assert.Equal(t, "name 7", notes[0].Name)
+}
+
+func TestNamesThatCannotBeKept(t *testing.T) {
+	got, notes := flat(map[string]any{"": 1, "\u00a0": 2, "_P2": 3, "_ip": 4, "\xff": 5, "a": map[string]any{"": 6, strings.Repeat("é", 300): 7}})
+	assert.Equal(t, map[string]string{"_ip": "4", "\uFFFD": "5", "a.": "6", "a." + strings.Repeat("é", 253): "7"}, got)
+	kinds := make(map[string]flatten.Kind)
+	for _, n := range notes {
+		kinds[n.Name] = n.Kind
+	}
+	assert.Equal(t, map[string]flatten.Kind{
+		"": flatten.NameDropped, "\u00a0": flatten.NameDropped, "_P2": flatten.Reserved, "a." + strings.Repeat("é", 253): flatten.NameCut,
+	}, kinds)
+}
+
+// TestTooMany: what is cut off does not depend on the order of a map's iteration.
+func TestTooMany(t *testing.T) {
+	wide := make(map[string]any)
+	for i := range 300 {
+		inner := make(map[string]any)
+		for j := range 300 {
+			inner[fmt.Sprint("j", j)] = j
+		}
+		wide[fmt.Sprint("i", i)] = inner
+	}
+	var first map[string]string
+	for range 3 {
+		var f flatten.Flattener
+		f.Members(wide, "")
+		require.True(t, f.Overflowed())
+		f = flatten.Flattener{Ordered: true}
+		f.Members(wide, "")
+		require.True(t, f.Overflowed())
+		got := make(map[string]string)
+		for _, p := range flatten.Settle[property](&f) {
+			got[p.Name] = p.Value
+		}
+		require.Len(t, f.Notes(), 1)
+		require.Equal(t, flatten.TooMany, f.Notes()[0].Kind)
+		if first == nil {
+			first = got
+		}
+		require.Equal(t, len(first), len(got))
+		require.True(t, maps.Equal(first, got))
+	}
+	exact := make([]any, 1<<16-1)
+	_, notes := value(exact)
+	assert.NotContains(t, kindsOf(notes), flatten.TooMany)
+	_, notes = value(append(exact, nil))
+	assert.Contains(t, kindsOf(notes), flatten.TooMany)
+}
+
+func kindsOf(notes []flatten.Note) (kinds []flatten.Kind) {
+	for _, n := range notes {
+		kinds = append(kinds, n.Kind)
+	}
+	return kinds
+}
+
+func TestPrefix(t *testing.T) {
+	var f flatten.Flattener
+	f.Members(map[string]any{"a": 1, strings.Repeat("n", 250): 2, strings.Repeat("m", 255): 3}, "")
+	for i := range f.Pairs() {
+		f.Prefix(&f.Pairs()[i], "évent", " - ")
+	}
+	names := []string{}
+	for _, p := range flatten.Settle[property](&f) {
+		names = append(names, p.Name)
+	}
+	assert.ElementsMatch(t, []string{"évent - a", "év - " + strings.Repeat("n", 250), strings.Repeat("m", 255)}, names)
+	assert.Equal(t, []flatten.Kind{flatten.NameCut, flatten.NameCut}, kindsOf(f.Notes()))
+	assert.Equal(t, strings.Repeat("m", 255), f.Notes()[0].Name, "notes tell the name without its prefix")
+}
+
+func TestAddBeatsWhatWasFound(t *testing.T) {
+	var f flatten.Flattener
+	f.Members(map[string]any{"id": "found", "b": map[string]any{"c": 1}}, "")
+	assert.Nil(t, f.Find("b.c"), "is nested")
+	assert.Equal(t, "found", f.Find("id").Value)
+	f.Add("id", "added", flatten.Text)
+	assert.Equal(t, []property{{"b.c", "1", true}, {"id", "added", false}}, flatten.Settle[property](&f))
+	assert.Empty(t, f.Pairs())
+	assert.Empty(t, flatten.Settle[property](&f), "they are forgotten")
+}
+
+func TestObjects(t *testing.T) {
+	one := map[string]any{"a": 1}
+	for name, test := range map[string]struct {
+		v    any
+		want int // objects
+		flat []property
+	}{
+		"objects":             {[]any{one, nil, one}, 3, nil},
+		"an empty list":       {[]any{}, 0, nil},
+		"nil":                 {nil, 0, nil},
+		"nil alone":           {[]any{nil, nil}, 0, []property{{"p", ",", false}}},
+		"a text":              {"x", 0, []property{{"p", "x", false}}},
+		"an object":           {one, 0, []property{{"p.a", "1", true}}},
+		"an object and a one": {[]any{one, 1}, 0, []property{{"p.0.a", "1", true}, {"p.1", "1", true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f flatten.Flattener
+			objects := f.Objects("p", test.v)
+			assert.Len(t, objects, test.want)
+			assert.Equal(t, test.flat, flatten.Settle[property](&f))
+			for _, e := range objects {
+				f.Element(e)
+			}
+			if len(objects) > 0 {
+				assert.Equal(t, []property{{"a", "1", true}}, flatten.Settle[property](&f))
+				f.Elements("p", objects)
+				assert.Equal(t, []property{{"p.0.a", "1", true}, {"p.2.a", "1", true}}, flatten.Settle[property](&f))
+			}
+		})
+	}
+}
+
+func TestNotesSayWhereTheyAre(t *testing.T) {
+	var f flatten.Flattener
+	f.Under = "products.1"
+	f.Members(map[string]any{"a": func() {}, "b": []any{func() {}, func() {}}}, "")
+	for _, e := range f.Objects("", []any{map[int]int{1: 2}}) {
+		f.Element(e)
+	}
+	var names []string
+	for _, n := range f.Notes() {
+		names = append(names, n.Name)
+	}
+	assert.Equal(t, []string{"products.1", "products.1.a", "products.1.b"}, names)
+}
+
+func TestFlattenerReadsOnly(t *testing.T) {
+	given := map[string]any{"b": map[string]any{"c": []any{1, "x"}}, "A": 1, "a": 2, strings.Repeat("n", 300): 1}
+	before := fmt.Sprint(given)
+	flat(given)
+	assert.Equal(t, before, fmt.Sprint(given))
+}
+
+func settled(v any) []property {
+	var f flatten.Flattener
+	f.Members(map[string]any{"v": v}, "")
+	return flatten.Settle[property](&f)
+}
