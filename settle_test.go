@@ -43,7 +43,7 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 		},
 		"too many at a time": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 429, Reason: "429"},
-			undelivered: records, throttled: true, reason: "kissmetrics: delivery unavailable: 429 (0 attempts; 0 of 0 records delivered)",
+			undelivered: records, kind: kissmetrics.FailureUnavailable, throttled: true, reason: "kissmetrics: delivery unavailable: 429 (0 attempts; 0 of 0 records delivered)",
 		},
 		"a wait is bounded": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Hour, Reason: "x"},
