@@ -48,7 +48,7 @@ type Visitor struct {
 // (https://support.kissmetrics.io/docs/identities). There is none either without
 // an AnonymousID, or where it is the user's own identity.
 func (v Visitor) Alias(userID string) (alias kissmetrics.Alias, ok bool) {
-	if v.UserID != "" || v.AnonymousID == "" || blank(userID) || name.SameIdentity(v.AnonymousID, userID) {
+	if v.UserID != "" || v.AnonymousID == "" || name.Blank(userID) || name.SameIdentity(v.AnonymousID, userID) {
 		return kissmetrics.Alias{}, false
 	}
 	return kissmetrics.Alias{UserID: userID, PreviousID: v.AnonymousID}, true

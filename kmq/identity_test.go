@@ -21,7 +21,7 @@ func TestIdentity(t *testing.T) {
 		"other cookies":                   {"km_vs=1; km_lv=x; KM_AI=x", kmq.Visitor{}},
 		"base64, percent-encoded":         {"km_ai=a%2Bb%2FcQ%3D%3D", kmq.Visitor{AnonymousID: "a+b/cQ=="}},
 		"base64, as it is":                {"km_ai=a+b/cQ==", kmq.Visitor{AnonymousID: "a+b/cQ=="}},
-		"both":                            {"km_ai=anon; km_ni=ada%40example.com", kmq.Visitor{UserID: "ada@example.com", AnonymousID: "anon"}},
+		"both":                            {"km_ai=k7n%3D; km_ni=ada%40example.com", kmq.Visitor{UserID: "ada@example.com", AnonymousID: "k7n="}},
 		"equal":                           {"km_ai=bob%40example.com; km_ni=bob%40example.com", kmq.Visitor{UserID: "bob@example.com"}},
 		"equal but for the encoding":      {"km_ai=bob@example.com; km_ni=%62ob%40example.com", kmq.Visitor{UserID: "bob@example.com"}},
 		"equal but for the case":          {"km_ai=Bob@Example.com; km_ni=bob@example.COM", kmq.Visitor{UserID: "bob@example.COM"}},
@@ -64,13 +64,13 @@ func TestVisitorAlias(t *testing.T) {
 		want    kissmetrics.Alias
 		ok      bool
 	}{
-		"an anonymous visitor":            {kmq.Visitor{AnonymousID: "anon"}, "u", kissmetrics.Alias{UserID: "u", PreviousID: "anon"}, true},
+		"an anonymous visitor":            {kmq.Visitor{AnonymousID: "k7n="}, "u", kissmetrics.Alias{UserID: "u", PreviousID: "k7n="}, true},
 		"nobody":                          {kmq.Visitor{}, "u", kissmetrics.Alias{}, false},
-		"identified before":               {kmq.Visitor{UserID: "bob", AnonymousID: "anon"}, "u", kissmetrics.Alias{}, false},
-		"identified as the same":          {kmq.Visitor{UserID: "u", AnonymousID: "anon"}, "u", kissmetrics.Alias{}, false},
+		"identified before":               {kmq.Visitor{UserID: "bob", AnonymousID: "k7n="}, "u", kissmetrics.Alias{}, false},
+		"identified as the same":          {kmq.Visitor{UserID: "u", AnonymousID: "k7n="}, "u", kissmetrics.Alias{}, false},
 		"identified without an anonymous": {kmq.Visitor{UserID: "bob"}, "u", kissmetrics.Alias{}, false},
 		"the user's own identity":         {kmq.Visitor{AnonymousID: "U"}, "u", kissmetrics.Alias{}, false},
-		"no user":                         {kmq.Visitor{AnonymousID: "anon"}, " ", kissmetrics.Alias{}, false},
+		"no user":                         {kmq.Visitor{AnonymousID: "k7n="}, " ", kissmetrics.Alias{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			alias, ok := test.visitor.Alias(test.userID)

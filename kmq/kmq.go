@@ -26,8 +26,6 @@ package kmq
 import (
 	"cmp"
 	"reflect"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -61,20 +59,20 @@ type Options struct {
 //   - Group: "set".
 //   - Alias: "alias", of the new identity and the previous one.
 //
-// Names, values and what is refused are those of [kissmetrics.Transform]. But
-// the person of a command is whoever looks at the page. Therefore no message
-// but an Alias needs an identity, and that of a Page, Screen, Track or Group,
-// and an AnonymousID, is checked and not used: send an Identify before them. An
-// Identify of an identity that many people share, such as "guest", is refused
-// like an alias to it, for the script makes one of the visitor's anonymous
-// identity.
+// Names, values, what is adjusted and what is refused are those of
+// [kissmetrics.Transform]. But the person of a command is whoever looks at the
+// page. So the identities of a Page, Screen, Track or Group are not used, and
+// neither is any AnonymousID: send an Identify before them. An Identify whose
+// UserID is one that many people share, such as "guest", identifies nobody, and
+// sets its traits on the visitor as they are known; an adjustment says so.
 //
 // A message without a timestamp happens when the browser carries out the
 // command. One that has a timestamp happens then, which also makes it count
 // once however often the page is loaded: give one to what must not count twice,
 // such as an order. A message with products has the time of Options.Now where
 // it has none of its own, and so has each product, a second after the one
-// before.
+// before. A time that is impossible is replaced by the browser's, and by
+// Options.Now for an event with products.
 //
 // RudderStack's own integration (rudderlabs/rudder-sdk-js) does three more
 // things, which this does not:
@@ -98,14 +96,16 @@ func Commands(message kissmetrics.Message, options Options) ([]Command, []kissme
 			return Commands(pointee, options)
 		}
 	}
-	message, userID, when := onPage(message)
-	records, adjustments, err := kissmetrics.Transform(message, cmp.Or(options.Now, someTime), kissmetrics.TransformOptions{
+	message, when := onPage(message)
+	now := cmp.Or(options.Now, someTime)
+	records, adjustments, err := kissmetrics.Transform(message, now, kissmetrics.TransformOptions{
 		Prefix: options.Prefix, OrderTotalAsRevenue: options.OrderTotalAsRevenue, Strict: options.Strict,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	timed := !when.IsZero() && !slices.ContainsFunc(adjustments, func(a kissmetrics.Adjustment) bool { return a.Field == "timestamp" })
+	// A time that was replaced by now is none of the message's own.
+	timed := !when.IsZero() && !records[0].Time.Equal(now.Truncate(time.Second))
 	if !timed && len(records) > 1 {
 		if options.Now.IsZero() {
 			return nil, nil, &kissmetrics.ValidationError{Field: "timestamp", Reason: "is missing, and an event with products needs one"}
@@ -113,8 +113,8 @@ func Commands(message kissmetrics.Message, options Options) ([]Command, []kissme
 		timed = true // the event too, or a product might fall into its second
 	}
 	var commands []Command
-	if userID != "" {
-		commands = append(commands, Command{Kind: KindIdentify, ID: userID})
+	if _, ok := message.(kissmetrics.Identify); ok && records[0].Person != somebody {
+		commands = append(commands, Command{Kind: KindIdentify, ID: records[0].Person})
 	}
 	for _, r := range records {
 		if c := command(r, timed); c.Kind != KindSet || len(c.Properties) > 0 { // an Identify may have no traits
@@ -152,35 +152,25 @@ var someTime = time.Date(9000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 const somebody = "the visitor of a page"
 
-// onPage returns a message with an identity, which on a page it need not have,
-// the user that it identifies, and its own time.
-func onPage(message kissmetrics.Message) (m kissmetrics.Message, identified string, when time.Time) {
-	anonymous := func(userID string, anonymousID *string) {
-		if blank(userID) && blank(*anonymousID) {
-			*anonymousID = somebody
-		}
-	}
+// onPage returns a message as it is on a page, where it is about the visitor
+// unless it says who that is, and its own time.
+func onPage(message kissmetrics.Message) (kissmetrics.Message, time.Time) {
 	switch m := message.(type) {
 	case kissmetrics.Identify:
-		anonymous(m.UserID, &m.AnonymousID)
-		if !blank(m.UserID) {
-			identified = m.UserID
-		}
-		return m, identified, m.Timestamp
+		m.AnonymousID = somebody
+		return m, m.Timestamp
 	case kissmetrics.Page:
-		anonymous(m.UserID, &m.AnonymousID)
-		return m, "", m.Timestamp
+		m.UserID, m.AnonymousID = "", somebody
+		return m, m.Timestamp
 	case kissmetrics.Screen:
-		anonymous(m.UserID, &m.AnonymousID)
-		return m, "", m.Timestamp
+		m.UserID, m.AnonymousID = "", somebody
+		return m, m.Timestamp
 	case kissmetrics.Track:
-		anonymous(m.UserID, &m.AnonymousID)
-		return m, "", m.Timestamp
+		m.UserID, m.AnonymousID = "", somebody
+		return m, m.Timestamp
 	case kissmetrics.Group:
-		anonymous(m.UserID, &m.AnonymousID)
-		return m, "", m.Timestamp
+		m.UserID, m.AnonymousID = "", somebody
+		return m, m.Timestamp
 	}
-	return message, "", time.Time{} // an Alias, or nil
+	return message, time.Time{} // an Alias, or nil
 }
-
-func blank(s string) bool { return strings.TrimSpace(s) == "" }

@@ -72,6 +72,10 @@ func TestCommands(t *testing.T) {
 			message: kissmetrics.Identify{UserID: "u"},
 			want:    `[["identify","u"]]`,
 		},
+		"identify trims its user": {
+			message: kissmetrics.Identify{UserID: " u "},
+			want:    `[["identify","u"]]`,
+		},
 		"identify that says nothing is nothing": {
 			message: kissmetrics.Identify{AnonymousID: "a"},
 			want:    `null`,
@@ -239,7 +243,6 @@ func decode(t *testing.T, s string) (v any) {
 
 func TestCommandsRefuse(t *testing.T) {
 	var none *kissmetrics.Track
-	long := strings.Repeat("x", 256)
 	for name, test := range map[string]struct {
 		message kissmetrics.Message
 		options kmq.Options
@@ -248,18 +251,22 @@ func TestCommandsRefuse(t *testing.T) {
 		"nil":                             {message: nil, field: "type"},
 		"a nil pointer":                   {message: none, field: "type"},
 		"an event without a name":         {message: kissmetrics.Track{}, field: "event"},
-		"a name too long":                 {message: kissmetrics.Page{Name: long}, options: kmq.Options{Strict: true}, field: "event"},
-		"an identity too long":            {message: kissmetrics.Identify{UserID: long}, field: "identity"},
-		"an unused identity too long":     {message: kissmetrics.Track{UserID: long, Event: "E"}, field: "identity"},
-		"an identity that many share":     {message: kissmetrics.Identify{UserID: "Guest"}, field: "identity"},
 		"an alias without an identity":    {message: kissmetrics.Alias{UserID: "u"}, field: "previousId"},
 		"an alias to one that many share": {message: kissmetrics.Alias{UserID: "u", PreviousID: "null"}, field: "previousId"},
 		"a group without an id":           {message: kissmetrics.Group{}, field: "groupId"},
-		"a time too early":                {message: kissmetrics.Track{Event: "E", Timestamp: time.Unix(1, 0)}, options: kmq.Options{Strict: true}, field: "timestamp"},
-		"a value that is none":            {message: kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{"f": math.NaN()}}, options: kmq.Options{Strict: true}, field: "property"},
+		"what would be adjusted, if that is asked for": {
+			message: kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{"f": math.NaN()}},
+			options: kmq.Options{Strict: true}, field: "property",
+		},
 		"products without any time": {
 			message: kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{"products": []kissmetrics.Properties{{"sku": 1}}}},
 			field:   "timestamp",
+		},
+		"products with an impossible time alone": {
+			message: kissmetrics.Track{
+				Event: "E", Timestamp: time.Unix(1, 0), Properties: kissmetrics.Properties{"products": []kissmetrics.Properties{{"sku": 1}}},
+			},
+			field: "timestamp",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -269,6 +276,92 @@ func TestCommandsRefuse(t *testing.T) {
 			assert.Equal(t, test.field, wrong.Field)
 			assert.Nil(t, commands)
 		})
+	}
+}
+
+// What cannot be as it is given is adjusted, and told.
+func TestCommandsAdjust(t *testing.T) {
+	type P = kissmetrics.Properties
+	long := strings.Repeat("x", 256)
+	early := time.Unix(1, 0)
+	bought := P{"products": []P{{"sku": 1}}}
+	for name, test := range map[string]struct {
+		message kissmetrics.Message
+		options kmq.Options
+		want    string
+		told    kissmetrics.Adjustment
+	}{
+		"an identity that many share": {
+			kissmetrics.Identify{UserID: "Guest", Traits: P{"plan": "pro"}}, kmq.Options{}, `[["set",{"plan":"pro"}]]`,
+			kissmetrics.Adjustment{Field: "userId", Kind: kissmetrics.AdjustedIdentity},
+		},
+		"an identity too long": {
+			kissmetrics.Identify{UserID: long}, kmq.Options{}, `null`,
+			kissmetrics.Adjustment{Field: "userId", Kind: kissmetrics.AdjustedIdentity},
+		},
+		"a name too long": {
+			kissmetrics.Track{Event: long}, kmq.Options{}, `[["record","` + long[:255] + `"]]`,
+			kissmetrics.Adjustment{Field: "event", Kind: kissmetrics.AdjustedNameCut},
+		},
+		"a value that is none": {
+			kissmetrics.Track{Event: "E", Properties: P{"f": math.NaN(), "g": 1}}, kmq.Options{}, `[["record","E",{"g":1}]]`,
+			kissmetrics.Adjustment{Field: "property", Property: "f", Kind: kissmetrics.AdjustedValueDropped},
+		},
+		"an impossible time is the browser's": {
+			kissmetrics.Track{Event: "E", Timestamp: early}, kmq.Options{}, `[["record","E"]]`,
+			kissmetrics.Adjustment{Field: "timestamp", Kind: kissmetrics.AdjustedTime},
+		},
+		"an impossible time is the browser's, whatever Now is": {
+			kissmetrics.Track{Event: "E", Timestamp: early}, kmq.Options{Now: noon}, `[["record","E"]]`,
+			kissmetrics.Adjustment{Field: "timestamp", Kind: kissmetrics.AdjustedTime},
+		},
+		"an impossible time of products is Now": {
+			kissmetrics.Track{Event: "E", Timestamp: early, Properties: bought}, kmq.Options{Now: noon},
+			`[["record","E",{"_t":1772452800,"_d":1}],["set",{"sku":1,"_t":1772452801,"_d":1}]]`,
+			kissmetrics.Adjustment{Field: "timestamp", Kind: kissmetrics.AdjustedTime},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			commands, told, err := kmq.Commands(test.message, test.options)
+			require.NoError(t, err)
+			assert.Equal(t, decode(t, test.want), decode(t, asJSON(t, commands)))
+			assert.Equal(t, []kissmetrics.Adjustment{test.told}, told)
+
+			test.options.Strict = true
+			_, _, err = kmq.Commands(test.message, test.options)
+			var wrong *kissmetrics.ValidationError
+			require.ErrorAs(t, err, &wrong)
+		})
+	}
+}
+
+// The identities that a page does not use cannot spoil a message.
+func TestUnusedIdentities(t *testing.T) {
+	long := strings.Repeat("x", 256)
+	for _, message := range []kissmetrics.Message{
+		kissmetrics.Page{UserID: long, AnonymousID: "null"}, kissmetrics.Screen{UserID: "guest"},
+		kissmetrics.Track{Event: "E", UserID: long}, kissmetrics.Group{GroupID: "g", AnonymousID: long},
+		kissmetrics.Identify{UserID: "u", AnonymousID: "guest"},
+	} {
+		commands, told, err := kmq.Commands(message, kmq.Options{Strict: true})
+		require.NoError(t, err)
+		assert.Len(t, commands, 1)
+		assert.Empty(t, told)
+	}
+}
+
+// A message that was parsed keeps the later time that its Timestamp stands in
+// for, and one ahead of Now keeps its own.
+func TestOwnTimeStays(t *testing.T) {
+	parsed, err := kissmetrics.ParseMessage([]byte(`{"type":"track","event":"E","userId":"u","timestamp":"1970-01-01T00:00:01Z","originalTimestamp":"2026-03-02T12:00:00Z"}`))
+	require.NoError(t, err)
+	for name, message := range map[string]kissmetrics.Message{
+		"another of the message": parsed,
+		"ahead of any clock":     kissmetrics.Track{Event: "E", Timestamp: noon},
+	} {
+		commands, _, err := kmq.Commands(message, kmq.Options{})
+		require.NoError(t, err, name)
+		assert.JSONEq(t, `[["record","E",{"_t":1772452800,"_d":1}]]`, asJSON(t, commands), name)
 	}
 }
 

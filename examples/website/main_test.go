@@ -303,12 +303,12 @@ func TestMail(t *testing.T) {
 // their times, and what was said twice is there once.
 func TestWhatIsKnown(t *testing.T) {
 	b := newBrowser(t)
-	b.setCookies(t, &http.Cookie{Name: "km_ai", Value: "anon"})
+	b.setCookies(t, &http.Cookie{Name: "km_ai", Value: "k7n"})
 	for _, told := range []string{
-		"e?_k=k&_p=anon&_n=Order+Completed&revenue=18&_t=1772452800&_d=1",
-		"e?_k=k&_p=anon&_n=Order+Completed&revenue=18&_t=1772452800&_d=1",
-		"s?_k=k&_p=anon&sku=mug&price=18&quantity=1&_t=1772452801&_d=1",
-		"e?_k=k&_p=anon&_n=Product+Viewed&sku=radio&_t=1772452900&_d=1",
+		"e?_k=k&_p=k7n&_n=Order+Completed&revenue=18&_t=1772452800&_d=1",
+		"e?_k=k&_p=k7n&_n=Order+Completed&revenue=18&_t=1772452800&_d=1",
+		"s?_k=k&_p=k7n&sku=mug&price=18&quantity=1&_t=1772452801&_d=1",
+		"e?_k=k&_p=k7n&_n=Product+Viewed&sku=radio&_t=1772452900&_d=1",
 		"e?_k=k&_p=other&_n=Never&_t=1772452900&_d=1",
 	} {
 		status, _ := b.get(t, "/heard/page/"+told)
