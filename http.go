@@ -156,13 +156,7 @@ func newHTTPSender(c httpConfig) *HTTPSender {
 func configureHTTP(options []HTTPOption) (httpConfig, error) {
 	c := defaultHTTP()
 	var wrong complaint
-	for _, o := range options {
-		if nilness.IsNil(o) {
-			wrong.add("an option is nil")
-			continue
-		}
-		o.applyHTTP(&c)
-	}
+	apply(options, &wrong, func(o HTTPOption) { o.applyHTTP(&c) })
 	c.validate(&wrong)
 	return c, wrong.err()
 }

@@ -265,18 +265,23 @@ func (c *complaint) add(format string, args ...any) {
 
 func (c complaint) err() error { return errors.Join(c...) }
 
-// configureClient applies options to the defaults and reports all that is wrong.
-// The queue's configuration is nil where there is none.
-func configureClient(options []Option) (clientConfig, *queueConfig, error) {
-	c := clientConfig{http: defaultHTTP()}
-	var wrong complaint
+// apply applies options, less those that are nil.
+func apply[O any](options []O, wrong *complaint, to func(O)) {
 	for _, o := range options {
 		if nilness.IsNil(o) {
 			wrong.add("an option is nil")
 			continue
 		}
-		o.applyClient(&c)
+		to(o)
 	}
+}
+
+// configureClient applies options to the defaults and reports all that is wrong.
+// The queue's configuration is nil where there is none.
+func configureClient(options []Option) (clientConfig, *queueConfig, error) {
+	c := clientConfig{http: defaultHTTP()}
+	var wrong complaint
+	apply(options, &wrong, func(o Option) { o.applyClient(&c) })
 	hasQueue := slices.Contains(c.given, "WithQueue")
 	if slices.Contains(c.given, "WithSender") {
 		if nilness.IsNil(c.sender) {
