@@ -3,9 +3,9 @@
 // copied. It is a thin layer over encoding/json/jsontext.
 //
 // It is as tolerant as encoding/json has always been. Of two members with one
-// name, the last counts. Text that is not valid UTF-8 is read with U+FFFD in its
-// place. What many encoders write although JSON does not allow it is mended; see
-// [Mend]. Errors tell the place and never quote the input.
+// name, the last counts. Bytes that are not valid UTF-8 are read as U+FFFD. [Mend]
+// helps with what many programs write although it is not JSON. Errors tell the
+// place and never quote the input.
 package jsonwalk
 
 import (
@@ -18,11 +18,11 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is how many levels of nesting are read. What lies deeper is read as
-// null, up to 10,000 levels. More are an error.
+// MaxDepth is how many levels of nesting are read. A list or object that lies deeper
+// is read as null. More than 10,000 levels are an error.
 const MaxDepth = 1000
 
-// An Error says where JSON ends to be JSON.
+// An Error says where data stops being JSON.
 type Error struct{ Offset int64 }
 
 // Error returns a text that holds nothing of the input.

@@ -11,39 +11,32 @@ func Mend(data []byte) (mended []byte, ok bool) {
 	data, ok = bytes.CutPrefix(data, []byte("\ufeff"))
 	mended = make([]byte, 0, len(data)+len(data)/8)
 	for i := 0; i < len(data); {
-		switch c := data[i]; {
-		case c == '"':
-			end, changed := 0, false
-			mended, end, changed = mendText(mended, data[i:])
-			i += end
-			ok = ok || changed
-			continue
-		case c == 'N' || c == 'I':
-			if n := notFinite(data[i:]); n > 0 {
-				mended = append(mended, "1e999999999"...)
-				i += n
-				ok = true
-				continue
-			}
+		length, changed := 1, false
+		switch c := data[i]; c {
+		case '"':
+			mended, length, changed = mendText(mended, data[i:])
+		case 'N', 'I':
+			mended, length, changed = mendNumber(mended, data[i:])
+		default:
+			mended = append(mended, c)
 		}
-		mended = append(mended, data[i])
-		i++
+		i += length
+		ok = ok || changed
 	}
 	return mended, ok
 }
 
-// notFinite returns the length of the name of a number that data begins with.
-func notFinite(data []byte) int {
+// mendNumber appends the number whose name data begins with, or else its first byte.
+func mendNumber(dst, data []byte) (mended []byte, length int, changed bool) {
 	for _, name := range []string{"NaN", "Infinity"} {
 		if bytes.HasPrefix(data, []byte(name)) {
-			return len(name)
+			return append(dst, "1e999999999"...), len(name), true
 		}
 	}
-	return 0
+	return append(dst, data[0]), 1, false
 }
 
-// mendText appends the text that data begins with. It returns the length that this
-// has in data.
+// mendText appends the text that data begins with. The length is that in data.
 func mendText(dst, data []byte) (mended []byte, length int, changed bool) {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

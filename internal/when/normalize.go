@@ -55,19 +55,13 @@ func ascii(r rune) rune {
 }
 
 // digit returns the value of a decimal digit of any script. Unicode keeps the ten
-// of each together, from zero on.
+// of each together, from zero on, and the blocks of ten side by side.
 func digit(r rune) rune {
-	for _, rg := range unicode.Nd.R16 {
-		if lo, hi := rune(rg.Lo), rune(rg.Hi); lo <= r && r <= hi {
-			return (r - lo) % 10
-		}
+	value := rune(-1)
+	for unicode.Is(unicode.Nd, r) {
+		value, r = value+1, r-1
 	}
-	for _, rg := range unicode.Nd.R32 {
-		if lo, hi := rune(rg.Lo), rune(rg.Hi); lo <= r && r <= hi {
-			return (r - lo) % 10
-		}
-	}
-	return 0
+	return value % 10
 }
 
 // annotations returns a text without what may follow a time: the name of the

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -215,3 +216,25 @@ func FuzzText(f *testing.F) {
 }
 
 func abs(n int64) int64 { return max(n, -n, 0) }
+
+func TestDigitsOfEveryScript(t *testing.T) {
+	var zeros []rune
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if unicode.Is(unicode.Nd, r) {
+			zeros = append(zeros, r)
+			r += 9 // Unicode keeps the ten together
+		}
+	}
+	require.Greater(t, len(zeros), 60)
+	for _, zero := range zeros {
+		text := strings.Map(func(r rune) rune {
+			if '0' <= r && r <= '9' {
+				return zero + r - '0'
+			}
+			return r
+		}, "2026-03-02T17:45:09.358Z")
+		got, ok := when.Text(text)
+		require.True(t, ok, text)
+		require.Equal(t, "2026-03-02T17:45:09.358Z", got.Format(time.RFC3339Nano), text)
+	}
+}

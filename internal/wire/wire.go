@@ -39,6 +39,7 @@ type Problem struct {
 // A Kind is what is wrong with a part of a message.
 type Kind uint8
 
+// What can be wrong with a part: it
 const (
 	NoIdentity Kind = iota + 1 // is no identity
 	NoText                     // is neither a text nor a number
