@@ -40,7 +40,7 @@ func defaults() config {
 		stream:         "KISSMETRICS",
 		replicas:       3,
 		timeout:        30 * time.Second,
-		workers:        8,
+		workers:        256,
 		ackWait:        30 * time.Second,
 		initialBackoff: 500 * time.Millisecond,
 		maxBackoff:     5 * time.Minute,
@@ -84,7 +84,8 @@ func WithSyncUnchecked() Option { return func(c *config) { c.syncUnchecked = tru
 // longer than an election takes. The caller's context can end it earlier.
 func WithTimeout(timeout time.Duration) Option { return func(c *config) { c.timeout = timeout } }
 
-// WithWorkers sets how many messages a Run delivers at once, 8 by default.
+// WithWorkers sets how many messages a Run may deliver at once: 256 by default, and
+// at most 1024. Run has fewer under way as long as more would not be faster.
 func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
 
 // WithAckWait sets how long the server waits for a sign of life from a relay before

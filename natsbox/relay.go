@@ -7,12 +7,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
+	"github.com/kissmetrics-go/kissmetrics/limit"
 )
 
 const (
@@ -28,6 +28,10 @@ const (
 	// looks whether the server, the stream and the consumer are still there.
 	pullExpiry    = 30 * time.Second
 	pullHeartbeat = time.Second
+	// few is how many workers a relay has at least, as far as WithWorkers allows.
+	few = 4
+	// leaveAfter is when a worker that waits in vain looks whether it may go.
+	leaveAfter = 5 * time.Second
 	// maxReopen bounds the waits between looking for a consumer that is lost.
 	maxReopen = 2 * time.Second
 	// warnEvery bounds how often a relay logs that it gets no messages.
@@ -48,9 +52,10 @@ const (
 // which Run creates if it is missing. If it exists with other settings, the error
 // is a [*SettingsError].
 //
-// Run delivers as many messages at once as [WithWorkers] says, in no particular
-// order; the records of one message are delivered in order. While it works on a
-// message it tells the server so. If it dies, or hangs with its process, the
+// Run delivers many messages at once, in no particular order; the records of one
+// message are delivered in order. How many it finds out by the rule of a
+// [limit.Limiter], up to what [WithWorkers] says. While it works on a message it
+// tells the server so. If it dies, or hangs with its process, the
 // server hands the message to another relay after the time of [WithAckWait]. The
 // server may hand messages to a process that hangs, or to a machine that has
 // vanished, for 30 more seconds; those then wait for the same time.
@@ -87,41 +92,100 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 }
 
 // A relay is one Run.
+//
+// Its workers each wait for a message, deliver it, and wait for the next. A few of
+// them are always there. More come while all are busy and the limiter lets more be
+// under way, and go when there is nothing for them to do.
 type relay struct {
 	*Sender
 
-	next kissmetrics.Sender
+	next    kissmetrics.Sender
+	limiter *limit.Limiter
+	open    func(ctx context.Context) (jetstream.MessagesContext, error)
+	running sync.WaitGroup // the workers
 
 	mu       sync.Mutex
+	workers  int
+	idle     int // how many of them wait for a message
 	underWay map[jetstream.Msg]struct{}
 	warned   time.Time // when it was last logged that there are no messages
 }
 
 func newRelay(s *Sender, next kissmetrics.Sender) *relay {
-	return &relay{Sender: s, next: next, underWay: make(map[jetstream.Msg]struct{})}
+	r := &relay{Sender: s, next: next, limiter: limit.New(s.config.workers), underWay: make(map[jetstream.Msg]struct{})}
+	r.open = r.openIterator
+	return r
 }
 
 // run runs the workers until ctx ends, or one of them cannot go on.
 func (r *relay) run(ctx context.Context) error {
-	running, stop := context.WithCancelCause(ctx)
+	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	var workers, beat sync.WaitGroup
-	for range r.config.workers {
-		workers.Go(func() {
-			if err := r.work(running); err != nil {
-				stop(err)
-			}
-		})
+	for range min(few, r.config.workers) {
+		r.workers++
+		r.start(working, stop)
 	}
 	done := make(chan struct{})
+	var beat sync.WaitGroup
 	beat.Go(func() { r.beat(done) })
-	workers.Wait()
+	r.running.Wait()
 	close(done)
 	beat.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}
-	return context.Cause(running)
+	return context.Cause(working)
+}
+
+// start starts a worker, which is counted already. If the next sender ends its
+// goroutine, another takes its place.
+func (r *relay) start(ctx context.Context, stop context.CancelCauseFunc) {
+	r.running.Go(func() {
+		ended := true
+		defer func() {
+			if ended {
+				r.start(ctx, stop)
+			}
+		}()
+		err := r.work(ctx, func() { r.start(ctx, stop) })
+		ended = false
+		if err != nil {
+			stop(err)
+		}
+	})
+}
+
+// wait notes that a worker waits for a message.
+func (r *relay) wait() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle++
+}
+
+// busy notes that a worker waits no more. It reports whether another should be
+// started in its place, and counts that one.
+func (r *relay) busy() (another bool) {
+	most := min(r.limiter.Limit()+few, r.config.workers)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.idle--
+	if r.idle > 0 || r.workers >= most {
+		return false
+	}
+	r.workers++
+	return true
+}
+
+// superfluous reports whether a worker that waits in vain may go, and counts it no
+// more if so.
+func (r *relay) superfluous() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.idle < few || r.workers <= few {
+		return false
+	}
+	r.workers--
+	return true
 }
 
 // beat tells the server of every message under way that it is worked on, until
@@ -149,16 +213,18 @@ func (r *relay) beat(done <-chan struct{}) {
 	}
 }
 
-// work delivers one message after another until ctx ends, and returns why it
-// cannot go on.
-func (r *relay) work(ctx context.Context) error {
+// work delivers one message after another until ctx ends or the worker is
+// superfluous, and returns why it cannot go on. It calls another to start another
+// worker.
+func (r *relay) work(ctx context.Context, another func()) error {
 	for failures := 0; ctx.Err() == nil; failures++ {
-		messages, err := r.open(ctx)
-		if err == nil {
-			err = r.deliverAll(ctx, messages, func() { failures = 0 })
-			r.giveBackRest(ctx, messages)
-		}
-		if ctx.Err() != nil {
+		err := r.session(ctx, func(more bool) {
+			failures = 0
+			if more {
+				another()
+			}
+		})
+		if ctx.Err() != nil || errors.Is(err, errSuperfluous) {
 			break
 		}
 		if isFinal(err) {
@@ -168,6 +234,16 @@ func (r *relay) work(ctx context.Context) error {
 		sleep(ctx, retry.Wait(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxReopen)))
 	}
 	return nil
+}
+
+// session opens an iterator and delivers its messages.
+func (r *relay) session(ctx context.Context, got func(another bool)) error {
+	messages, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.giveBackRest(ctx, messages)
+	return r.deliverAll(ctx, messages, got)
 }
 
 // warn logs that a worker gets no messages, once for all workers.
@@ -183,13 +259,13 @@ func (r *relay) warn(ctx context.Context, err error) {
 	}
 }
 
-// open returns an iterator over messages. It asks for one at a time, because a
+// openIterator returns an iterator over messages. It asks for one at a time, because a
 // message that waited here for its turn would be out of reach of other relays.
 //
 // The iterator ends when the server gives no sign of life. Without that, nats.go
 // would go on asking a consumer that is gone if it vanished while the connection
 // was down.
-func (r *relay) open(ctx context.Context) (jetstream.MessagesContext, error) {
+func (r *relay) openIterator(ctx context.Context) (jetstream.MessagesContext, error) {
 	consumer, err := r.consumer(ctx)
 	if err != nil {
 		return nil, err
@@ -230,17 +306,24 @@ func (r *relay) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	return consumer, nil
 }
 
-// deliverAll delivers messages until ctx ends or the iterator does.
-func (r *relay) deliverAll(ctx context.Context, messages jetstream.MessagesContext, wentWell func()) error {
+// errSuperfluous ends a worker that has nothing to do.
+var errSuperfluous = errors.New("natsbox: there are workers enough")
+
+// deliverAll delivers messages until ctx ends, the iterator does, or the worker is
+// superfluous. For each message it calls got, with whether another worker should be
+// started.
+func (r *relay) deliverAll(ctx context.Context, messages jetstream.MessagesContext, got func(another bool)) error {
 	for failures := 0; ; {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
+		m, err := r.take(ctx, messages, got)
+		switch {
+		case err != nil:
 			return err
+		case m == nil:
+			continue
 		}
-		wentWell()
 		wait, ok := r.deliver(ctx, m)
 		if ok {
 			failures = 0
@@ -251,117 +334,23 @@ func (r *relay) deliverAll(ctx context.Context, messages jetstream.MessagesConte
 	}
 }
 
-// deliver delivers one message, and tells the server what became of it. If it
-// could not be delivered, ok is false, and wait is what the answer asked for.
-func (r *relay) deliver(ctx context.Context, m jetstream.Msg) (wait time.Duration, ok bool) {
-	r.mu.Lock()
-	r.underWay[m] = struct{}{}
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.underWay, m)
-	}()
-	records, err := decode(m.Headers(), m.Data())
-	if err != nil {
-		return 0, r.park(ctx, m, m.Headers().Get(formatHeader), m.Data(), kissmetrics.Settle(nil, err).Reason)
-	}
-	outcome := r.send(ctx, records)
-	switch {
-	case len(outcome.Refused)+len(outcome.Undelivered) == 0:
-		return 0, r.acknowledge(ctx, m)
-	case len(outcome.Undelivered) == 0:
-		message, cannot := encode(outcome.Refused)
-		if cannot != nil { // they are not the records that were sent
-			message = &nats.Msg{Data: m.Data()}
-		}
-		return 0, r.park(ctx, m, formatVersion, message.Data, outcome.Reason)
-	case ctx.Err() != nil:
-		r.giveBack(ctx, m, 0)
-		return 0, false
-	}
-	wait = min(outcome.RetryAfter, maxRetryAfter)
-	again := max(wait, retry.Wait(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
-	r.config.logger.WarnContext(ctx, "natsbox: a delivery failed",
-		"records", len(outcome.Undelivered), "retry_in", again, "reason", outcome.Reason)
-	r.giveBack(ctx, m, again)
-	return wait, false
-}
-
-// send hands records to the next sender and settles what became of them. A panic
-// leaves them undelivered; so does one of the error that it returned, such as a
-// nil pointer.
-func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (outcome kissmetrics.Outcome) {
-	defer func() {
-		if recover() != nil { // the value may hold anything
-			outcome = kissmetrics.Outcome{Undelivered: records, Reason: "the next sender panicked"}
-		}
-	}()
-	return kissmetrics.Settle(records, r.next.Send(ctx, records))
-}
-
-// acknowledge has the server remove a message and confirm that. Without the
-// confirmation, the message may be delivered again.
-func (r *relay) acknowledge(ctx context.Context, m jetstream.Msg) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
+// take waits for a message. After a while without any it returns nil, or
+// errSuperfluous.
+func (r *relay) take(ctx context.Context, messages jetstream.MessagesContext, got func(another bool)) (jetstream.Msg, error) {
+	waiting, cancel := context.WithTimeout(ctx, leaveAfter)
 	defer cancel()
-	if err := m.DoubleAck(ctx); err != nil {
-		r.config.logger.WarnContext(ctx, "natsbox: an acknowledgement was not confirmed", "reason", reason(err))
+	r.wait()
+	m, err := messages.Next(jetstream.NextContext(waiting))
+	inVain := err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded)
+	if inVain && r.superfluous() {
+		err = errSuperfluous
 	}
-	return true // the next sender has taken it
-}
-
-// park stores what can never be delivered in the stream of parked messages, and
-// then has the server remove the message.
-func (r *relay) park(ctx context.Context, m jetstream.Msg, version string, data []byte, why string) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
-	defer cancel()
-	parked := &nats.Msg{Subject: r.config.parkedSubject(), Data: data, Header: nats.Header{reasonHeader: {shortened(why)}}}
-	if version != "" {
-		parked.Header.Set(formatHeader, version)
+	another := r.busy() && err == nil
+	if err == nil {
+		got(another)
 	}
-	if metadata, err := m.Metadata(); err == nil { // so that a second time does nothing
-		parked.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s-%d-%d", metadata.Stream, metadata.Sequence.Stream, metadata.Timestamp.UnixNano()))
+	if inVain && !errors.Is(err, errSuperfluous) {
+		return nil, nil //nolint:nilnil // says that there is none
 	}
-	if _, err := r.publish(ctx, parked, r.config.parkedStream()); err != nil {
-		r.config.logger.ErrorContext(ctx, "natsbox: a message could not be parked", "reason", reason(err))
-		r.giveBack(ctx, m, retry.Wait(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
-		return false
-	}
-	r.config.logger.WarnContext(ctx, "natsbox: a message was parked", "reason", why)
-	if err := m.TermWithReason("parked"); err != nil {
-		r.config.logger.WarnContext(ctx, "natsbox: a termination was not sent", "reason", reason(err))
-	}
-	return true
-}
-
-// giveBack has the server hand out a message again after a wait.
-func (r *relay) giveBack(ctx context.Context, m jetstream.Msg, wait time.Duration) {
-	if err := m.NakWithDelay(wait); err != nil { // then the server does so after the time of WithAckWait
-		r.config.logger.WarnContext(ctx, "natsbox: a message was not given back", "reason", reason(err))
-	}
-}
-
-// giveBackRest ends an iterator, and gives back messages that came too late for it.
-func (r *relay) giveBackRest(ctx context.Context, messages jetstream.MessagesContext) {
-	defer messages.Stop()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	messages.Drain()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return
-		}
-		r.giveBack(ctx, m, 0)
-	}
-}
-
-// deliveries returns how often the server has handed out a message.
-func deliveries(m jetstream.Msg) int {
-	metadata, err := m.Metadata()
-	if err != nil {
-		return 1
-	}
-	return int(min(metadata.NumDelivered, 64)) //nolint:gosec // at most 64
+	return m, err
 }

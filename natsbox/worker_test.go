@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,7 +73,7 @@ func (h *handed) NakWithDelay(wait time.Duration) error {
 	return nil
 }
 
-// hand is an iterator over made-up messages. It calls taken for each that is
+// A hand is an iterator over made-up messages. It calls taken for each that is
 // asked for, and ends when ctx does.
 type hand struct {
 	jetstream.MessagesContext
@@ -131,7 +133,7 @@ func TestARetryAfterHoldsBackTheMessageAndTheWorker(t *testing.T) {
 					ctx:   ctx,
 					next:  func() *handed { m := messages[0]; messages = messages[1:]; return m },
 					taken: func() { asked = append(asked, time.Since(began)) },
-				}, func() {})
+				}, func(bool) {})
 				require.ErrorIs(t, err, context.Canceled)
 				assert.Equal(t, []time.Duration{0, tt.want}, asked)
 				assert.Equal(t, []time.Duration{tt.want}, first.given)
@@ -149,7 +151,7 @@ func TestAnOutageIsNotAnsweredWithAStorm(t *testing.T) {
 		r := testRelay(sendFunc(func(_ context.Context, records []kissmetrics.Record) error {
 			return unavailable(records, 0)
 		}))
-		err := r.deliverAll(ctx, &hand{ctx: ctx, next: func() *handed { return newHanded(t, 1) }, taken: func() { asked++ }}, func() {})
+		err := r.deliverAll(ctx, &hand{ctx: ctx, next: func() *handed { return newHanded(t, 1) }, taken: func() { asked++ }}, func(bool) {})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		// Waits of up to 30 seconds, 15 on average, make 240 attempts an hour.
 		assert.Less(t, asked, 400)
@@ -213,3 +215,100 @@ type counter struct {
 func (c *counter) Enabled(context.Context, slog.Level) bool { return true }
 
 func (c *counter) Handle(context.Context, slog.Record) error { c.n++; return nil }
+
+// A stock has messages for all iterators of a relay, as many as there are, and then
+// none for a while.
+type stock struct {
+	have    chan struct{}
+	waiting atomic.Int32
+}
+
+// open is that of a relay.
+func (s *stock) open(t *testing.T) func(context.Context) (jetstream.MessagesContext, error) {
+	return func(context.Context) (jetstream.MessagesContext, error) { return &drawn{t: t, stock: s}, nil }
+}
+
+// drawn is an iterator over a stock.
+type drawn struct {
+	jetstream.MessagesContext
+	*stock
+
+	t       *testing.T
+	drained bool
+}
+
+func (d *drawn) Next(...jetstream.NextOpt) (jetstream.Msg, error) {
+	if d.drained {
+		return nil, jetstream.ErrMsgIteratorClosed
+	}
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
+	select {
+	case <-d.have:
+		return newHanded(d.t, 1), nil
+	case <-time.After(leaveAfter): // its options cannot be read here
+		return nil, context.DeadlineExceeded
+	}
+}
+
+func (d *drawn) Drain() { d.drained = true }
+
+func (d *drawn) Stop() {}
+
+func TestARelayFindsOutHowManyDeliveriesToHaveUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ceiling = 64
+		s := &stock{have: make(chan struct{})}
+		var under, most, delivered atomic.Int32
+		r := testRelay(sendFunc(func(context.Context, []kissmetrics.Record) error {
+			most.Store(max(most.Load(), under.Add(1)))
+			defer under.Add(-1)
+			time.Sleep(50 * time.Millisecond)
+			delivered.Add(1)
+			return nil
+		}), WithWorkers(ceiling))
+		r.open = s.open(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { assert.NoError(t, r.run(ctx)) })
+		began := time.Now()
+		for time.Since(began) < 10*time.Second {
+			s.have <- struct{}{}
+		}
+		assert.EqualValues(t, ceiling, most.Load())
+		assert.Greater(t, delivered.Load(), int32(10*8*20), "8 at once would be 160 a second")
+
+		time.Sleep(10 * leaveAfter)
+		synctest.Wait()
+		assert.EqualValues(t, few, s.waiting.Load(), "workers that wait when there is nothing to do")
+		s.have <- struct{}{}
+		cancel()
+		running.Wait()
+	})
+}
+
+func TestASenderThatEndsItsGoroutineEndsNoRelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stock{have: make(chan struct{})}
+		delivered := make(chan struct{}, 100)
+		calls := 0
+		r := testRelay(sendFunc(func(context.Context, []kissmetrics.Record) error {
+			if calls++; calls < 50 {
+				runtime.Goexit()
+			}
+			delivered <- struct{}{}
+			return nil
+		}), WithWorkers(1))
+		r.open = s.open(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { assert.NoError(t, r.run(ctx)) })
+		for range 50 {
+			s.have <- struct{}{}
+		}
+		<-delivered
+		cancel()
+		running.Wait()
+		assert.Empty(t, r.underWay)
+	})
+}
