@@ -108,6 +108,7 @@ func quoted(name string) string {
 //	AdjustedTime           a time cannot be read, or is impossible; the next one, or now, was taken
 //	AdjustedSecond         the [Client] found no second in which the event or property was the only one
 //	AdjustedIdentity       an identity is nobody's own, or cannot be kept as it is; another one was taken
+//	AdjustedAlias          an anonymous identity was another person's before; it was not joined to this one
 //	AdjustedAmount         a revenue is not clearly an amount; it was sent without a Billing Amount
 type Adjustment struct {
 	// Field is what was adjusted, as in a [ValidationError]: "event", "timestamp",
@@ -137,6 +138,7 @@ const (
 	AdjustedTime         AdjustmentKind = "time replaced"
 	AdjustedSecond       AdjustmentKind = "no second of its own"
 	AdjustedIdentity     AdjustmentKind = "identity replaced"
+	AdjustedAlias        AdjustmentKind = "alias left out"
 	AdjustedAmount       AdjustmentKind = "no amount"
 )
 

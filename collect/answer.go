@@ -20,6 +20,7 @@ type answer struct {
 	retryAfter int
 	challenge  bool
 	body       answerBody
+	config     any // in place of the body
 }
 
 // answerBody is the JSON of an answer. Its success is what Segment's API says;
@@ -30,7 +31,10 @@ type answerBody struct {
 	Rejected int             `json:"rejected,omitempty"`
 	Deferred int             `json:"deferred,omitempty"`
 	Errors   []answerFailure `json:"errors,omitempty"`
+	Adjusted []answerChange  `json:"adjusted,omitempty"`
 	Error    string          `json:"error,omitempty"`
+	Code     string          `json:"code,omitempty"`
+	Message  string          `json:"message,omitempty"`
 }
 
 type answerFailure struct {
@@ -39,8 +43,23 @@ type answerFailure struct {
 	Error     string `json:"error"`
 }
 
-func failure(status int, reason string) answer {
-	return answer{status: status, body: answerBody{Error: reason}}
+// answerChange says what of a message was adjusted.
+type answerChange struct {
+	Index       int                `json:"index"`
+	MessageID   string             `json:"messageId,omitempty"`
+	Adjustments []answerAdjustment `json:"adjustments"`
+}
+
+type answerAdjustment struct {
+	Field    string                     `json:"field"`
+	Property string                     `json:"property,omitempty"`
+	Kind     kissmetrics.AdjustmentKind `json:"kind"`
+}
+
+// failure returns an answer of one fault. The SDKs for Python read its code and
+// message, others its error.
+func failure(status int, code, reason string) answer {
+	return answer{status: status, body: answerBody{Error: reason, Code: code, Message: reason}}
 }
 
 // answer returns the answer to a request that was taken apart.
@@ -48,30 +67,36 @@ func (t taken) answer(isBatch bool) answer {
 	a := answer{status: http.StatusOK}
 	switch {
 	case t.deferred > 0:
-		a.status, a.retryAfter = http.StatusServiceUnavailable, retryAfter(t.why)
+		a = failure(http.StatusServiceUnavailable, "try_again", "try again")
+		a.retryAfter = retryAfter(t.why)
 		if errors.Is(t.why, kissmetrics.ErrQueueFull) {
 			a.status = http.StatusTooManyRequests
 		}
-		a.body.Error = "try again"
 	case t.refused == 0:
 		a.body.Success = true
-		return a
+	case t.accepted == 0 && !isBatch:
+		a = failure(http.StatusBadRequest, "invalid_message", safeText(t.first))
 	case t.accepted == 0:
-		a.status = http.StatusBadRequest
-		a.body.Error = safeText(t.first)
+		a.body = failure(0, "invalid_messages", safeText(t.first)).body
 	}
-	if isBatch {
+	if isBatch && !a.body.Success {
 		a.body.Accepted, a.body.Rejected, a.body.Deferred = &t.accepted, t.refused, t.deferred
 		for _, f := range t.failures {
-			id := f.MessageID
-			if len(id) > echoedIDBytes {
-				id = id[:echoedIDBytes]
-			}
-			a.body.Errors = append(a.body.Errors, answerFailure{f.Index, id, safeText(f.Err)})
+			a.body.Errors = append(a.body.Errors, answerFailure{f.Index, echoed(f.MessageID), safeText(f.Err)})
 		}
+	}
+	for _, r := range t.adjusted {
+		change := answerChange{Index: r.Index, MessageID: echoed(r.MessageID)}
+		for _, adjustment := range r.Adjustments[:min(len(r.Adjustments), listedFailures)] {
+			change.Adjustments = append(change.Adjustments, answerAdjustment(adjustment))
+		}
+		a.body.Adjusted = append(a.body.Adjusted, change)
 	}
 	return a
 }
+
+// echoed returns a messageId, as much of it as is told back.
+func echoed(id string) string { return id[:min(len(id), echoedIDBytes)] }
 
 // write answers a request.
 func write(w http.ResponseWriter, a answer) {
@@ -85,6 +110,10 @@ func write(w http.ResponseWriter, a answer) {
 		header.Set("WWW-Authenticate", `Basic realm="write key"`)
 	}
 	w.WriteHeader(a.status)
-	body, _ := json.Marshal(a.body) // texts and numbers cannot fail
-	_, _ = w.Write(body)            // or nobody hears it any more
+	var content any = a.body
+	if a.config != nil {
+		content = a.config
+	}
+	body, _ := json.Marshal(content) // texts and numbers cannot fail
+	_, _ = w.Write(body)             // or nobody hears it any more
 }

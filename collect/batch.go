@@ -1,8 +1,6 @@
 package collect
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"net/http"
 	"time"
@@ -16,12 +14,13 @@ import (
 type batch struct {
 	messages     []head
 	kind         string // of the message, where there is one and the path says it
-	history      bool   // no message happens now, and all clocks were right
 	writeKey     string
 	sentAt       time.Time
 	integrations wire.Integrations
 	context      []byte
 	received     time.Time
+	source       *Source
+	retry        bool // the SDK says that it has sent the same before
 
 	isList     bool                   // whether there is a list of messages
 	traits     kissmetrics.Properties // of the context,
@@ -37,37 +36,37 @@ type head struct {
 	timestamp, original bool // whether it has them
 	sentAt              time.Time
 	integrations        wire.Integrations
-	identity            identity
+	context             []byte
 }
 
 // parse takes a body apart, in one walk. The problem is the answer to one that is not
 // what it should be; even then its write key is returned, where it was found.
-func (h *handler) parse(data []byte, e endpoint) (*batch, *answer) {
+func (h *Handler) parse(data []byte, e endpoint) (*batch, *answer) {
 	b, err := h.walk(data, e)
 	if _, ok := errors.AsType[*jsonwalk.Error](err); ok {
 		if mended, ok := jsonwalk.Mend(data); ok {
 			b, err = h.walk(mended, e)
 		}
 	}
-	problem := func(status int, reason string) (*batch, *answer) {
-		a := failure(status, reason)
+	problem := func(status int, code, reason string) (*batch, *answer) {
+		a := failure(status, code, reason)
 		return b, &a
 	}
 	switch {
 	case err != nil:
-		return problem(http.StatusBadRequest, "the body is not a JSON object")
-	case e.kind == "" && !b.isList:
-		return problem(http.StatusBadRequest, `"batch" is not a list`)
+		return problem(http.StatusBadRequest, "invalid_body", "the body is not a JSON object")
+	case e.isBatch() && !b.isList:
+		return problem(http.StatusBadRequest, "invalid_body", `"batch" is not a list`)
 	case len(b.messages) > h.config.maxMessages:
-		return problem(http.StatusRequestEntityTooLarge, "the batch has too many messages")
+		return problem(http.StatusRequestEntityTooLarge, "too_large", "the batch has too many messages")
 	}
 	return b, nil
 }
 
 // walk reads the members of a body. Of a body that is one message, they are those of
 // a batch and of its message.
-func (h *handler) walk(data []byte, e endpoint) (*batch, error) {
-	b := &batch{kind: e.kind, history: e.history}
+func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
+	b := &batch{kind: e.kind}
 	w := walker{Reader: jsonwalk.NewReader(data), kind: e.kind}
 	own := head{data: data, isObject: true}
 	err := w.Members(func(name []byte) (err error) {
@@ -76,8 +75,6 @@ func (h *handler) walk(data []byte, e endpoint) (*batch, error) {
 			var key []byte
 			key, err = w.Raw()
 			b.writeKey = string(jsonwalk.Unquote(key))
-		case "context":
-			b.context, err = w.Raw()
 		case "batch":
 			b.isList, err = w.list(&b.messages, h.config.maxMessages)
 		default:
@@ -88,8 +85,9 @@ func (h *handler) walk(data []byte, e endpoint) (*batch, error) {
 	if err == nil {
 		err = w.End()
 	}
+	b.context = own.context
 	if e.kind != "" {
-		w.sum(&own, 0)
+		own.kind = e.kind
 		b.messages = []head{own}
 	} else {
 		b.sentAt, b.integrations = own.sentAt, own.integrations
@@ -100,8 +98,7 @@ func (h *handler) walk(data []byte, e endpoint) (*batch, error) {
 // A walker reads heads of messages.
 type walker struct {
 	*jsonwalk.Reader
-	kind  string // of all messages, where the path says it
-	parts []byte // what the identity of a message is made of
+	kind string // of all messages, where the path says it
 }
 
 // list reads the messages of a batch, up to one more than most, and reports whether
@@ -127,9 +124,7 @@ func (w *walker) head() (m head, err error) {
 		return m, w.Skip()
 	}
 	m.isObject = true
-	mark := len(w.parts)
 	m.data, err = w.Object(func(name []byte) error { return w.member(&m, name) })
-	w.sum(&m, mark)
 	return m, err
 }
 
@@ -140,11 +135,10 @@ func (w *walker) member(m *head, name []byte) (err error) {
 	case "integrations":
 		m.integrations, err = wire.ReadIntegrations(w.Reader)
 		return err
-	case "sentAt": // differs at a repeat
-		value, err = w.Raw()
-		m.sentAt, _ = wire.InstantOf(value)
+	case "context":
+		m.context, err = w.Raw()
 		return err
-	case "messageId", "type", "timestamp", "originalTimestamp", "userId", "anonymousId", "previousId", "groupId", "event", "name":
+	case "messageId", "type", "timestamp", "originalTimestamp", "sentAt":
 		value, err = w.Raw()
 	default:
 		return w.Skip()
@@ -158,28 +152,10 @@ func (w *walker) member(m *head, name []byte) (err error) {
 		m.timestamp = isTime(value)
 	case "originalTimestamp":
 		m.original = isTime(value)
+	case "sentAt":
+		m.sentAt, _ = wire.InstantOf(value)
 	}
-	w.parts = append(w.parts, name...)
-	w.parts = binary.AppendUvarint(w.parts, uint64(len(value)))
-	w.parts = append(w.parts, value...)
 	return err
-}
-
-// An identity tells messages apart: it is a sum of what makes a message the same
-// at a repeat. It is zero for a message without a messageId.
-type identity [16]byte
-
-// sum sets the identity of a message, of the parts from mark on, and lets go of them.
-func (w *walker) sum(m *head, mark int) {
-	if w.kind != "" {
-		m.kind = w.kind
-	}
-	if m.id != "" {
-		w.parts = append(w.parts, m.kind...)
-		sum := sha256.Sum256(w.parts[mark:])
-		copy(m.identity[:], sum[:])
-	}
-	w.parts = w.parts[:mark]
 }
 
 // isTime reports whether a value, as it is written, is a time.

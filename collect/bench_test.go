@@ -58,7 +58,7 @@ func benchmark(b *testing.B, context string) {
 	for run := 0; b.Loop(); run++ {
 		body := benchmarkBatch(context, run)
 		recorder := &kissmetricstest.Recorder{}
-		handler, err := collect.Handler(recorder, collect.WithWriteKeys("key"))
+		handler, err := collect.NewHandler(recorder, collect.WithWriteKeys("key"))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -42,21 +43,24 @@ func (b *body) release() {
 }
 
 // read returns the body of a request, or the answer to one that has none.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) {
-	limited := http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes))
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) {
+	limited := bufio.NewReader(http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes)))
 	var content io.Reader = limited
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
-	case "", "identity":
-	case "gzip", "x-gzip":
+	case "", "identity", "gzip", "x-gzip":
+	default:
+		a := failure(http.StatusUnsupportedMediaType, "unsupported_encoding", "the Content-Encoding is not gzip")
+		return nil, &a
+	}
+	// The body itself says whether it is gzipped. No JSON begins so, and what stands
+	// between sometimes unpacks a body and leaves the header, or the other way round.
+	if start, _ := limited.Peek(len(gzipMagic)); string(start) == gzipMagic {
 		unzip, err := gunzip(limited)
 		if err != nil {
 			return nil, unreadable(err)
 		}
 		defer gunzips.Put(unzip)
 		content = io.LimitReader(unzip, int64(h.config.maxBytes)+1)
-	default:
-		a := failure(http.StatusUnsupportedMediaType, "the Content-Encoding is not gzip")
-		return nil, &a
 	}
 	b := bodies.Get().(*body)
 	if _, err := b.ReadFrom(content); err != nil {
@@ -69,6 +73,14 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) 
 	}
 	return b, nil
 }
+
+const (
+	gzipMagic     = "\x1f\x8b"
+	byteOrderMark = "\ufeff"
+)
+
+// content returns the body, less a byte order mark.
+func (b *body) content() []byte { return bytes.TrimPrefix(b.Bytes(), []byte(byteOrderMark)) }
 
 // gunzip returns a reader that its caller puts back.
 func gunzip(r io.Reader) (*gzip.Reader, error) {
@@ -84,11 +96,13 @@ func gunzip(r io.Reader) (*gzip.Reader, error) {
 
 // unreadable returns the answer to a request whose body could not be read.
 func unreadable(err error) *answer {
-	a := failure(http.StatusBadRequest, "the body could not be read, or is not what its Content-Encoding says")
+	a := failure(http.StatusBadRequest, "invalid_body", "the body could not be read, or is not what its Content-Encoding says")
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		a = failure(http.StatusRequestEntityTooLarge, "the body is too large")
+		a = failure(http.StatusRequestEntityTooLarge, "too_large", "the body is too large")
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
-		a = failure(http.StatusRequestTimeout, "the body did not come in time")
+		// Nothing was accepted. Most SDKs drop what is answered with 408.
+		a = failure(http.StatusServiceUnavailable, "slow_body", "the body did not come in time")
+		a.retryAfter = 1
 	}
 	return &a
 }

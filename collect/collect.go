@@ -3,48 +3,64 @@
 //
 //	queue, err := kissmetrics.NewQueue(httpSender)
 //	…
-//	handler, err := collect.Handler(queue, collect.WithWriteKeys(os.Getenv("WRITE_KEY")))
+//	handler, err := collect.NewHandler(queue, collect.WithWriteKeys(os.Getenv("WRITE_KEY")),
+//		collect.WithPublicURL("https://collect.shop.example"), collect.WithOrigins("https://www.shop.example"))
 //	…
 //	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 //
-// Point an SDK at it: the "data plane URL" of RudderStack's, the "host" or
-// "endpoint" of Segment's.
+// Point an SDK at it. [SDKS.md] has the line for each, and what each does when
+// something goes wrong.
+//
+// [SDKS.md]: https://github.com/kissmetrics-go/kissmetrics/blob/main/collect/SDKS.md
 package collect
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"net/http"
-	"slices"
-	"strings"
+	"path"
+	"sync/atomic"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-// Handler returns a handler that speaks the HTTP APIs of RudderStack and
-// Segment, and hands the records of each message to sender. It needs
-// [WithWriteKeys], and reports every option that is wrong at once, each wrapping
-// [kissmetrics.ErrInvalidOption]. It is safe for concurrent use, and starts no
-// goroutine.
+// A Handler is an [http.Handler] that speaks the HTTP APIs of RudderStack and
+// Segment, and hands the records of each message to a sender. It is safe for
+// concurrent use, and starts no goroutine.
 //
 // # Requests
 //
-// Each is a POST of a JSON object, whatever its Content-Type says, gzipped where
-// its Content-Encoding says so:
+// Each is a POST of a JSON object, whatever its Content-Type says. It may be
+// gzipped, and begin with a byte order mark:
 //
 //   - /v1/identify, /v1/page, /v1/screen, /v1/track, /v1/group and /v1/alias
 //     hold one message, of the type that the path says;
 //   - /v1/batch holds a list of messages, "batch", each with its type;
 //   - /v1/import the same, as of the past: every message but an alias must have a
-//     timestamp, which is not corrected;
+//     timestamp;
 //   - /beacon/v1/batch is what RudderStack's SDK for browsers uses when a page is
-//     left, and /v1/i, p, s, t, g, a and b are the short names that Segment's has.
+//     left, and /v1/i, p, s, t, g, a and b are the short names that Segment's has;
+//   - /v1/m and /rsaMetrics, where SDKs report on themselves, take everything and
+//     keep nothing.
+//
+// Slashes that are doubled, or stand at the end, say nothing. A redirect is never
+// the answer: SDKs turn the POST into a GET. So put the handler at the root of its
+// own host, or behind [http.StripPrefix]; an [http.ServeMux] would redirect a path
+// with doubled slashes before the handler sees it.
+//
+// With [WithPublicURL], GET /sourceConfig and /v1/projects/<key>/settings answer
+// RudderStack's and Segment's SDKs, most of which ask how to behave before they
+// send anything.
 //
 // The write key is the user of Basic authentication, or else the body's writeKey
-// or the query's, for a beacon can set no headers. Behind a prefix, use
-// [http.StripPrefix].
+// or the query's, for a beacon can set no headers.
+//
+// # Pages
+//
+// The SDKs of browsers make requests from pages of another origin. [WithOrigins]
+// lists those that may. Such a page may send whatever headers it asks for, and read
+// the answer and its Retry-After. A POST from a page of any other origin is
+// answered with 403, and nothing of it is accepted.
 //
 // A message is what [kissmetrics.ParseMessage] makes of it. An identify without
 // traits takes those of the batch's context. A message that is excluded from
@@ -61,20 +77,25 @@ import (
 //
 //   - 200, {"success":true}: everything was accepted, which means what a nil from
 //     the sender means.
-//   - 200, {"success":false, "accepted":…, "rejected":…, "errors":[…]}: some
-//     messages of a batch were accepted and the others never will be. It says
-//     which, by index and messageId, and why (the first 100 of them).
-//   - 400: nothing was accepted, and a repeat will not change that. 401: the
-//     write key is wrong. 404, 405: no such path, or not a POST. 413: the body or
-//     the batch is too large. 415: an unknown Content-Encoding. Nothing was
-//     accepted.
-//   - 408: the body did not come in time. Nothing was accepted.
-//   - 429 ([kissmetrics.ErrQueueFull]) and 503 (any other failure that may pass),
-//     with Retry-After: try the same again. Some messages of a batch may have
-//     been accepted, but only such as a repeat does not double.
+//   - 200, {"success":false, "accepted":…, "rejected":…, "errors":[…]}: some or
+//     all messages of a batch never will be accepted, and the others were. It says
+//     which, by index and messageId, and why (the first 100 of them). What was
+//     adjusted is listed too.
+//   - 400: the one message never will be accepted, or the body is none of these.
+//     401: the write key is wrong. 403: pages of that origin may not send. 404,
+//     405: no such path, or not a POST. 413: the body or the batch is too large.
+//     415: an unknown Content-Encoding. Nothing was accepted.
+//   - 429 ([kissmetrics.ErrQueueFull]) and 503 (any other failure that may pass, a
+//     body that did not come in time among them), with Retry-After: try the same
+//     again. Some messages of a batch may have been accepted, but only such as a
+//     repeat does not double.
 //
-// SDKs drop a batch that is answered with 400, and Segment's for Go repeats it
-// ten times first. Therefore one bad message never makes it 400 for the others.
+// All but the first hold "code" and "message" as well: what went wrong, for
+// programs and for people. SDKs for Python repeat what has none.
+//
+// A batch is never answered with 400 for what is in it. RudderStack's SDKs for
+// phones repeat such a batch every second until another event joins it, two for
+// Node.js end their process, and five for Go repeat it ten times.
 //
 // # Repeats
 //
@@ -125,160 +146,116 @@ import (
 // bound what comes before it: set the server's ReadHeaderTimeout and IdleTimeout.
 // A WriteTimeout must leave room for the sender, so put a [kissmetrics.Queue] or a
 // durable sender behind the handler, not a bare [kissmetrics.HTTPSender].
-func Handler(sender kissmetrics.Sender, options ...Option) (http.Handler, error) {
+type Handler struct {
+	sender  kissmetrics.Sender
+	config  config
+	sources sources
+	memory  *memory
+	people  people
+	nowhere atomic.Int64 // when the log last spoke of an unknown path, in Unix nanoseconds
+}
+
+// NewHandler returns a handler in front of a sender. It needs [WithWriteKeys] or
+// [WithSources], and reports every option that is wrong at once, each wrapping
+// [kissmetrics.ErrInvalidOption]. The sender may be nil where every source has its
+// own.
+func NewHandler(sender kissmetrics.Sender, options ...Option) (*Handler, error) {
 	c, err := configure(sender, options)
 	if err != nil {
 		return nil, err
 	}
-	h := &handler{sender: sender, config: c, memory: newMemory(rememberedMessages)}
-	for _, key := range c.writeKeys {
-		h.keys = append(h.keys, sha256.Sum256([]byte(key)))
+	h := &Handler{sender: sender, config: c, memory: newMemory(rememberedMessages)}
+	if len(c.writeKeys) > 0 {
+		h.sources.add(&Source{WriteKeys: c.writeKeys, Transform: c.transform})
 	}
-	h.config.writeKeys = nil // the sums are enough
+	for i := range c.sources {
+		h.sources.add(&c.sources[i])
+	}
+	for _, source := range h.sources.all {
+		if source.Sender == nil {
+			source.Sender = sender
+		}
+		source.WriteKeys = nil // the sums are enough
+	}
+	h.config.writeKeys = nil
 	return h, nil
 }
 
-type handler struct {
-	sender kissmetrics.Sender
-	config config
-	keys   [][sha256.Size]byte
-	memory *memory
-}
-
-// An endpoint is what a path stands for.
-type endpoint struct {
-	kind    string // of the one message; empty for a batch
-	history bool
-}
-
-func endpointOf(path string) (e endpoint, ok bool) {
-	if path == "/beacon/v1/batch" {
-		return endpoint{}, true
-	}
-	name, ok := strings.CutPrefix(path, "/v1/")
-	if !ok {
-		return endpoint{}, false
-	}
-	switch name {
-	case "identify", "page", "screen", "track", "group", "alias":
-		return endpoint{kind: name}, true
-	case "i":
-		return endpoint{kind: "identify"}, true
-	case "p":
-		return endpoint{kind: "page"}, true
-	case "s":
-		return endpoint{kind: "screen"}, true
-	case "t":
-		return endpoint{kind: "track"}, true
-	case "g":
-		return endpoint{kind: "group"}, true
-	case "a":
-		return endpoint{kind: "alias"}, true
-	case "batch", "b":
-		return endpoint{}, true
-	case "import":
-		return endpoint{history: true}, true
-	}
-	return endpoint{}, false
-}
-
-// ServeHTTP implements [http.Handler].
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e, ok := endpointOf(r.URL.Path)
-	if !ok {
-		write(w, failure(http.StatusNotFound, "there is nothing here"))
-		return
-	}
-	h.allowOrigin(w, r)
-	switch {
-	case r.Method == http.MethodOptions && len(h.config.origins) > 0:
-		w.WriteHeader(http.StatusNoContent)
-	case r.Method != http.MethodPost:
-		w.Header().Set("Allow", http.MethodPost)
-		write(w, failure(http.StatusMethodNotAllowed, "only POST is allowed"))
-	default:
-		write(w, h.post(w, r, e))
-	}
-}
-
-// allowOrigin says to browsers which pages may read the answer.
-func (h *handler) allowOrigin(w http.ResponseWriter, r *http.Request) {
-	if len(h.config.origins) == 0 {
-		return
-	}
-	header := w.Header()
-	header.Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	if !slices.Contains(h.config.origins, "*") && !slices.Contains(h.config.origins, origin) || origin == "" {
-		return
-	}
-	header.Set("Access-Control-Allow-Origin", origin)
-	if r.Method == http.MethodOptions {
-		header.Set("Access-Control-Allow-Methods", http.MethodPost)
-		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding, AnonymousId")
-		header.Set("Access-Control-Max-Age", "7200") // what Chromium believes at most
-	}
-}
-
 // post answers a request that is to be accepted.
-func (h *handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answer {
+func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answer {
 	received := time.Now()
 	limitReading(w, r, h.config.readTimeout)
+	var source *Source
 	key, known := givenKey(r)
-	if known && !h.authorized(key) { // before anything is read
-		return unauthorized(r)
+	if known { // before anything is read
+		if source, known = h.sources.of(key); !known {
+			return unauthorized(r)
+		}
 	}
 	body, refusal := h.read(w, r)
 	if refusal != nil {
 		return *refusal
 	}
 	defer body.release()
-	b, problem := h.parse(body.Bytes(), e)
-	if !known && !h.authorized(b.writeKey) {
-		return unauthorized(r)
+	b, problem := h.parse(body.content(), e)
+	if source == nil {
+		if source, known = h.sources.of(b.writeKey); !known {
+			return unauthorized(r)
+		}
 	}
 	if problem != nil {
 		return *problem
 	}
-	b.received = received
+	b.received, b.source, b.retry = received, source, r.Header.Get("X-Retry-Count") > "0"
 	t := h.take(r.Context(), b)
-	h.logTaken(r.Context(), t)
-	return t.answer(e.kind == "")
+	h.logTaken(r.Context(), b, t)
+	return t.answer(e.isBatch())
 }
 
-// givenKey returns the write key of a request that has one outside its body.
+// givenKey returns the write key of a request that has one outside its body. An
+// Authorization that is not Basic is none of ours.
 func givenKey(r *http.Request) (key string, known bool) {
-	if r.Header.Get("Authorization") != "" {
-		key, _, _ = r.BasicAuth()
+	if key, _, known = r.BasicAuth(); known {
 		return key, true
 	}
 	key = r.URL.Query().Get("writeKey")
 	return key, key != ""
 }
 
-// authorized reports whether a write key is one of ours, in a time that does not
-// tell how much of it is right.
-func (h *handler) authorized(key string) bool {
-	sum := sha256.Sum256([]byte(key))
-	right := 0
-	for i := range h.keys {
-		right |= subtle.ConstantTimeCompare(sum[:], h.keys[i][:])
-	}
-	return right == 1
-}
-
+// unauthorized returns the answer to a wrong key. RudderStack's SDKs for phones stop
+// only where it says "invalid write key".
 func unauthorized(r *http.Request) answer {
-	a := failure(http.StatusUnauthorized, "the write key is missing or wrong")
+	a := failure(http.StatusUnauthorized, "invalid_write_key", "invalid write key")
 	a.challenge = r.Header.Get("Origin") == "" // a browser would ask the visitor for a password
 	return a
 }
 
 // logTaken logs what was not accepted, without its content.
-func (h *handler) logTaken(ctx context.Context, t taken) {
+func (h *Handler) logTaken(ctx context.Context, b *batch, t taken) {
+	logger := h.config.logger
+	if b.source.Name != "" {
+		logger = logger.With("source", b.source.Name)
+	}
 	if t.deferred > 0 {
-		h.config.logger.WarnContext(ctx, "collect: asked to try again", "accepted", t.accepted, "deferred", t.deferred, "reason", safeText(t.why))
+		logger.WarnContext(ctx, "collect: asked to try again", "accepted", t.accepted, "deferred", t.deferred, "reason", safeText(t.why))
 	}
 	if t.refused > 0 {
-		h.config.logger.WarnContext(ctx, "collect: messages refused", "accepted", t.accepted, "refused", t.refused, "reason", safeText(t.first))
+		logger.WarnContext(ctx, "collect: messages refused", "accepted", t.accepted, "refused", t.refused, "reason", safeText(t.first))
 	}
+}
+
+// logNowhere logs, once a minute, that something is sent to a path that is none of
+// ours: most often one with a prefix, or without one. It names the part of the path
+// that is known to be no secret.
+func (h *Handler) logNowhere(r *http.Request) {
+	now, last := time.Now().UnixNano(), h.nowhere.Load()
+	if r.Method != http.MethodPost || now-last < int64(time.Minute) || !h.nowhere.CompareAndSwap(last, now) {
+		return
+	}
+	name := path.Base(r.URL.Path)
+	if endpointNamed(name).route == nowhere {
+		name = "…"
+	}
+	h.config.logger.WarnContext(r.Context(), "collect: nothing is at the path of a POST: is there a prefix that should be stripped?",
+		"path", "…/"+name)
 }

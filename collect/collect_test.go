@@ -355,7 +355,7 @@ func TestCORS(t *testing.T) {
 }
 
 func TestEveryWrongOptionIsReported(t *testing.T) {
-	_, err := collect.Handler((*kissmetricstest.Recorder)(nil), nil,
+	_, err := collect.NewHandler((*kissmetricstest.Recorder)(nil), nil,
 		collect.WithOrigins("shop.example", "https://shop.example/", "*"), collect.WithLimits(0, 1), collect.WithReadTimeout(0),
 		collect.WithClockStep(-1), collect.WithTransform(kissmetrics.TransformOptions{Prefix: 9}),
 		collect.WithOnResult(nil), collect.WithLogger(nil))
@@ -364,9 +364,9 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 		"WithLimits", "WithReadTimeout", "WithClockStep", "prefix style 9", "WithOnResult", "WithLogger"} {
 		assert.ErrorContains(t, err, want)
 	}
-	_, err = collect.Handler(&kissmetricstest.Recorder{}, collect.WithWriteKeys(writeKey), collect.WithClockStep(1500*time.Millisecond))
+	_, err = collect.NewHandler(&kissmetricstest.Recorder{}, collect.WithWriteKeys(writeKey), collect.WithClockStep(1500*time.Millisecond))
 	require.ErrorContains(t, err, "whole number of seconds")
-	_, err = collect.Handler(nil, collect.WithWriteKeys(writeKey, ""))
+	_, err = collect.NewHandler(nil, collect.WithWriteKeys(writeKey, ""))
 	require.ErrorContains(t, err, "a key is empty")
 	require.ErrorContains(t, err, "the sender is nil")
 	assert.NotContains(t, err.Error(), writeKey)

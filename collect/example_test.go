@@ -13,7 +13,7 @@ import (
 // A batch of two messages, as an SDK sends it, of which one is wrong.
 func ExampleHandler() {
 	var sender kissmetricstest.Recorder // in a service a kissmetrics.Queue
-	handler, err := collect.Handler(&sender, collect.WithWriteKeys("write-key"))
+	handler, err := collect.NewHandler(&sender, collect.WithWriteKeys("write-key"))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -41,7 +41,7 @@ func newReceiver(t testing.TB, options ...collect.Option) *receiver {
 // with makes the handler, with another sender than the recorder.
 func (r *receiver) with(t testing.TB, sender kissmetrics.Sender, options ...collect.Option) *receiver {
 	t.Helper()
-	handler, err := collect.Handler(sender, append([]collect.Option{
+	handler, err := collect.NewHandler(sender, append([]collect.Option{
 		collect.WithWriteKeys("another", writeKey),
 		collect.WithOnResult(func(_ context.Context, result collect.Result) {
 			r.mu.Lock()
@@ -85,7 +85,13 @@ type answer struct {
 		Accepted, Rejected int
 		Deferred           int
 		Error              string
-		Errors             []struct {
+		Code, Message      string
+		Adjusted           []struct {
+			Index       int
+			MessageID   string
+			Adjustments []struct{ Field, Property, Kind string }
+		}
+		Errors []struct {
 			Index            int
 			MessageID, Error string
 		}

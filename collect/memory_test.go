@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -14,14 +15,32 @@ func number(n int) (id identity) {
 	return id
 }
 
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+func begin(m *memory, id identity) state {
+	state, _ := m.begin(id, noon)
+	return state
+}
+
+func TestMemoryKeepsTheSecondOfTheFirstSight(t *testing.T) {
+	m := newMemory(10)
+	state, at := m.begin(number(1), noon)
+	assert.Equal(t, unknown, state)
+	assert.Equal(t, noon, at)
+	m.end(number(1), false)
+	state, at = m.begin(number(1), noon.Add(time.Minute))
+	assert.Equal(t, unknown, state)
+	assert.Equal(t, noon, at, "the sender did not take it the first time")
+}
+
 func TestMemoryKeepsAtLeastItsSizeAndAtMostTwice(t *testing.T) {
 	const size = 10
 	m := newMemory(size)
 	for i := range 5*size + 3 {
-		assert.Equal(t, unknown, m.begin(number(i)))
+		assert.Equal(t, unknown, begin(m, number(i)))
 		m.end(number(i), true)
 		for j := max(0, i-size); j <= i; j++ {
-			assert.Equal(t, accepted, m.begin(number(j)), "%d of %d", j, i)
+			assert.Equal(t, accepted, begin(m, number(j)), "%d of %d", j, i)
 		}
 		assert.LessOrEqual(t, len(m.recent)+len(m.older), 2*size)
 	}
@@ -30,10 +49,10 @@ func TestMemoryKeepsAtLeastItsSizeAndAtMostTwice(t *testing.T) {
 
 func TestMemoryForgetsWhatWasNotAccepted(t *testing.T) {
 	m := newMemory(1)
-	assert.Equal(t, unknown, m.begin(number(1)))
-	assert.Equal(t, underWay, m.begin(number(1)))
+	assert.Equal(t, unknown, begin(m, number(1)))
+	assert.Equal(t, underWay, begin(m, number(1)))
 	m.end(number(1), false)
-	assert.Equal(t, unknown, m.begin(number(1)))
+	assert.Equal(t, unknown, begin(m, number(1)))
 }
 
 func TestMemoryLetsOneOfManyBegin(t *testing.T) {
@@ -43,7 +62,7 @@ func TestMemoryLetsOneOfManyBegin(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for i := range 100 {
-				if m.begin(number(i)) == unknown {
+				if begin(m, number(i)) == unknown {
 					began.Add(1)
 					m.end(number(i), true)
 				}

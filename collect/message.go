@@ -2,7 +2,9 @@ package collect
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -10,12 +12,13 @@ import (
 
 // A message is one of a batch.
 type message struct {
-	id       string // its messageId
-	kind     string
-	identity identity // by which a repeat is known
-	ignored  bool     // it is not for Kissmetrics
-	timed    bool     // it says when it happened
-	records  []kissmetrics.Record
+	id          string // its messageId
+	kind        string
+	identity    identity // by which a repeat is known
+	ignored     bool     // it is not for Kissmetrics
+	timed       bool     // it says when it happened
+	records     []kissmetrics.Record
+	adjustments []kissmetrics.Adjustment
 }
 
 var (
@@ -24,8 +27,8 @@ var (
 )
 
 // message turns a message of the batch into records.
-func (h *handler) message(b *batch, head *head) (m message, err error) {
-	m = message{id: head.id, kind: head.kind, identity: head.identity, timed: head.timestamp || head.original}
+func (h *Handler) message(b *batch, head *head) (m message, err error) {
+	m = message{id: head.id, kind: head.kind, timed: head.timestamp || head.original}
 	if !head.isObject {
 		return m, errNoObject
 	}
@@ -48,19 +51,60 @@ func (h *handler) message(b *batch, head *head) (m message, err error) {
 		}
 		parsed = identify
 	}
-	if m.id != "" && !b.history && (!head.original || !head.timestamp) {
-		sent := head.sentAt
-		if sent.IsZero() {
-			sent = b.sentAt
+	if by := h.shift(b, head); by != 0 {
+		parsed = move(parsed, by, b.received)
+	}
+	if m.records, m.adjustments, err = kissmetrics.Transform(parsed, b.received, b.source.Transform); err != nil {
+		return m, err
+	}
+	h.guardAlias(b.source, &m)
+	m.identify(b.source)
+	return m, nil
+}
+
+// identify sets by what a repeat of the message is known: its messageId and all that
+// it says, but for when.
+func (m *message) identify(source *Source) {
+	if m.id == "" || len(m.records) == 0 {
+		return
+	}
+	start := m.records[0].Time
+	timeless := slices.Clone(m.records)
+	for i := range timeless {
+		if t := &timeless[i].Time; !t.IsZero() {
+			*t = time.Unix(0, 0).Add(t.Sub(start))
 		}
-		parsed = h.corrected(parsed, sent, b.received)
 	}
-	var now time.Time // an import has none, so every message must have its own
-	if !b.history {
-		now = b.received
+	key := kissmetrics.RepeatKey(timeless)
+	parts := append(key[:], source.Name...)
+	parts = append(append(parts, 0), m.id...)
+	sum := sha256.Sum256(parts)
+	copy(m.identity[:], sum[:])
+}
+
+// happened moves the records of a message so that the first has the given time.
+func (m *message) happened(at time.Time) {
+	by := at.Sub(m.records[0].Time)
+	for i := range m.records {
+		if t := &m.records[i].Time; !t.IsZero() {
+			*t = t.Add(by)
+		}
 	}
-	m.records, _, err = kissmetrics.Transform(parsed, now, h.config.transform)
-	return m, err
+}
+
+// guardAlias leaves out the alias of an identify where another person was identified
+// with the same anonymous identity before: it would make one person of two, for good.
+// RudderStack's SDKs for browsers keep the anonymous identity when a visitor logs
+// out and another one logs in.
+func (h *Handler) guardAlias(source *Source, m *message) {
+	if !source.Transform.AliasOnIdentify || m.kind != "identify" || len(m.records) == 0 || m.records[0].Kind != kissmetrics.KindAlias {
+		return
+	}
+	if h.people.isFirst(source.Name, m.records[0].Person, m.records[0].Name) {
+		return
+	}
+	m.records = m.records[1:]
+	m.adjustments = append(m.adjustments, kissmetrics.Adjustment{Field: "anonymousId", Kind: kissmetrics.AdjustedAlias})
 }
 
 // withType returns a message of the given type, whatever its own says: of two
@@ -74,45 +118,6 @@ func withType(data []byte, kind string) []byte {
 	typed := make([]byte, 0, len(data)+len(kind)+len(`,"type":""}`))
 	typed = append(typed, data[:end]...)
 	return append(typed, separator+`"type":"`+kind+`"}`...)
-}
-
-// corrected returns a message with its time corrected by the difference between
-// the sender's clock and ours, in whole steps.
-func (h *handler) corrected(parsed kissmetrics.Message, sent, received time.Time) kissmetrics.Message {
-	const century = 100 * 365 * 24 * time.Hour
-	behind := received.Sub(sent)
-	if h.config.clockStep == 0 || behind.Abs() > century { // is no clock's
-		return parsed
-	}
-	if behind = behind.Truncate(h.config.clockStep); behind == 0 {
-		return parsed
-	}
-	correct := func(t *time.Time) {
-		if !t.IsZero() {
-			*t = t.Add(behind)
-		}
-	}
-	switch m := parsed.(type) {
-	case kissmetrics.Identify:
-		correct(&m.Timestamp)
-		return m
-	case kissmetrics.Page:
-		correct(&m.Timestamp)
-		return m
-	case kissmetrics.Screen:
-		correct(&m.Timestamp)
-		return m
-	case kissmetrics.Track:
-		correct(&m.Timestamp)
-		return m
-	case kissmetrics.Group:
-		correct(&m.Timestamp)
-		return m
-	case kissmetrics.Alias:
-		correct(&m.Timestamp)
-		return m
-	}
-	return parsed
 }
 
 // isFinal reports whether an error will be the same at a repeat.

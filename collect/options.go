@@ -5,19 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
-	"reflect"
+	"slices"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
-// An Option configures [Handler]. Where one is given twice, the later counts.
+// An Option configures [NewHandler]. Where one is given twice, the later counts.
 type Option func(*config)
 
 type config struct {
 	writeKeys   []string
-	origins     []string
+	sources     []Source
+	origins     map[string]bool
+	publicURL   *url.URL
+	shortPaths  bool
 	maxBytes    int
 	maxMessages int
 	readTimeout time.Duration
@@ -29,7 +34,7 @@ type config struct {
 
 func defaults() config {
 	return config{
-		maxBytes:    4 << 20,
+		maxBytes:    5 << 20,
 		maxMessages: 10_000,
 		readTimeout: 30 * time.Second,
 		clockStep:   10 * time.Minute,
@@ -39,22 +44,52 @@ func defaults() config {
 }
 
 // WithWriteKeys gives the write keys that are accepted: those that the SDKs are
-// set up with. It is required. Several allow for one to be replaced, or for
-// telling senders apart.
+// set up with. Several allow for one to be replaced. [WithSources] tells senders
+// apart. One of the two is required.
 func WithWriteKeys(keys ...string) Option {
-	return func(c *config) { c.writeKeys = keys }
+	return func(c *config) { c.writeKeys = slices.Clone(keys) }
+}
+
+// WithSources gives several sources of messages, each with write keys of its own,
+// and where wanted a sender and a transform: for tenants, or for several products of
+// Kissmetrics.
+func WithSources(sources ...Source) Option {
+	return func(c *config) { c.sources = slices.Clone(sources) }
 }
 
 // WithOrigins allows the pages of the given origins, such as
-// "https://shop.example", to send with a browser's SDK; "*" allows all pages. By
-// default none is allowed (CORS is off).
+// "https://shop.example", to send with a browser's SDK; "*" allows all pages, but
+// not with cookies. By default only pages of the handler's own host may send.
 func WithOrigins(origins ...string) Option {
-	return func(c *config) { c.origins = origins }
+	return func(c *config) {
+		c.origins = map[string]bool{}
+		for _, origin := range origins {
+			c.origins[origin] = true
+		}
+	}
 }
 
+// WithPublicURL says where the world finds this handler, such as
+// "https://collect.shop.example", and makes it answer the SDKs that ask for their
+// configuration: RudderStack's with the configUrl (or control plane URL), Segment's
+// with the cdnURL of this handler. A page needs no more than that one line then.
+func WithPublicURL(publicURL string) Option {
+	return func(c *config) {
+		c.publicURL, _ = url.Parse(publicURL)
+		if c.publicURL == nil {
+			c.publicURL = &url.URL{} // which is refused
+		}
+	}
+}
+
+// WithShortPaths takes /b, /t and the other paths of Segment's SDKs for browsers and
+// phones without /v1 before them as well, for SDKs that are pointed at a host alone.
+func WithShortPaths() Option { return func(c *config) { c.shortPaths = true } }
+
 // WithLimits bounds a body, before and after decompression, and the messages of
-// a batch: by default 4 MiB, which is RudderStack's limit (Segment has 500 KB),
-// and 10,000 (Segment has 2,500).
+// a batch: by default 5 MiB and 10,000. RudderStack's own limit is 4 MiB,
+// which its SDK for Python passes before it closes a batch; Segment's are 500 KB and
+// 2,500 messages.
 func WithLimits(bytes, messages int) Option {
 	return func(c *config) { c.maxBytes, c.maxMessages = bytes, messages }
 }
@@ -104,18 +139,11 @@ func configure(sender kissmetrics.Sender, options []Option) (config, error) {
 		}
 		o(&c)
 	}
-	if rv := reflect.ValueOf(sender); sender == nil || rv.Kind() == reflect.Pointer && rv.IsNil() {
-		invalid("the sender is nil")
+	c.validateSources(sender, invalid)
+	if u := c.publicURL; u != nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		invalid("WithPublicURL: not a scheme (http or https) and a host")
 	}
-	if len(c.writeKeys) == 0 {
-		invalid("WithWriteKeys is required")
-	}
-	for _, key := range c.writeKeys {
-		if key == "" {
-			invalid("WithWriteKeys: a key is empty")
-		}
-	}
-	for _, origin := range c.origins {
+	for _, origin := range slices.Sorted(maps.Keys(c.origins)) {
 		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
 			invalid("WithOrigins: %q is neither a scheme and a host nor \"*\"", origin)
 		}
@@ -129,9 +157,6 @@ func configure(sender kissmetrics.Sender, options []Option) (config, error) {
 	if c.clockStep < 0 || c.clockStep%time.Second != 0 {
 		invalid("WithClockStep: %v is not a whole number of seconds", c.clockStep)
 	}
-	if p := c.transform.Prefix; p < kissmetrics.PrefixNone || p > kissmetrics.PrefixSpacedHyphen {
-		invalid("WithTransform: unknown prefix style %d", p)
-	}
 	if c.onResult == nil {
 		invalid("WithOnResult: the function is nil")
 	}
@@ -139,4 +164,37 @@ func configure(sender kissmetrics.Sender, options []Option) (config, error) {
 		invalid("WithLogger: the logger is nil")
 	}
 	return c, errors.Join(wrong...)
+}
+
+// validateSources reports what is wrong with the write keys and where they lead.
+func (c *config) validateSources(sender kissmetrics.Sender, invalid func(format string, args ...any)) {
+	if len(c.writeKeys) == 0 && len(c.sources) == 0 {
+		invalid("WithWriteKeys or WithSources is required")
+	}
+	all := c.sources
+	if len(c.writeKeys) > 0 || len(all) == 0 {
+		all = append([]Source{{Name: "WithWriteKeys", WriteKeys: c.writeKeys, Transform: c.transform}}, all...)
+	}
+	keys, names := map[string]bool{}, map[string]bool{}
+	for _, source := range all {
+		if source.Name == "" || names[source.Name] {
+			invalid("WithSources: a name is missing, or twice")
+		}
+		names[source.Name] = true
+		if source.Sender == nil && nilness.IsNil(sender) || source.Sender != nil && nilness.IsNil(source.Sender) {
+			invalid("the sender of %q is nil", source.Name)
+		}
+		if len(source.WriteKeys) == 0 && source.Name != "WithWriteKeys" {
+			invalid("WithSources: %q has no write key", source.Name)
+		}
+		for _, key := range source.WriteKeys {
+			if key == "" || keys[key] {
+				invalid("a write key of %q is empty, or twice", source.Name)
+			}
+			keys[key] = true
+		}
+		if p := source.Transform.Prefix; p < kissmetrics.PrefixNone || p > kissmetrics.PrefixSpacedHyphen {
+			invalid("the transform of %q has an unknown prefix style %d", source.Name, p)
+		}
+	}
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
+// sendTimeout bounds what a sender takes for one message.
+const sendTimeout = 30 * time.Second
+
 var (
 	errPanicked = errors.New("collect: the sender panicked")
 	errUnderWay = errors.New("collect: another request with the same message is under way")
@@ -59,8 +62,13 @@ type Result struct {
 	// read. They come from outside, in any length.
 	MessageID, Type string
 	Outcome         Outcome
+	// Source is the name of the [Source] that its write key belongs to, and empty for
+	// a key of [WithWriteKeys].
+	Source string
 	// Records is how many records the message became.
 	Records int
+	// Adjustments are what of the message was changed so that it could be sent.
+	Adjustments []kissmetrics.Adjustment
 	// Err is why it was not accepted.
 	Err error
 }
@@ -68,44 +76,46 @@ type Result struct {
 // taken is what became of a batch.
 type taken struct {
 	accepted, refused, deferred int
-	failures                    []Result // the first that were refused
+	failures                    []Result // the first that were refused,
+	adjusted                    []Result // and the first that were adjusted
 	first                       error    // why the first was refused,
 	why                         error    // and why the first was deferred
 }
 
 // take hands the messages of a batch to the sender.
-func (h *handler) take(ctx context.Context, b *batch) taken {
+func (h *Handler) take(ctx context.Context, b *batch) taken {
 	var t taken
 	var untimed []loose
 	for i := range b.messages {
 		if t.why != nil && !errors.Is(t.why, kissmetrics.ErrQueueFull) {
 			// Those behind would only meet the same, and slowly. A queue says no at
 			// once, and may have room for others.
-			h.settle(ctx, &t, Result{Index: i}, Deferred, t.why)
+			h.settle(ctx, &t, Result{Index: i, Source: b.source.Name}, Deferred, t.why)
 			continue
 		}
 		m, err := h.message(b, &b.messages[i])
-		result := Result{Index: i, MessageID: m.id, Type: m.kind, Records: len(m.records)}
+		result := Result{Index: i, MessageID: m.id, Type: m.kind, Source: b.source.Name, Records: len(m.records), Adjustments: m.adjustments}
 		switch {
 		case err != nil:
 			h.settle(ctx, &t, result, Refused, err)
 		case m.ignored:
 			h.settle(ctx, &t, result, Ignored, nil)
 		case !m.timed:
-			untimed = append(untimed, loose{result, m.identity, m.records})
-		case m.id == "":
-			h.settle(ctx, &t, result, 0, h.send(ctx, m.records))
+			untimed = append(untimed, loose{result, m})
+		case m.identity == identity{}:
+			h.settle(ctx, &t, result, 0, h.send(ctx, b.source, m.records))
 		default:
-			h.once(ctx, &t, result, m)
+			h.once(ctx, &t, b.source, result, m)
 		}
 	}
-	h.takeLoose(ctx, &t, untimed)
+	h.takeLoose(ctx, &t, b.source, untimed)
 	return t
 }
 
 // once sends a message unless it was accepted before.
-func (h *handler) once(ctx context.Context, t *taken, result Result, m message) {
-	switch h.memory.begin(m.identity) {
+func (h *Handler) once(ctx context.Context, t *taken, source *Source, result Result, m message) {
+	state, at := h.memory.begin(m.identity, m.records[0].Time)
+	switch state {
 	case accepted:
 		h.settle(ctx, t, result, Repeated, nil)
 	case underWay:
@@ -113,7 +123,8 @@ func (h *handler) once(ctx context.Context, t *taken, result Result, m message) 
 	default:
 		err := errPanicked
 		defer func() { h.memory.end(m.identity, err == nil) }() // also where the sender ends the goroutine
-		err = h.send(ctx, m.records)
+		m.happened(at)
+		err = h.send(ctx, source, m.records)
 		h.settle(ctx, t, result, 0, err)
 	}
 }
@@ -121,14 +132,13 @@ func (h *handler) once(ctx context.Context, t *taken, result Result, m message) 
 // A loose message says not when it happened: a repeat of it that is not
 // remembered would be another event.
 type loose struct {
-	result   Result
-	identity identity // zero where there is no messageId either
-	records  []kissmetrics.Record
+	result Result
+	message
 }
 
 // takeLoose takes the loose messages of a batch, for nothing of them may be accepted
 // where a repeat is to come.
-func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
+func (h *Handler) takeLoose(ctx context.Context, t *taken, source *Source, all []loose) {
 	begun := map[identity]error{} // and what became of them
 	defer func() {
 		for id, err := range begun {
@@ -143,7 +153,8 @@ func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
 			continue
 		}
 		if err == nil && l.identity != (identity{}) {
-			switch h.memory.begin(l.identity) {
+			state, at := h.memory.begin(l.identity, l.records[0].Time)
+			switch state {
 			case accepted:
 				h.settle(ctx, t, l.result, Repeated, nil)
 				continue
@@ -151,11 +162,12 @@ func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
 				err = errUnderWay
 			default:
 				begun[l.identity] = errPanicked // or what is known later
+				l.happened(at)
 			}
 		}
 		left = append(left, l)
 	}
-	for i, err := range h.sendLoose(ctx, left, err) {
+	for i, err := range h.sendLoose(ctx, source, left, err) {
 		l := left[i]
 		if _, ok := begun[l.identity]; ok {
 			begun[l.identity] = err
@@ -174,13 +186,13 @@ func (h *handler) takeLoose(ctx context.Context, t *taken, all []loose) {
 // sendLoose hands messages to the sender in one call, unless there is an error
 // already, and says what became of each. Where that is for good there is no repeat
 // to come, so that each can have an outcome of its own.
-func (h *handler) sendLoose(ctx context.Context, all []loose, err error) []error {
+func (h *Handler) sendLoose(ctx context.Context, source *Source, all []loose, err error) []error {
 	var records []kissmetrics.Record
 	for _, l := range all {
 		records = append(records, l.records...)
 	}
 	if err == nil && len(records) > 0 {
-		err = h.send(ctx, records)
+		err = h.send(ctx, source, records)
 	}
 	errs := slices.Repeat([]error{err}, len(all))
 	if err == nil || !isFinal(err) || len(all) == 1 {
@@ -193,7 +205,7 @@ func (h *handler) sendLoose(ctx context.Context, all []loose, err error) []error
 	}
 	for i, l := range all {
 		if !isDelivery { // the sender found one that is not valid, and took none
-			errs[i] = h.send(ctx, l.records)
+			errs[i] = h.send(ctx, source, l.records)
 			continue
 		}
 		refused := false
@@ -211,23 +223,26 @@ func (h *handler) sendLoose(ctx context.Context, all []loose, err error) []error
 	return errs
 }
 
-// send hands records to the sender. A panic is an error, and so is that of an error
-// that it returned, such as a nil pointer.
-func (h *handler) send(ctx context.Context, records []kissmetrics.Record) (err error) {
+// send hands records to the sender of their source. What the sender has begun to
+// store is carried through, although the client may have given up: what is stored
+// and forgotten would count twice when it is sent again.
+func (h *Handler) send(ctx context.Context, source *Source, records []kissmetrics.Record) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
+	defer cancel()
 	defer func() {
 		if recover() != nil {
 			err = errPanicked
 		}
 	}()
-	if err = h.sender.Send(ctx, records); err != nil {
-		_ = safeText(err)
+	if err = source.Sender.Send(ctx, records); err != nil {
+		_ = safeText(err) // where the error itself panics, such as a nil pointer
 	}
 	return err
 }
 
 // settle counts and reports what became of a message. Where the outcome is zero,
 // it is what the sender's error says.
-func (h *handler) settle(ctx context.Context, t *taken, result Result, outcome Outcome, err error) {
+func (h *Handler) settle(ctx context.Context, t *taken, result Result, outcome Outcome, err error) {
 	if outcome == 0 {
 		switch {
 		case err == nil:
@@ -239,6 +254,9 @@ func (h *handler) settle(ctx context.Context, t *taken, result Result, outcome O
 		}
 	}
 	result.Outcome, result.Err = outcome, err
+	if len(result.Adjustments) > 0 && len(t.adjusted) < listedFailures && (outcome == Accepted || outcome == Repeated) {
+		t.adjusted = append(t.adjusted, result)
+	}
 	switch outcome {
 	case Refused:
 		if t.refused == 0 {
@@ -259,7 +277,7 @@ func (h *handler) settle(ctx context.Context, t *taken, result Result, outcome O
 }
 
 // report calls the caller's function.
-func (h *handler) report(ctx context.Context, result Result) {
+func (h *Handler) report(ctx context.Context, result Result) {
 	defer func() {
 		if recover() != nil {
 			h.config.logger.ErrorContext(ctx, "collect: the function of WithOnResult panicked")
@@ -271,42 +289,12 @@ func (h *handler) report(ctx context.Context, result Result) {
 // safeText returns the text of an error that is known to hold no secrets, and
 // the type of any other.
 func safeText(err error) string {
-	if _, ok := errors.AsType[*kissmetrics.ValidationError](err); ok {
-		return validationText(err)
-	}
-	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		return delivery.Error()
-	}
-	for _, own := range []error{errPanicked, errUnderWay, kissmetrics.ErrQueueFull, kissmetrics.ErrClosed} {
+	for _, own := range []error{errPanicked, errUnderWay} {
 		if errors.Is(err, own) {
 			return own.Error()
 		}
 	}
-	return fmt.Sprintf("an error of type %T", err)
-}
-
-// validationText returns the text of the validation errors that an error joins,
-// and nothing of what a sender may have wrapped around them.
-func validationText(err error) string {
-	if validation, ok := err.(*kissmetrics.ValidationError); ok { //nolint:errorlint // one level at a time
-		return validation.Error()
-	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one level at a time
-		text := ""
-		for _, e := range joined.Unwrap() {
-			if _, ok := errors.AsType[*kissmetrics.ValidationError](e); ok {
-				if text != "" {
-					text += "; "
-				}
-				text += validationText(e)
-			}
-		}
-		return text
-	}
-	if err = errors.Unwrap(err); err == nil {
-		return "not valid"
-	}
-	return validationText(err)
+	return kissmetrics.Settle(nil, err).Reason
 }
 
 // retryAfter returns how long an SDK is to wait, in seconds.
@@ -315,6 +303,9 @@ func retryAfter(err error) int {
 	var wish time.Duration
 	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
 		wish = delivery.RetryAfter
+	}
+	if errors.Is(err, kissmetrics.ErrQueueFull) {
+		wish = 10 * time.Second // SDKs that count their tries would give up in half a minute
 	}
 	wish = min(max(wish, time.Second), most)
 	return int((wish + time.Second - 1) / time.Second)

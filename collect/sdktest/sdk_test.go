@@ -93,7 +93,7 @@ func start(t *testing.T) *service {
 	})
 	s.flush = func() { require.NoError(t, queue.Flush(t.Context())) }
 	s.sender = &sender{next: queue}
-	handler, err := collect.Handler(s.sender, collect.WithWriteKeys(writeKey), collect.WithOnResult(func(_ context.Context, r collect.Result) {
+	handler, err := collect.NewHandler(s.sender, collect.WithWriteKeys(writeKey), collect.WithOnResult(func(_ context.Context, r collect.Result) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.results = append(s.results, r)

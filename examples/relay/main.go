@@ -80,7 +80,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer, logg
 // serve answers requests until ctx ends, and those under way then.
 func serve(ctx context.Context, c config, store *store, stdout io.Writer, logger *slog.Logger) error {
 	metrics := newMetrics(store.Stats)
-	handler, err := collect.Handler(store,
+	handler, err := collect.NewHandler(store,
 		collect.WithWriteKeys(c.writeKeys...),
 		collect.WithOrigins(c.origins...),
 		collect.WithOnResult(func(_ context.Context, r collect.Result) { metrics.messages.WithLabelValues(r.Outcome.String()).Inc() }),
