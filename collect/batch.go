@@ -33,7 +33,8 @@ type head struct {
 	data                []byte // all of it
 	isObject            bool
 	id, kind            string
-	timestamp, original bool // whether it has them
+	timestamp, original bool      // whether it has them
+	at                  time.Time // the first of them
 	sentAt              time.Time
 	integrations        wire.Integrations
 	context             []byte
@@ -149,19 +150,26 @@ func (w *walker) member(m *head, name []byte) (err error) {
 	case "type":
 		m.kind = string(jsonwalk.Unquote(value))
 	case "timestamp":
-		m.timestamp = isTime(value)
+		m.timestamp = readTime(&m.at, value, true)
 	case "originalTimestamp":
-		m.original = isTime(value)
+		m.original = readTime(&m.at, value, !m.timestamp)
 	case "sentAt":
 		m.sentAt, _ = wire.InstantOf(value)
 	}
 	return err
 }
 
-// isTime reports whether a value, as it is written, is a time.
-func isTime(value []byte) bool {
+// readTime reports whether a value, as it is written, is a time, and if so keeps it
+// where it counts.
+func readTime(at *time.Time, value []byte, counts bool) bool {
 	t, ok := wire.InstantOf(value)
-	return ok && !t.IsZero()
+	if !ok || t.IsZero() {
+		return false
+	}
+	if counts {
+		*at = t
+	}
+	return true
 }
 
 // contextTraits returns the traits of the batch's context.

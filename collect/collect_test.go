@@ -1,7 +1,6 @@
 package collect_test
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -364,12 +363,15 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 func TestMessageWithNoTimeHappensWhenItIsReceived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(27 * 365 * 24 * time.Hour)
-		r := newReceiver(t)
-		body := `{"batch":[{"type":"track","userId":"u","event":"E"}]}`
-		require.Equal(t, http.StatusOK, r.do(t, "/v1/batch", body).status)
-		assert.Equal(t, time.Now().UTC(), r.recorder.Records()[0].Time)
-		a := r.do(t, "/v1/import", body)
-		assert.Equal(t, http.StatusBadRequest, a.status, "history is not now")
-		assert.Contains(t, a.body.Error, "timestamp")
+		for _, path := range []string{"/v1/batch", "/v1/import", "/v1/track"} {
+			r := newReceiver(t)
+			body := `{"type":"track","userId":"u","event":"E"}`
+			if path != "/v1/track" {
+				body = batch(body)
+			}
+			assert.Equal(t, `{"success":true}`, r.do(t, path, body).text)
+			require.Len(t, r.recorder.Records(), 1)
+			assert.Equal(t, time.Now().UTC(), r.recorder.Records()[0].Time)
+		}
 	})
 }

@@ -127,7 +127,7 @@ func TestSlowBody(t *testing.T) {
 				require.NoError(t, err)
 				response, err := http.ReadResponse(bufio.NewReader(conn), request)
 				require.NoError(t, err)
-				assert.Equal(t, map[bool]int{true: 408, false: 401}[key == writeKey], response.StatusCode)
+				assert.Equal(t, map[bool]int{true: 503, false: 401}[key == writeKey], response.StatusCode)
 				_, err = io.Copy(io.Discard, response.Body)
 				require.NoError(t, err)
 				require.NoError(t, response.Body.Close())

@@ -3,7 +3,6 @@ package collect
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"time"
 
@@ -16,7 +15,7 @@ type message struct {
 	kind        string
 	identity    identity // by which a repeat is known
 	ignored     bool     // it is not for Kissmetrics
-	timed       bool     // it says when it happened
+	timed       bool     // it says when it happened, so that a repeat has the same second
 	records     []kissmetrics.Record
 	adjustments []kissmetrics.Adjustment
 }
@@ -28,7 +27,7 @@ var (
 
 // message turns a message of the batch into records.
 func (h *Handler) message(b *batch, head *head) (m message, err error) {
-	m = message{id: head.id, kind: head.kind, timed: head.timestamp || head.original}
+	m = message{id: head.id, kind: head.kind}
 	if !head.isObject {
 		return m, errNoObject
 	}
@@ -51,14 +50,17 @@ func (h *Handler) message(b *batch, head *head) (m message, err error) {
 		}
 		parsed = identify
 	}
-	if by := h.shift(b, head); by != 0 {
-		parsed = move(parsed, by, b.received)
+	own := head.at
+	if at, ok := h.corrected(b, head); ok {
+		parsed, own = happenedAt(parsed, at), at
 	}
 	if m.records, m.adjustments, err = kissmetrics.Transform(parsed, b.received, b.source.Transform); err != nil {
 		return m, err
 	}
-	h.guardAlias(b.source, &m)
+	second := m.records[0].Time
+	m.timed = second.Unix() != b.received.Unix() || second.Unix() == own.Unix() && own.Before(b.received)
 	m.identify(b.source)
+	h.guardAlias(b.source, &m)
 	return m, nil
 }
 
@@ -122,9 +124,5 @@ func withType(data []byte, kind string) []byte {
 
 // isFinal reports whether an error will be the same at a repeat.
 func isFinal(err error) bool {
-	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		return !delivery.Retryable()
-	}
-	_, ok := errors.AsType[*kissmetrics.ValidationError](err)
-	return ok
+	return len(kissmetrics.Settle(make([]kissmetrics.Record, 1), err).Undelivered) == 0
 }

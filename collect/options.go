@@ -37,7 +37,7 @@ func defaults() config {
 		maxBytes:    5 << 20,
 		maxMessages: 10_000,
 		readTimeout: 30 * time.Second,
-		clockStep:   10 * time.Minute,
+		clockStep:   15 * time.Minute,
 		onResult:    func(context.Context, Result) {},
 		logger:      slog.New(slog.DiscardHandler),
 	}
@@ -99,9 +99,9 @@ func WithReadTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.readTimeout = timeout }
 }
 
-// WithClockStep sets the steps in which wrong clocks are corrected, 10 minutes by
-// default; see [Handler]. Zero means that all clocks are believed, which is right
-// where only servers send.
+// WithClockStep sets the steps in which wrong clocks are corrected, 15 minutes by
+// default, of which all time zones are made; see [Handler]. Zero means that all clocks
+// are believed, which is right where only servers send.
 func WithClockStep(step time.Duration) Option {
 	return func(c *config) { c.clockStep = step }
 }

@@ -12,7 +12,6 @@ const (
 	nowhere    route = iota
 	message1         // one message
 	batchOf          // a batch of messages
-	importOf         // a batch of messages of the past
 	metrics          // what SDKs say of themselves, which nobody wants
 	sourceInfo       // the configuration of RudderStack's SDKs
 	settings         // the configuration of Segment's SDKs
@@ -26,7 +25,7 @@ type endpoint struct {
 }
 
 // isBatch reports whether the endpoint takes a list of messages.
-func (e endpoint) isBatch() bool { return e.route == batchOf || e.route == importOf }
+func (e endpoint) isBatch() bool { return e.route == batchOf }
 
 // kinds are the names of the paths for one message, and the short ones of
 // Segment's SDKs for browsers and phones.
@@ -62,10 +61,8 @@ func endpointNamed(name string) endpoint {
 	switch kind := kinds[name]; {
 	case kind != "":
 		return endpoint{route: message1, kind: kind}
-	case name == "batch", name == "b":
+	case name == "batch", name == "b", name == "import":
 		return endpoint{route: batchOf}
-	case name == "import":
-		return endpoint{route: importOf}
 	}
 	return endpoint{}
 }

@@ -15,8 +15,10 @@ import (
 const sendTimeout = 30 * time.Second
 
 var (
-	errPanicked = errors.New("collect: the sender panicked")
 	errUnderWay = errors.New("collect: another request with the same message is under way")
+	// errClientLeft is why nothing more of a batch is begun: nobody waits for it, and
+	// the client sends it again.
+	errClientLeft = errors.New("collect: the client has left")
 )
 
 // An Outcome is what became of a message.
@@ -87,6 +89,9 @@ func (h *Handler) take(ctx context.Context, b *batch) taken {
 	var t taken
 	var untimed []loose
 	for i := range b.messages {
+		if t.why == nil && ctx.Err() != nil {
+			t.why = errClientLeft
+		}
 		if t.why != nil && !errors.Is(t.why, kissmetrics.ErrQueueFull) {
 			// Those behind would only meet the same, and slowly. A queue says no at
 			// once, and may have room for others.
@@ -121,7 +126,7 @@ func (h *Handler) once(ctx context.Context, t *taken, source *Source, result Res
 	case underWay:
 		h.settle(ctx, t, result, Deferred, errUnderWay)
 	default:
-		err := errPanicked
+		err := kissmetrics.ErrSenderPanicked
 		defer func() { h.memory.end(m.identity, err == nil) }() // also where the sender ends the goroutine
 		m.happened(at)
 		err = h.send(ctx, source, m.records)
@@ -161,7 +166,7 @@ func (h *Handler) takeLoose(ctx context.Context, t *taken, source *Source, all [
 			case underWay:
 				err = errUnderWay
 			default:
-				begun[l.identity] = errPanicked // or what is known later
+				begun[l.identity] = kissmetrics.ErrSenderPanicked // or what is known later
 				l.happened(at)
 			}
 		}
@@ -231,11 +236,11 @@ func (h *Handler) send(ctx context.Context, source *Source, records []kissmetric
 	defer cancel()
 	defer func() {
 		if recover() != nil {
-			err = errPanicked
+			err = kissmetrics.ErrSenderPanicked
 		}
 	}()
 	if err = source.Sender.Send(ctx, records); err != nil {
-		_ = safeText(err) // where the error itself panics, such as a nil pointer
+		_ = err.Error() // panics here, and nowhere else, if it is a nil pointer
 	}
 	return err
 }
@@ -289,7 +294,7 @@ func (h *Handler) report(ctx context.Context, result Result) {
 // safeText returns the text of an error that is known to hold no secrets, and
 // the type of any other.
 func safeText(err error) string {
-	for _, own := range []error{errPanicked, errUnderWay} {
+	for _, own := range []error{errUnderWay, errClientLeft} {
 		if errors.Is(err, own) {
 			return own.Error()
 		}
@@ -300,10 +305,7 @@ func safeText(err error) string {
 // retryAfter returns how long an SDK is to wait, in seconds.
 func retryAfter(err error) int {
 	const most = 5 * time.Minute // as this module's own senders heed at most
-	var wish time.Duration
-	if delivery, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok {
-		wish = delivery.RetryAfter
-	}
+	wish := kissmetrics.Settle(nil, err).RetryAfter
 	if errors.Is(err, kissmetrics.ErrQueueFull) {
 		wish = 10 * time.Second // SDKs that count their tries would give up in half a minute
 	}

@@ -1,0 +1,174 @@
+package collect_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics/collect"
+)
+
+const (
+	aDay  = 24 * time.Hour
+	aYear = 365 * aDay
+)
+
+func TestClocks(t *testing.T) {
+	// A batch with a messageId and a time, sent by a clock that is off.
+	for name, test := range map[string]struct {
+		path, sentAt, times string
+		off                 time.Duration // of the sender's clock
+		want                time.Duration // by which the time is corrected
+		options             []collect.Option
+	}{
+		"a right clock":                 {off: 0, want: 0},
+		"off by seconds":                {off: 40 * time.Second, want: 0},
+		"ahead by less than half":       {off: 7*time.Minute + 29*time.Second, want: 0},
+		"ahead by half a step":          {off: 7*time.Minute + 30*time.Second, want: -15 * time.Minute},
+		"ahead by one zone":             {off: time.Hour, want: -time.Hour},
+		"ahead, but not by whole steps": {off: 20 * time.Minute, want: -30 * time.Minute}, // and not in the future
+		"ahead by hours and seconds":    {off: 3*time.Hour + 59*time.Second, want: -3 * time.Hour},
+		"behind by nearly a step":       {off: -13*time.Minute - 59*time.Second, want: 0},
+		"behind by a step":              {off: -15 * time.Minute, want: 15 * time.Minute},
+		"behind by hours":               {off: -3*time.Hour - 4*time.Minute, want: 3 * time.Hour},
+		"Nepal's clock in UTC":          {off: 5*time.Hour + 45*time.Minute, want: -5*time.Hour - 45*time.Minute},
+		"ahead by a year":               {off: aYear, want: -aYear},
+		"another step":                  {off: -40 * time.Second, want: 30 * time.Second, options: []collect.Option{collect.WithClockStep(30 * time.Second)}},
+		"no step":                       {off: -40 * time.Hour, want: 0, options: []collect.Option{collect.WithClockStep(0)}},
+		"on the path for history":       {path: "/v1/import", off: -3 * time.Hour, want: 3 * time.Hour},
+		"RudderStack's form":            {times: "originalTimestamp", off: -time.Hour, want: time.Hour},
+		"a time that the caller set":    {times: "both", off: -time.Hour, want: 0},
+		"the message's sentAt wins":     {sentAt: "message", off: time.Hour, want: -time.Hour},
+		"nobody says when it was sent":  {sentAt: "none", off: -time.Hour, want: 0},
+		"sentAt in milliseconds":        {sentAt: "number", off: -time.Hour, want: time.Hour},
+		"sentAt as Segment's old Go":    {sentAt: "+0000", off: -time.Hour, want: time.Hour},
+		"sentAt without a zone":         {sentAt: "bare", off: -time.Hour, want: time.Hour},
+		"the message's sentAt is null":  {sentAt: "null", off: -time.Hour, want: time.Hour},
+		"the message's sentAt is Go's":  {sentAt: "zero in the message", off: -time.Hour, want: time.Hour},
+		"the other time is no time":     {times: "garbage", off: -time.Hour, want: time.Hour},
+		"a sentAt that is none":         {sentAt: "wrong", off: -time.Hour, want: 0},
+		"a sentAt that Go has not set":  {sentAt: "zero", off: -time.Hour, want: 0},
+		"a timestamp that Go has not":   {times: "zero", off: -time.Hour, want: time.Hour},
+		"a timestamp that is null":      {times: "null", off: -time.Hour, want: time.Hour},
+		"a timestamp that is empty":     {times: "empty", off: -time.Hour, want: time.Hour},
+		"a message without a messageId": {sentAt: "no id", off: -time.Hour, want: 0},
+		"offline for days":              {off: -3 * aDay, want: 0}, // or a clock that is behind by as much
+		"a clock that began in 1970":    {off: -57 * aYear, want: 57 * aYear},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				toToday()
+				now := time.Now().UTC()
+				happened := now.Add(test.off - aDay) // by the sender's clock
+				sent := `"sentAt":` + stamp(now.Add(test.off))
+				message, envelope := `"messageId":"m",`, sent+","
+				switch test.sentAt {
+				case "message":
+					message, envelope = message+sent+",", `"sentAt":`+stamp(now)+","
+				case "number":
+					envelope = fmt.Sprintf(`"sentAt":%d,`, now.Add(test.off).UnixMilli())
+				case "+0000", "bare":
+					form := map[string]string{"+0000": "2006-01-02T15:04:05-0700", "bare": "2006-01-02 15:04:05"}[test.sentAt]
+					envelope = `"sentAt":"` + now.Add(test.off).Format(form) + `",`
+				case "null":
+					message += `"sentAt":null,`
+				case "zero in the message":
+					message += `"sentAt":"0001-01-01T00:00:00Z",`
+				case "none":
+					envelope = ""
+				case "zero":
+					envelope = `"sentAt":"0001-01-01T00:00:00Z",`
+				case "wrong":
+					envelope = `"sentAt":"yesterday",`
+				case "no id":
+					message = ""
+				}
+				switch test.times {
+				case "":
+					message += `"timestamp":` + stamp(happened)
+				case "zero":
+					message += `"timestamp":"0001-01-01T00:00:00Z","originalTimestamp":` + stamp(happened)
+				case "garbage":
+					message += `"originalTimestamp":"garbage","timestamp":` + stamp(happened)
+				case "null", "empty":
+					message += map[string]string{"null": `"timestamp":null,`, "empty": `"timestamp":"",`}[test.times] + `"originalTimestamp":` + stamp(happened)
+				case "both":
+					message += `"originalTimestamp":` + stamp(now) + `,"timestamp":` + stamp(happened)
+				default:
+					message += `"` + test.times + `":` + stamp(happened)
+				}
+				path := "/v1/batch"
+				if test.path != "" {
+					path = test.path
+				}
+				r := newReceiver(t, test.options...)
+				for _, kind := range []string{"track", "identify", "page", "screen", "group", "alias"} {
+					a := r.do(t, path, `{`+envelope+`"batch":[{"type":"`+kind+`","userId":"u","event":"E","groupId":"g","previousId":"p",`+message+`}]}`)
+					require.Equal(t, http.StatusOK, a.status, a.text)
+				}
+				records := r.recorder.Records()
+				require.Len(t, records, 6)
+				for _, record := range records {
+					assert.Equal(t, happened.Add(test.want).Truncate(time.Second), record.Time, record.Kind)
+				}
+			})
+		})
+	}
+}
+
+// The calendars of phones count years otherwise. Both times do, so the difference says
+// when it happened.
+func TestCalendars(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		toToday()
+		now := time.Now().UTC()
+		happened := now.Add(-5 * time.Minute)
+		for name, year := range map[string]string{
+			"Buddhist": "2569", "Japanese, Reiwa": "0008", "Taiwan's": "0115", "of a clock that began anew": "1990",
+		} {
+			in := func(t time.Time) string { return year + t.Format("-01-02T15:04:05.000Z") }
+			r := newReceiver(t)
+			body := fmt.Sprintf(`{"sentAt":"%s","batch":[{"type":"track","messageId":"m","userId":"u","event":"E","timestamp":"%s"}]}`, in(now), in(happened))
+			require.Equal(t, http.StatusOK, r.do(t, "/v1/batch", body).status)
+			require.Len(t, r.recorder.Records(), 1)
+			assert.Equal(t, happened.Truncate(time.Second), r.recorder.Records()[0].Time, name)
+		}
+	})
+}
+
+func TestNothingThatIsCorrectedHappensAfterItsReceipt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		toToday()
+		for _, library := range []string{"analytics.js", "analytics-kotlin", "?"} {
+			for off := 9 * time.Minute; off < 50*time.Hour; off += off/7 + 11*time.Second {
+				for _, ahead := range []time.Duration{off, -off} {
+					for _, transit := range []time.Duration{0, 50 * time.Millisecond, 40 * time.Second} {
+						device := time.Now().UTC().Add(ahead)
+						time.Sleep(transit)
+						r := newReceiver(t)
+						r.do(t, "/v1/batch", fmt.Sprintf(`{"sentAt":%s,"batch":[{"type":"track","messageId":"m","userId":"u","event":"E","timestamp":%[1]s,"context":{"library":{"name":"%s"}}}]}`,
+							stamp(device), library))
+						require.Len(t, r.recorder.Records(), 1)
+						assert.False(t, r.recorder.Records()[0].Time.After(time.Now()), "%v %v", ahead, transit)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestTimesOfDifferentClocksAreNotCorrected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		toToday()
+		happened := time.Now().UTC().Add(-5 * time.Minute).Truncate(time.Second)
+		r := newReceiver(t)
+		r.do(t, "/v1/batch", fmt.Sprintf(`{"sentAt":"2569-01-01T00:00:00Z","batch":[{"type":"track","messageId":"m","userId":"u","event":"E","timestamp":%s}]}`, stamp(happened)))
+		require.Len(t, r.recorder.Records(), 1)
+		assert.Equal(t, happened, r.recorder.Records()[0].Time)
+	})
+}
