@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -111,8 +112,9 @@ func quoted(name string) string {
 //	AdjustedAlias          an anonymous identity was another person's before; it was not joined to this one
 //	AdjustedAmount         a revenue is not clearly an amount; it was sent without a Billing Amount
 type Adjustment struct {
-	// Field is what was adjusted, as in a [ValidationError]: "event", "timestamp",
-	// "userId", "properties", "traits", or "property" for one of them.
+	// Field is what was adjusted: "event", "name", "category", "timestamp", "userId",
+	// "anonymousId", "previousId", "groupId", "properties", "traits", or "property" for
+	// one of them.
 	Field string
 	// Property is the name of the property, before any prefix.
 	Property string
@@ -331,7 +333,7 @@ const refusedFor = 24 * time.Hour
 // ([FailureRefused]) are refused for good.
 func (o Outcome) Aged(age time.Duration) Outcome {
 	if o.Kind == FailureRefused && age >= refusedFor {
-		o.Refused, o.Undelivered = append(o.Refused[:len(o.Refused):len(o.Refused)], o.Undelivered...), nil
+		o.Refused, o.Undelivered = slices.Concat(o.Refused, o.Undelivered), nil
 	}
 	return o
 }

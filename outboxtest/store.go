@@ -68,7 +68,7 @@ func (s *typed[Stats, Parked]) parked(ctx context.Context) (entries []entry, err
 func field[V any](of any, name string) V {
 	if v := reflect.ValueOf(of); v.Kind() == reflect.Struct {
 		if f := v.FieldByName(name); f.IsValid() {
-			if value, ok := f.Interface().(V); ok {
+			if value, ok := reflect.TypeAssert[V](f); ok {
 				return value
 			}
 		}

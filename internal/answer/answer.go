@@ -17,12 +17,12 @@ import (
 type Verdict int
 
 const (
-	// Delivered: Kissmetrics has it.
+	// Delivered says that Kissmetrics has it.
 	Delivered Verdict = iota + 1
-	// Unavailable: the server asks to be left alone for now.
+	// Unavailable says that the server asks to be left alone for now.
 	Unavailable
-	// Refused: the answer is not one of Kissmetrics, which answers 200 with a picture
-	// to everything, but of something on the way to it, such as a proxy.
+	// Refused says that the answer is not one of Kissmetrics, which answers 200 with a
+	// picture to everything, but of something on the way to it, such as a proxy.
 	Refused
 )
 

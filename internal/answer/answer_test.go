@@ -70,10 +70,10 @@ func (*endless) Close() error { return nil }
 
 func TestABodyIsReadToABound(t *testing.T) {
 	body := &endless{}
-	assert.Equal(t, Delivered, Read(&http.Response{StatusCode: 200, Body: body}, time.Now()).Verdict)
+	assert.Equal(t, Delivered, Read(&http.Response{StatusCode: http.StatusOK, Body: body}, time.Now()).Verdict)
 	assert.LessOrEqual(t, body.read, 2*maxDrainBytes)
 
 	connection := &endless{}
-	Read(&http.Response{StatusCode: 101, Body: connection}, time.Now())
+	Read(&http.Response{StatusCode: http.StatusSwitchingProtocols, Body: connection}, time.Now())
 	assert.Zero(t, connection.read, "what follows 101 is no body")
 }

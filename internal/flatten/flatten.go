@@ -26,6 +26,7 @@ const (
 // A Class says what kind of text a value has become.
 type Class uint8
 
+// The classes of texts.
 const (
 	None   Class = iota // nothing: nil, or what cannot be written
 	Text                // a text
@@ -119,7 +120,7 @@ func (f *Flattener) Prefix(p *Pair, text, separator string) {
 	}
 	cut := name.Cut(text, room)
 	p.nameCut = p.nameCut || len(cut) < len(text)
-	p.Name, p.prefix = f.concat(cut, separator, p.Name), uint16(len(cut)+len(separator))
+	p.Name, p.prefix = f.concat(cut, separator, p.Name), uint16(len(cut)+len(separator)) //nolint:gosec // cut to a name
 }
 
 // members flattens the members of a map that is found under a name and depth.
@@ -188,7 +189,7 @@ func (f *Flattener) keys(rv reflect.Value) []reflect.Value {
 
 // put adds a pair, with its name and value cut to what is kept.
 func (f *Flattener) put(given, value string, class Class, depth int) {
-	p := Pair{Class: class, depth: uint8(depth)}
+	p := Pair{Class: class, depth: uint8(depth)} //nolint:gosec // at most 64 levels
 	p.Name, p.nameCut = cutName(given)
 	if most := f.maxValue(); name.Longer(value, most) {
 		ok := true

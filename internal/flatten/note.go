@@ -10,6 +10,7 @@ import (
 // A Kind is why a [Note] was made.
 type Kind uint8
 
+// The kinds of notes.
 const (
 	ValueCut     Kind = iota + 1 // a value has too many characters, and was cut
 	ValueDropped                 // a value cannot be written

@@ -66,8 +66,8 @@ func TestFieldsAreThoseOfEncodingJSON(t *testing.T) {
 		}{A{"1", "2"}},
 		"left out": struct {
 			A string `json:"-"`
-			B string `json:"-,"`
-		}{"1", "2"}, //nolint:staticcheck // it means the name "-"
+			B string `json:"-,"` //nolint:staticcheck // it means the name "-"
+		}{"1", "2"},
 		"names of signs": struct {
 			A string `json:"a.b/c $%-"`
 		}{"1"},
@@ -110,7 +110,7 @@ func TestFieldsAsText(t *testing.T) {
 		Bool  bool       `json:",string"`
 		Ptr   *int       `json:",string"`
 		Nil   *int       `json:",string"`
-		List  []int      `json:",string"`
+		List  []int      `json:",string"` //nolint:staticcheck // which encoding/json passes over
 		Text  string     `json:",string"`
 		Month time.Month `json:",string"`
 		Plain int

@@ -43,7 +43,7 @@ func (c *Cluster) Bouncer(ctx context.Context, connections int) (*Bouncer, error
 		return nil, err
 	}
 	config := filepath.Join(dir, "ini")
-	if err := os.WriteFile(config, fmt.Appendf(nil, `[databases]
+	settings := fmt.Appendf(nil, `[databases]
 * = host=%s user=postgres
 [pgbouncer]
 listen_addr =
@@ -53,7 +53,8 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = %d
 max_client_conn = 200
-`, c.dir, bouncerPort, dir, connections), 0o644); err != nil { //nolint:gosec // nothing in it is secret
+`, c.dir, bouncerPort, dir, connections)
+	if err := os.WriteFile(config, settings, 0o644); err != nil { //nolint:gosec // nothing in it is secret
 		return nil, err
 	}
 	b := &Bouncer{dir: dir}

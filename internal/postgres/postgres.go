@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -157,7 +158,7 @@ func spawn(command *exec.Cmd, logFile, signal string) (*server, error) {
 	if command.Path, err = exec.LookPath("sh"); err != nil {
 		return nil, err
 	}
-	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // the file of a cluster of ours
 	if err != nil {
 		return nil, err
 	}
@@ -217,10 +218,11 @@ func (c *Cluster) Remove() error {
 // URL returns the connection string of a database: "postgres" always exists. With
 // others, such as standbys, it is that of the one that takes writes.
 func (c *Cluster) URL(database string, others ...*Cluster) string {
-	hosts := c.dir
+	dirs := []string{c.dir}
 	for _, other := range others {
-		hosts += "," + other.dir
+		dirs = append(dirs, other.dir)
 	}
+	hosts := strings.Join(dirs, ",")
 	if len(others) > 0 {
 		hosts += "&target_session_attrs=read-write"
 	}

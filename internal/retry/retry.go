@@ -32,7 +32,7 @@ func NewSchedule(initial, limit time.Duration) *Schedule {
 // Retry-After, zero for none) counts where it is the longer of the two, up to
 // most.
 func (s *Schedule) Next(wish, most time.Duration) time.Duration {
-	wait := rand.N(s.bound)
+	wait := rand.N(s.bound)  //nolint:gosec // nobody gains by guessing it
 	if s.bound > s.limit/2 { // twice as much would be beyond the limit
 		s.bound = s.limit
 	} else {

@@ -45,9 +45,9 @@ func TestScheduleDrawsEachWaitEvenlyBetweenZeroAndItsBound(t *testing.T) {
 }
 
 func TestScheduleWhoseLimitIsNoMultipleOfItsInitialWait(t *testing.T) {
-	bounds := []time.Duration{3, 6, 10, 10}
+	bounds := []float64{3, 6, 10, 10} // in milliseconds
 	for i, waits := range drawn(3*time.Millisecond, 10*time.Millisecond, len(bounds)) {
-		assert.InDelta(t, float64(bounds[i]*time.Millisecond), float64(waits[len(waits)-1]), float64(time.Millisecond)/2, "wait %d", i+1)
+		assert.InDelta(t, bounds[i]*float64(time.Millisecond), float64(waits[len(waits)-1]), float64(time.Millisecond)/2, "wait %d", i+1)
 	}
 }
 

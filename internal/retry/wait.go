@@ -17,5 +17,5 @@ func Wait(n int, initial, limit time.Duration) time.Duration {
 			bound *= 2
 		}
 	}
-	return rand.N(bound)
+	return rand.N(bound) //nolint:gosec // nobody gains by guessing it
 }
