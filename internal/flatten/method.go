@@ -7,6 +7,7 @@ import (
 	jsonv2 "encoding/json/v2"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/decimal"
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
@@ -23,6 +24,9 @@ func (f *Flattener) method(name string, v any, rv reflect.Value, depth int) (s s
 			s, class, rest = f.column(name, v, rv, depth)
 			return s, class, rest, true
 		}
+	case interface{ AsTime() time.Time }: // of Protocol Buffers, whose String is for people
+		s, class, rest = f.asTime(name, v, depth)
+		return s, class, rest, true
 	case interface { // such as a struct that embeds a time.Time
 		IsZero() bool
 		Unix() int64
@@ -73,6 +77,13 @@ func isNumeric(v any) bool {
 	return false
 }
 
+// holdsNumeric reports whether a struct begins with a value whose texts are
+// numbers, as the types do that make a NULL of a decimal type.
+func holdsNumeric(rv reflect.Value) bool {
+	rv = reflect.Indirect(rv)
+	return rv.NumField() > 0 && rv.Type().Field(0).IsExported() && isNumeric(rv.Field(0).Interface())
+}
+
 // column returns the value of a database column, such as a sql.NullString.
 // NULL is nothing. Some types keep JSON in a column: it is taken apart.
 func (f *Flattener) column(name string, v driver.Valuer, rv reflect.Value, depth int) (string, Class, reflect.Value) {
@@ -93,7 +104,7 @@ func (f *Flattener) column(name string, v driver.Valuer, rv reflect.Value, depth
 			return f.scalar(name, decoded, depth+1)
 		}
 	case string:
-		if plain, ok := decimal.Plain(value, f.maxDigits()); ok && (isNumeric(v) || f.isJSONNumber(v)) {
+		if plain, ok := decimal.Plain(value, f.maxDigits()); ok && (isNumeric(v) || holdsNumeric(rv) || f.isJSONNumber(v)) {
 			return plain, Number, reflect.Value{}
 		}
 	}
@@ -161,6 +172,19 @@ func (f *Flattener) json(name string, data []byte, depth int) (string, Class, re
 		return f.unwritable(name, "is invalid JSON")
 	}
 	return f.scalar(name, decoded, depth+1)
+}
+
+// asTime returns the time that a value says it is.
+func (f *Flattener) asTime(name string, v interface{ AsTime() time.Time }, depth int) (string, Class, reflect.Value) {
+	var when time.Time
+	_, failed := guarded(func() (string, error) {
+		when = v.AsTime()
+		return "", nil
+	})
+	if failed != "" {
+		return f.unwritable(name, "has a method that "+failed)
+	}
+	return f.scalar(name, when, depth+1)
 }
 
 // isZero reports whether a value says that it is zero.

@@ -24,26 +24,31 @@ import (
 
 // Types as libraries have them.
 type (
-	both       struct{ X int } // String and MarshalJSON, as many types have
-	shopDecima string          // MarshalText and Float64, as decimal types have
-	numeric    struct{ s any } // a column that is a text, and a number as JSON: pgtype.Numeric
-	jsonColumn struct{ X int } // a column that is kept as JSON
-	selfColumn struct{ n int } // a column that says itself
-	badColumn  struct{ n int } // a column that fails
-	listColumn []string        // a list that is a text in a database: pq.StringArray
-	named      time.Time       // has no methods
-	dated      struct{ time.Time }
-	v2only     struct{ X int }
-	pointerly  struct{ s string }       // String by its pointer
-	nullText   struct{ sql.NullString } // MarshalText too: guregu/null
-	mapNamed   map[string]any
-	odd        struct{ X int }
+	both        struct{ X int } // String and MarshalJSON, as many types have
+	decimalType string          // MarshalText and Float64, as decimal types have
+	numeric     struct{ s any } // a column that is a text, and a number as JSON: pgtype.Numeric
+	jsonColumn  struct{ X int } // a column that is kept as JSON
+	selfColumn  struct{ n int } // a column that says itself
+	badColumn   struct{ n int } // a column that fails
+	listColumn  []string        // a list that is a text in a database: pq.StringArray
+	named       time.Time       // has no methods
+	dated       struct{ time.Time }
+	v2only      struct{ X int }
+	pointerly   struct{ s string }       // String by its pointer
+	nullText    struct{ sql.NullString } // MarshalText too: guregu/null
+	mapNamed    map[string]any
+	protoTime   time.Time // as Protocol Buffers have it
+	nullNumeric struct {
+		D     decimalType
+		Valid bool
+	} // decimal.NullDecimal
+	odd struct{ X int }
 )
 
 func (both) String() string                              { return "for people" }
 func (b both) MarshalJSON() ([]byte, error)              { return json.Marshal(map[string]int{"x": b.X}) }
-func (d shopDecima) MarshalText() ([]byte, error)        { return []byte(d), nil }
-func (d shopDecima) Float64() (float64, bool)            { return 0, false }
+func (d decimalType) MarshalText() ([]byte, error)       { return []byte(d), nil }
+func (d decimalType) Float64() (float64, bool)           { return 0, false }
 func (n numeric) Value() (driver.Value, error)           { return n.s, nil }
 func (n numeric) MarshalJSON() ([]byte, error)           { return []byte(n.s.(string)), nil }
 func (c jsonColumn) Value() (driver.Value, error)        { return json.Marshal(c) }
@@ -53,6 +58,9 @@ func (l listColumn) Value() (driver.Value, error)        { return "{" + strings.
 func (v v2only) MarshalJSONTo(e *jsontext.Encoder) error { return e.WriteToken(jsontext.String("v2")) }
 func (p *pointerly) String() string                      { return p.s }
 func (n nullText) MarshalText() ([]byte, error)          { return []byte(n.String), nil }
+func (p protoTime) AsTime() time.Time                    { return time.Time(p) }
+func (p protoTime) String() string                       { return "for people" }
+func (n nullNumeric) Value() (driver.Value, error)       { return string(n.D), nil }
 func (odd) MarshalJSON() ([]byte, error)                 { return []byte(`1 2`), nil }
 
 func TestWhatMethodsSay(t *testing.T) {
@@ -74,8 +82,10 @@ func TestWhatMethodsSay(t *testing.T) {
 		"raw JSON that is a number":           {json.RawMessage(`42.0`), one("42"), true},
 		"raw JSON that is a text":             {json.RawMessage(`"x"`), one("x"), false},
 		"raw JSON by a pointer":               {new(json.RawMessage(`7`)), one("7"), true},
-		"a decimal":                           {shopDecima("1.50"), one("1.5"), true},
-		"a decimal that is none":              {shopDecima("NaN"), one("NaN"), false},
+		"a decimal":                           {decimalType("1.50"), one("1.5"), true},
+		"a decimal that is none":              {decimalType("NaN"), one("NaN"), false},
+		"a decimal that may be NULL":          {nullNumeric{"1.50", true}, one("1.5"), true},
+		"a time of Protocol Buffers":          {protoTime(time.Unix(9, 0)), one("9"), true},
 		"an address":                          {netip.MustParseAddr("2001:db8::1"), one("2001:db8::1"), false},
 		"an old address":                      {net.IPv4(1, 2, 3, 4), one("1.2.3.4"), false},
 		"a URL":                               {address, one("https://example.com/a?b=c"), false},
