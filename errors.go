@@ -102,13 +102,13 @@ func quoted(name string) string {
 //	AdjustedNameCut        the name of an event or a property has more than 255 characters; it was cut
 //	AdjustedNameDropped    the name of a property is blank; it was dropped
 //	AdjustedReserved       the name of a property is the protocol's own, such as _k; it was dropped
-//	AdjustedClash          two names are one to Kissmetrics, with different values; this one was dropped
+//	AdjustedClash          another name is the same to Kissmetrics, with another value; this one was dropped
 //	AdjustedDepth          what is nested more than 64 levels deep, or in a cycle, was dropped
 //	AdjustedCount          what comes after the first 65,536 values was dropped
 //	AdjustedShape          properties or traits are no object; they were dropped
 //	AdjustedTime           a time cannot be read, or is impossible; the next one, or now, was taken
 //	AdjustedSecond         the [Client] found no second in which the event or property was the only one
-//	AdjustedIdentity       an identity is nobody's own, or cannot be kept as it is; another one was taken
+//	AdjustedIdentity       an identity is nobody's own, so the other one was taken or no alias made; or blanks around it were left out
 //	AdjustedAlias          an anonymous identity was another person's before; it was not joined to this one
 //	AdjustedAmount         a revenue is not clearly an amount; it was sent without a Billing Amount
 type Adjustment struct {
@@ -116,7 +116,8 @@ type Adjustment struct {
 	// "anonymousId", "previousId", "groupId", "properties", "traits", or "property" for
 	// one of them.
 	Field string
-	// Property is the name of the property, before any prefix.
+	// Property is the name of the property, without a prefix, such as "plan",
+	// "address.city" or "products.0.sku"; at most 255 characters of it.
 	Property string
 	// Kind says what happened.
 	Kind AdjustmentKind

@@ -49,8 +49,8 @@ func FuzzParseMessage(f *testing.F) {
 }
 
 // FuzzTransform: it never panics; it returns valid records or validation
-// errors, not both; the same message gives the same records; the message is
-// left as it was.
+// errors, not both; the same message gives the same records and adjustments; the
+// message is left as it was.
 func FuzzTransform(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -61,19 +61,21 @@ func FuzzTransform(f *testing.F) {
 		untouched, _ := kissmetrics.ParseMessage(data)
 		for _, prefix := range []kissmetrics.PrefixStyle{kissmetrics.PrefixNone, kissmetrics.PrefixHyphen, kissmetrics.PrefixSpacedHyphen} {
 			options := kissmetrics.TransformOptions{Prefix: prefix, AliasOnIdentify: true, OrderTotalAsRevenue: true}
-			records, _, err := kissmetrics.Transform(message, testNow, options)
+			records, adjustments, err := kissmetrics.Transform(message, testNow, options)
 			if err != nil {
 				requireOnlyValidationErrors(t, err)
 				require.Empty(t, records)
+				require.Empty(t, adjustments)
 				continue
 			}
 			require.NotEmpty(t, records)
 			for _, r := range records {
 				require.NoError(t, r.Validate())
 			}
-			again, _, err := kissmetrics.Transform(message, testNow, options)
+			again, told, err := kissmetrics.Transform(message, testNow, options)
 			require.NoError(t, err)
 			require.Equal(t, records, again)
+			require.Equal(t, adjustments, told)
 		}
 		require.Equal(t, untouched, message)
 	})

@@ -40,38 +40,49 @@ const MaxValueLength = 512
 //   - A string is sent as it is, with invalid UTF-8 replaced by U+FFFD. The
 //     empty string is a value.
 //   - Booleans become "true" and "false".
-//   - Integers and floating-point numbers of every kind are written in plain
-//     decimal, exactly, and never with an exponent. NaN and infinities are
-//     refused. A [encoding/json.Number] keeps its digits.
-//   - A [time.Time] becomes Unix seconds, a [time.Duration] decimal seconds.
-//   - Anything else with a MarshalText, String, Error or MarshalJSON method is
-//     what the first of these returns; JSON is taken apart like any other value.
+//   - Integers and floating-point numbers of every kind, those of math/big and a
+//     [encoding/json.Number] are written in plain decimal, with all their digits,
+//     without an exponent and without zeros at the end of a fraction. A big.Rat
+//     that has no end in decimal is written with 19 digits or more.
+//   - A [time.Time] becomes Unix seconds, a [time.Duration] decimal seconds. A zero
+//     Time says nothing, and is dropped.
+//   - A value that may be NULL in a database is dropped if it is NULL, and is
+//     otherwise the value in it: the types of database/sql, and structs with a
+//     method Value (a driver.Valuer).
+//   - Anything else with a MarshalText, MarshalJSON, MarshalJSONTo, String or Error
+//     method is what the first of these returns. JSON, which includes
+//     [encoding/json.RawMessage], is taken apart like any other value. The text of a
+//     type that has a Float64 method, such as a decimal type's, is a number.
 //   - Pointers and interfaces stand for what they point to. Nil is dropped,
 //     whatever its type, for it says that there is no value.
 //   - Maps with string keys and structs become one property a member, named
-//     "a.b.c" at every depth. Structs follow their json tags, including "-",
-//     omitempty, omitzero and embedding. An empty one is dropped. A map with
-//     other keys is refused.
+//     "a.b.c" at every depth. The fields of structs are those of encoding/json, with
+//     their json tags. An empty map or struct is dropped.
 //   - A slice or array of scalars, nested or not, becomes one text joined with
 //     commas, in which nil is empty: [1, nil, "x"] is "1,,x", and an empty slice
 //     is the empty string. If a map or a struct is among the elements, each
 //     element is named by its index instead: "items.0.sku", "items.1.sku".
 //   - A []byte is text.
-//   - Channels, functions and complex numbers are refused, and so are a cycle
-//     and nesting beyond 64 levels.
 //
-// A literal name beats a flattened one: of {"a.b": 1, "a": {"b": 2}} the 1 is
-// sent. Otherwise two names that Kissmetrics cannot tell apart (it ignores case
-// and reads a comma or colon as a space) are refused unless their values are
-// the same, since one of the two would be lost.
+// What cannot be sent is left out or cut, and told as an [Adjustment]; the rest of
+// the message is sent:
 //
-// Names have at most 255 characters and are not blank, values have at most
-// 8192 bytes, and one message holds at most 65,536 values. The names that the
-// protocol itself uses (_k, _p, _n, _t, _d and _p2, in any case) are dropped: a
-// property never overrides them. See [Kissmetrics' specification].
+//   - NaN, infinities, channels, functions, complex numbers, maps with other keys,
+//     a value whose method fails or panics, and a whole number of too many digits
+//     are left out.
+//   - A value of more than 512 characters is cut ([TransformOptions] can raise the
+//     number), and so is a name of more than 255. If it is the prefix that makes a
+//     name too long, the prefix is cut.
+//   - A blank name is left out, and so is one that the protocol itself uses (_k, _p,
+//     _n, _t, _d and _p2, in any case): a property never overrides them.
+//   - Of several names that Kissmetrics cannot tell apart, for it ignores case and
+//     reads a comma or colon as a space, the least nested stays, and among those
+//     the first in the order of bytes: of {"a.b": 1, "a": {"b": 2}} the 1 is sent.
+//     Values that are equal are not told.
+//   - What is nested more than 64 levels deep, or in a cycle, is left out, and so is
+//     what comes after the first 65,536 values of a message.
 //
-// "Refused" means that the whole message is: its method returns a
-// [*ValidationError] and nothing of it is sent.
+// See [Kissmetrics' specification].
 //
 // [Kissmetrics' specification]: https://support.kissmetrics.io/reference/api-specifications-1
 type Properties map[string]any
@@ -79,18 +90,25 @@ type Properties map[string]any
 // A Message is one of [Identify], [Page], [Screen], [Track], [Group] and
 // [Alias], or a pointer to one.
 //
-// Every message names its person by UserID or else, where that is blank, by
-// AnonymousID: at least one of the two, with at most 255 characters. Its
-// Timestamp says when it happened; it is sent in whole seconds and must lie
-// between 2009-01-01, before which Kissmetrics keeps nothing, and the year
-// 9999. A zero Timestamp means now.
+// Every message names its person by UserID, or else by AnonymousID. An identity
+// must be one person's: it is not blank, has at most 255 characters, is valid
+// UTF-8, and is not one that many people share because a program wrote down that
+// it knew none, such as "anonymous", "guest", "null", "0" or "[object Object]", in
+// any case and also in quotes. A UserID that is no such identity gives way to the
+// AnonymousID. Blanks around an identity are left out. A message without an
+// identity is refused.
+//
+// Its Timestamp says when it happened; it is sent in whole seconds. Zero means now.
+// So does a time before 2009-01-01, from before which Kissmetrics keeps nothing, and
+// one more than a day ahead: the clock that said so is broken.
 type Message interface {
 	// message keeps the set of messages closed, so that Transform knows all.
 	message()
 }
 
 // Identify says what is known of a person. It sets the traits as properties of
-// the person; without traits it still makes the person known.
+// the person. Kissmetrics shows a person only once it knows an event or a property
+// of theirs.
 type Identify struct {
 	UserID      string
 	AnonymousID string
@@ -107,7 +125,7 @@ type Page struct {
 	AnonymousID string
 	Name        string
 	// Category is used where Properties holds no "category" of its own, for the
-	// name of the event only.
+	// name of the event only. In Properties, false and the number 0 are none.
 	Category   string
 	Properties Properties
 	Timestamp  time.Time
@@ -122,7 +140,7 @@ type Screen struct {
 	AnonymousID string
 	Name        string
 	// Category is used where Properties holds no "category" of its own, for the
-	// name of the event only.
+	// name of the event only. In Properties, false and the number 0 are none.
 	Category   string
 	Properties Properties
 	Timestamp  time.Time
@@ -132,16 +150,19 @@ type Screen struct {
 
 // Track records an event.
 //
-// Two properties have a meaning of their own. "revenue", a number or a text
-// such as "$1,234.50", is sent as a plain number and as "Billing Amount" too,
-// which Kissmetrics' revenue reports read; a refund is negative. "products", a
+// Two properties have a meaning of their own. "revenue", a number or a text such as
+// "$1,234.50", is sent as a plain number and, unless there is one, as "Billing
+// Amount" too, which Kissmetrics' revenue reports read. A refund is negative. A text
+// that may mean another amount elsewhere ("1,5", "1.234"), or none, is sent as it
+// is, without a Billing Amount, and that is told. "products", a
 // list of objects, becomes one set of properties a product, each a second later
 // than the one before and the first a second after the event: Kissmetrics keeps
 // one value of a property a second.
 type Track struct {
 	UserID      string
 	AnonymousID string
-	// Event is the name of the event: not blank, at most 255 characters.
+	// Event is the name of the event. It must not be blank, and is cut after 255
+	// characters.
 	Event      string
 	Properties Properties
 	Timestamp  time.Time
@@ -155,7 +176,7 @@ type Group struct {
 	UserID      string
 	AnonymousID string
 	// GroupID is the identity of the group and must not be blank. It wins over a
-	// trait named "id".
+	// trait named "id", unless that is an object, whose members have other names.
 	GroupID   string
 	Traits    Properties
 	Timestamp time.Time
@@ -164,15 +185,15 @@ type Group struct {
 }
 
 // Alias says that two identities are one person. Kissmetrics merges the two and
-// cannot undo it, so both must be given, must differ, and must not be an
-// identity that many people share, such as "anonymous", "guest" or "null".
+// cannot undo it, so both must be given, must differ by more than case, and must
+// each be one person's, as [Message] says.
 type Alias struct {
 	// UserID is the identity that the person has now.
 	UserID string
 	// PreviousID is the identity that the person had before.
 	PreviousID string
 	// Timestamp is not sent to the tracking API, which has no place for it in
-	// an alias.
+	// an alias, so no alias is refused for it.
 	Timestamp time.Time
 
 	parsed *parsed

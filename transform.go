@@ -38,11 +38,14 @@ type TransformOptions struct {
 	// (or "Completed Order", in any case, with spaces or underscores) for its
 	// revenue where it has none, as Segment does.
 	OrderTotalAsRevenue bool
-	// Strict refuses a message that would otherwise be adjusted: each [Adjustment]
-	// is a [*ValidationError] then.
+	// Strict refuses a message that would otherwise be adjusted, with a
+	// [*ValidationError] for each [Adjustment]. It does not refuse one for a reserved
+	// name, blanks around an identity, a nested value that has to give way to a
+	// literal name, a revenue that is no amount, or the time of an alias: these are
+	// told as ever. Any time from 2009 to the year 9999 is believed.
 	Strict bool
-	// MaxValueLength is the number of characters to which values are cut; zero means
-	// [MaxValueLength]. Kissmetrics documents no more.
+	// MaxValueLength is the number of characters to which values are cut, at most
+	// 8192; zero means [MaxValueLength]. Kissmetrics documents no more.
 	MaxValueLength int
 }
 
