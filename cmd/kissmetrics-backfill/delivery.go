@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 
 	"golang.org/x/time/rate"
@@ -17,11 +18,12 @@ type delivery struct {
 }
 
 // openDelivery makes the queue. It reports the outcome of every record to result.
-func openDelivery(f flags, doer kissmetrics.Doer, result func(e *entry, records int, refused string)) (*delivery, error) {
+func openDelivery(f flags, doer kissmetrics.Doer, logger *slog.Logger, result func(e *entry, records int, refused string)) (*delivery, error) {
 	options := []kissmetrics.HTTPOption{
 		kissmetrics.WithAPIKey(f.apiKey),
 		kissmetrics.WithBaseURL(f.baseURL),
 		kissmetrics.WithMaxAttempts(1), // the queue retries
+		kissmetrics.WithLogger(logger),
 	}
 	if doer != nil {
 		options = append(options, kissmetrics.WithDoer(doer))
@@ -33,6 +35,7 @@ func openDelivery(f flags, doer kissmetrics.Doer, result func(e *entry, records 
 	queue, err := kissmetrics.NewQueue(limited(http, f.rate),
 		kissmetrics.WithWorkers(f.workers),
 		kissmetrics.WithFullPolicy(kissmetrics.FullWait),
+		kissmetrics.WithLogger(logger),
 		kissmetrics.WithCapacity(maxQueued, 16<<20),
 		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, err error) {
 			e, _ := ctx.Value(entryKey{}).(*entry)

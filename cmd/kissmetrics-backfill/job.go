@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -61,7 +62,11 @@ func (j *job) open() error {
 		f.apiKey, f.baseURL = "demonstration", j.server.URL
 		_, _ = io.WriteString(j.program.stderr, "Without -api-key and -import, everything goes to a tracking server inside this program, and nothing leaves it.\n")
 	}
-	d, err := openDelivery(f, j.program.doer, j.tracker.result)
+	logger := slog.New(slog.DiscardHandler)
+	if !f.demo() {
+		logger = slog.New(slog.NewTextHandler(j.program.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	d, err := openDelivery(f, j.program.doer, logger, j.tracker.result)
 	if err != nil {
 		return err
 	}

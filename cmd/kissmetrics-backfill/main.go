@@ -28,6 +28,10 @@
 // is why a message without any time is refused unless -now gives it one. Two runs
 // cannot use one checkpoint at the same time.
 //
+// Failed deliveries are retried, and a warning says why they fail. What something on
+// the way to Kissmetrics, such as a proxy, still refuses after a day is refused for
+// good.
+//
 // A message is left out if its "integrations" exclude Kissmetrics. If a part of a
 // message cannot be sent as it is, that part is adjusted and counted; with -strict
 // the line is refused instead.
@@ -49,6 +53,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -118,6 +123,7 @@ var (
 // run does what args say until stop ends. Then it delivers what it has begun,
 // until hurry ends.
 func (p *program) run(stop, hurry context.Context, args []string) error {
+	p.stderr = &lockedWriter{w: p.stderr}
 	f, err := parseFlags(args, p.stdout)
 	switch {
 	case errors.Is(err, errHelp):
@@ -160,4 +166,16 @@ func (p *program) run(stop, hurry context.Context, args []string) error {
 	}
 	err = j.run(stop, hurry)
 	return errors.Join(err, j.summary(), j.verdict())
+}
+
+// A lockedWriter lets many goroutines write to one writer.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }

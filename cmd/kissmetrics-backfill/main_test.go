@@ -27,7 +27,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
-const secret = "s3cret-api-key"
+const secret = "5ec4e7ab5ec4e7ab5ec4e7ab5ec4e7ab5ec4e7ab"
 
 // long is set by CI. Without it the tests are done while somebody waits for them.
 var long = flag.Bool("long", false, "run the crash and memory tests for longer")
@@ -242,13 +242,33 @@ func TestNow(t *testing.T) {
 	assert.Equal(t, time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC), server.Events("u")[0].Time)
 }
 
-func TestRefusedByTheServer(t *testing.T) {
+// refusing is a Doer that answers like a proxy that lets nothing through.
+var refusing = kissmetrics.DoerFunc(func(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusForbidden, Body: http.NoBody}, nil
+})
+
+func TestWhatIsRefusedOnTheWayIsTriedAgainAndTold(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
 	server.Fail(kissmetricstest.Fault{}, kissmetricstest.Fault{Status: http.StatusForbidden})
 	path := writeFile(t, "events", events(3))
 	o := backfill(t.Context(), nil, nil, "-api-key", secret, "-base-url", server.URL, "-rate", "0", "-workers", "1", path)
 	require.NoError(t, o.err)
-	assert.Contains(t, o.stdout.String(), "1   the server answered 403")
+	assertEvents(t, server, 3)
+	assert.NoFileExists(t, path+".refused")
+}
+
+func TestWhatIsRefusedForADayIsRefusedForGood(t *testing.T) {
+	path := writeFile(t, "events", events(3))
+	synctest.Test(t, func(t *testing.T) {
+		var stdout, stderr strings.Builder
+		p := program{stdout: &stdout, stderr: &stderr, every: 100 * time.Hour, saveEvery: time.Hour, doer: refusing}
+		err := p.run(t.Context(), context.WithoutCancel(t.Context()), []string{"-api-key", secret, "-rate", "0", path})
+		require.ErrorIs(t, err, errAllRefused)
+		assert.Equal(t, 1, exitCode(err))
+		assert.Contains(t, stdout.String(), "3   the server answered 403")
+		assert.Contains(t, stderr.String(), "403 Forbidden", "the reason is told while it lasts")
+		assert.NotContains(t, stderr.String(), secret)
+	})
 	refused, err := os.ReadFile(path + ".refused")
 	require.NoError(t, err)
 	assert.Contains(t, string(refused), `{"line":2,"reason":"the server answered 403","input":"{\"type\"`)
@@ -258,12 +278,10 @@ func TestARunThatSendsNothingFails(t *testing.T) {
 	const wrong, excluded = `{"type":"track","userId":"u","event":"e"}` + "\n", `{"type":"track","integrations":{"All":false}}` + "\n"
 	for name, test := range map[string]struct {
 		content string
-		refusal int // with which the server answers everything, or 0
 		want    error
 	}{
 		"every line is refused":                 {content: wrong + wrong, want: errAllRefused},
 		"every line but those left out":         {content: excluded + "\n" + wrong, want: errAllRefused},
-		"the server refuses everything":         {content: events(3), refusal: http.StatusForbidden, want: errAllRefused},
 		"one line is sent":                      {content: wrong + event(0)},
 		"there is nothing to send":              {content: ""},
 		"nothing is meant for Kissmetrics":      {content: excluded},
@@ -272,9 +290,6 @@ func TestARunThatSendsNothingFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := kissmetricstest.NewServer(t)
-			if test.refusal != 0 {
-				server.FailWith(func(*http.Request) *kissmetricstest.Fault { return &kissmetricstest.Fault{Status: test.refusal} })
-			}
 			args := []string{"-api-key", secret, "-base-url", server.URL, "-rate", "0", "-resume", writeFile(t, "events", test.content)}
 			for range 2 { // a run that finds nothing left to do says the same
 				o := backfill(t.Context(), nil, nil, args...)

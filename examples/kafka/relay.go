@@ -59,8 +59,8 @@ func (r *relay) deliver(ctx context.Context, record *kgo.Record) (never error) {
 	if len(adjustments) > 0 {
 		r.adjusted(record, adjustments)
 	}
-	for len(records) > 0 && ctx.Err() == nil {
-		outcome := kissmetrics.Settle(records, r.sender.Send(ctx, records))
+	for began := time.Now(); len(records) > 0 && ctx.Err() == nil; {
+		outcome := kissmetrics.Settle(records, r.sender.Send(ctx, records)).Aged(time.Since(began))
 		if len(outcome.Refused) > 0 {
 			never = errors.New(outcome.Reason)
 		}

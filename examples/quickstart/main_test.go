@@ -116,7 +116,12 @@ func TestUsageErrors(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
-	server.Fail(kissmetricstest.Fault{}, kissmetricstest.Fault{Status: http.StatusForbidden})
+	server.FailWith(func(r *http.Request) *kissmetricstest.Fault {
+		if r.URL.Path != "/a" {
+			return nil
+		}
+		return &kissmetricstest.Fault{Status: http.StatusForbidden}
+	})
 
 	got, err := output(t.Context(), "-api-key", secret, "-base-url", server.URL)
 
