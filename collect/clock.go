@@ -1,74 +1,10 @@
 package collect
 
 import (
-	"strings"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
-
-// A sentAtKind says when an SDK writes the sentAt of a request.
-type sentAtKind int
-
-const (
-	// sentAtUnknown is that of an SDK that is not listed.
-	sentAtUnknown sentAtKind = iota
-	// sentAtTry is written anew at every try, or tried again for less than a minute:
-	// what lies between it and the receipt is the difference of the clocks.
-	sentAtTry
-	// sentAtClosed is written when the batch was closed, and kept while that waits on
-	// a disk or is tried again for hours: it proves nothing of a clock.
-	sentAtClosed
-)
-
-// libraries are the names that SDKs give themselves in context.library, in lower
-// case, and when they write sentAt; SDKS.md has the versions that were seen.
-var libraries = map[string]sentAtKind{
-	"analytics.js":                    sentAtTry, // Segment's, Customer.io's and Hightouch's for browsers
-	"rudderlabs javascript sdk":       sentAtTry,
-	"analytics-node":                  sentAtTry,
-	"@segment/analytics-node":         sentAtTry,
-	"analytics-python":                sentAtTry,
-	"rudder-analytics-python":         sentAtTry,
-	"analytics-go":                    sentAtTry,
-	"analytics-php":                   sentAtTry,
-	"analytics-ruby":                  sentAtTry, // Segment's; RudderStack's writes it in each message, when that is enqueued
-	"analytics.net":                   sentAtTry,
-	"rudder-android-library":          sentAtTry,
-	"rudder-ios-library":              sentAtTry,
-	"analytics-java":                  sentAtClosed,
-	"analytics-kotlin":                sentAtClosed,
-	"analytics-swift":                 sentAtClosed,
-	"analytics-csharp":                sentAtClosed,
-	"analytics-ios":                   sentAtClosed,
-	"analytics-android":               sentAtClosed,
-	"rudder-analytics-java":           sentAtClosed,
-	"rudder-analytics-ruby":           sentAtClosed,
-	"rudderanalytics-ruby":            sentAtClosed,
-	"rudder-sdk-ruby-sync":            sentAtClosed,
-	"java":                            sentAtClosed,
-	"@segment/analytics-react-native": sentAtTry,
-}
-
-// library returns when the SDK of a message writes sentAt.
-func library(context []byte) sentAtKind {
-	var name any
-	r := jsonwalk.NewReader(context)
-	_ = r.Members(func(member []byte) (err error) { // was read before; at worst it is no object
-		if string(member) != "library" {
-			return r.Skip()
-		}
-		var v any
-		v, err = r.Value()
-		if object, ok := v.(map[string]any); ok {
-			name = object["name"]
-		}
-		return err
-	})
-	text, _ := name.(string)
-	return libraries[strings.ToLower(text)]
-}
 
 const (
 	day     = 24 * time.Hour
@@ -130,11 +66,11 @@ func steps(behind int64, step time.Duration) int64 {
 // that is behind, rather than of a batch that took long to come. One that lies after it
 // always is proof of one that is ahead.
 func (h *Handler) provesClock(b *batch, m *head, seconds int64) bool {
-	context := m.context
-	if len(context) == 0 {
-		context = b.context
+	kind := library(m.context)
+	if kind == sentAtUnknown {
+		kind = library(b.context)
 	}
-	switch library(context) {
+	switch kind {
 	case sentAtTry:
 		return true
 	case sentAtClosed:

@@ -206,7 +206,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answe
 	if problem != nil {
 		return *problem
 	}
-	b.received, b.source, b.retry = received, source, r.Header.Get("X-Retry-Count") > "0"
+	b.received, b.source, b.retry = received, source, isRetry(r.Header.Get("X-Retry-Count"))
 	t := h.take(r.Context(), b)
 	h.logTaken(r.Context(), b, t)
 	return t.answer(e.isBatch())
@@ -221,6 +221,10 @@ func givenKey(r *http.Request) (key string, known bool) {
 	key = r.URL.Query().Get("writeKey")
 	return key, key != ""
 }
+
+// isRetry reports whether a count of tries, in which the first is none or 0, is that of
+// another one.
+func isRetry(count string) bool { return count != "" && count != "0" }
 
 // unauthorized returns the answer to a wrong key. RudderStack's SDKs for phones stop
 // only where it says "invalid write key".
