@@ -1,5 +1,5 @@
-// Package collect receives what the SDKs of RudderStack and Segment send, and
-// hands it to a [kissmetrics.Sender].
+// Package collect receives what the SDKs of RudderStack, Segment, Customer.io and
+// Hightouch send, and hands it to a [kissmetrics.Sender].
 //
 //	queue, err := kissmetrics.NewQueue(httpSender)
 //	…
@@ -8,8 +8,8 @@
 //	…
 //	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 //
-// Point an SDK at it. [SDKS.md] has the line for each, and what each does when
-// something goes wrong.
+// Then point an SDK at it. [SDKS.md] has the line for each SDK, and says what each one
+// does when something goes wrong.
 //
 // [SDKS.md]: https://github.com/kissmetrics-go/kissmetrics/blob/main/collect/SDKS.md
 package collect
@@ -30,122 +30,149 @@ import (
 //
 // # Requests
 //
-// Each is a POST of a JSON object, whatever its Content-Type says. It may be
-// gzipped, and begin with a byte order mark:
+// A request is a POST of a JSON object, whatever its Content-Type says. The object may
+// be gzipped, and may begin with a byte order mark:
 //
-//   - /v1/identify, /v1/page, /v1/screen, /v1/track, /v1/group and /v1/alias
-//     hold one message, of the type that the path says;
-//   - /v1/batch holds a list of messages, "batch", each with its type;
-//   - /v1/import the same, as of the past: every message but an alias must have a
-//     timestamp;
-//   - /beacon/v1/batch is what RudderStack's SDK for browsers uses when a page is
-//     left, and /v1/i, p, s, t, g, a and b are the short names that Segment's has;
-//   - /v1/m and /rsaMetrics, where SDKs report on themselves, take everything and
-//     keep nothing.
+//   - /v1/identify, /v1/page, /v1/screen, /v1/track, /v1/group and /v1/alias take one
+//     message, of the type that the path says;
+//   - /v1/batch and /v1/import take a list of messages, "batch", each with its type;
+//   - /v1/i, p, s, t, g, a and b are the short names of these in Segment's SDKs, and
+//     /beacon/v1/batch is where RudderStack's SDK sends when a page is left;
+//   - /v1/m and /rsaMetrics, where SDKs report on themselves, take anything and keep
+//     nothing.
 //
-// Slashes that are doubled, or stand at the end, say nothing. A redirect is never
-// the answer: SDKs turn the POST into a GET. So put the handler at the root of its
-// own host, or behind [http.StripPrefix]; an [http.ServeMux] would redirect a path
-// with doubled slashes before the handler sees it.
+// Doubled slashes count as one, and a slash at the end as none. The handler never
+// answers with a redirect, for SDKs turn the POST into a GET. So give it a host of its
+// own, or put it behind [http.StripPrefix]. An [http.ServeMux] in front of it would
+// redirect paths with doubled slashes. A POST to an unknown path is logged, once a
+// minute at most.
 //
-// With [WithPublicURL], GET /sourceConfig and /v1/projects/<key>/settings answer
-// RudderStack's and Segment's SDKs, most of which ask how to behave before they
-// send anything.
+// The write key is the user of Basic authentication, the query's writeKey or the
+// body's. The first of these counts. An Authorization of any other kind is ignored.
 //
-// The write key is the user of Basic authentication, or else the body's writeKey
-// or the query's, for a beacon can set no headers.
+// A message is what [kissmetrics.ParseMessage] makes of it. An identify without traits
+// takes those of the batch's context. A message whose integrations exclude Kissmetrics
+// is accepted and not sent (see [kissmetrics.Excluded]). The integrations of the batch
+// count for every destination about which the message says nothing.
+//
+// The body must be JSON as a whole, apart from what ParseMessage reads although it is
+// not JSON, such as Python's NaN. Otherwise nothing of it is accepted. In a body that
+// is JSON, a bad message never costs a good one.
 //
 // # Pages
 //
-// The SDKs of browsers make requests from pages of another origin. [WithOrigins]
-// lists those that may. Such a page may send whatever headers it asks for, and read
-// the answer and its Retry-After. A POST from a page of any other origin is
-// answered with 403, and nothing of it is accepted.
+// Browsers send from pages of other origins. [WithOrigins] lists the origins that may.
+// Their pages may send any header they ask for, and may read the answer and its
+// Retry-After. A POST from a page of any other origin is answered with 403, and nothing
+// of it is accepted.
 //
-// A message is what [kissmetrics.ParseMessage] makes of it. An identify without
-// traits takes those of the batch's context. A message that is excluded from
-// Kissmetrics by its integrations, or by those of the batch about which it says
-// nothing itself, is accepted and not sent; see [kissmetrics.Excluded].
+// With [WithPublicURL], GET /sourceConfig and GET /v1/projects/<key>/settings answer the
+// SDKs of RudderStack and Segment, most of which ask for their configuration before
+// they send anything.
 //
-// The body must be JSON as a whole: where it is not, nothing of it is accepted. What
-// ParseMessage reads although it is no JSON, such as Python's NaN, is read here too.
-// In a body that is JSON, no message costs another, whatever it is.
+// A page, an event and an identify of one second often have properties of the same
+// names (name, title, url), of which Kissmetrics may keep only the first. Give the
+// properties of events a prefix ([kissmetrics.TransformOptions]) where browsers send.
 //
 // # Answers
 //
-// They are those that the SDKs expect, with a JSON object:
+// Answers are those that the SDKs expect, with a JSON object:
 //
-//   - 200, {"success":true}: everything was accepted, which means what a nil from
-//     the sender means.
-//   - 200, {"success":false, "accepted":…, "rejected":…, "errors":[…]}: some or
-//     all messages of a batch never will be accepted, and the others were. It says
-//     which, by index and messageId, and why (the first 100 of them). What was
-//     adjusted is listed too.
-//   - 400: the one message never will be accepted, or the body is none of these.
-//     401: the write key is wrong. 403: pages of that origin may not send. 404,
-//     405: no such path, or not a POST. 413: the body or the batch is too large.
-//     415: an unknown Content-Encoding. Nothing was accepted.
-//   - 429 ([kissmetrics.ErrQueueFull]) and 503 (any other failure that may pass, a
-//     body that did not come in time among them), with Retry-After: try the same
-//     again. Some messages of a batch may have been accepted, but only such as a
-//     repeat does not double.
+//   - 200, {"success":true}: everything was accepted, which means what a nil error of
+//     the sender means. "adjusted" lists what was adjusted.
+//   - 200, {"success":false, "accepted":…, "rejected":…, "errors":[…]}: some messages of
+//     a batch, or all of them, will never be accepted. The errors say which, by index
+//     and messageId, and why. The first 100 are listed.
+//   - 400: the message will never be accepted, or the body is not of this form.
+//     401: the write key is wrong. 403: the page's origin is not allowed.
+//     404, 405: wrong path, wrong method. 413: the body or the batch is too large.
+//     415: unknown Content-Encoding. Nothing was accepted.
+//   - 429 ([kissmetrics.ErrQueueFull]) and 503 (anything else that may pass, such as a
+//     body that arrives too slowly), with Retry-After: send the same again. Part of a
+//     batch may have been accepted; a repeat does not double it.
 //
-// All but the first hold "code" and "message" as well: what went wrong, for
-// programs and for people. SDKs for Python repeat what has none.
+// Every answer that is not a success has "error", "code" and "message". SDKs for Python
+// repeat an error that lacks the last two.
 //
-// A batch is never answered with 400 for what is in it. RudderStack's SDKs for
-// phones repeat such a batch every second until another event joins it, two for
+// What is wrong with the messages of a batch is never a 400. RudderStack's SDKs for
+// phones repeat such a batch every second until another event joins it, two SDKs for
 // Node.js end their process, and five for Go repeat it ten times.
 //
 // # Repeats
 //
-// An SDK repeats a whole batch when its answer was lost, or was 429 or 5xx. What
-// was accepted the first time is not sent again: the handler remembers the last
-// 262,144 messages that it accepted, at least, by their messageId together with
-// person, event and time, and takes a repeat for accepted. While the first
-// request is still under way, the answer to a second is 503.
+// SDKs repeat a batch when the answer was lost, or was 429 or 5xx. The handler does not
+// send a message again that it has accepted. It recognises a repeat by the messageId
+// together with the source and all that Kissmetrics would hear of the message except
+// its time. Hence callers can use a messageId to make sure that something counts once;
+// a message that reuses the messageId for something else is another message.
 //
-// What it does not remember, after a restart or at another instance, it sends
-// again, with the same second, by which Kissmetrics recognises a repeat (see
-// [kissmetrics.Record]). A message without a time would be another second then:
-// all such messages of a batch are handed to the sender last and in one call. A
-// sender that takes all or none, as a [kissmetrics.Queue] and the durable ones do,
-// then accepts none where a repeat is to come; it must have room for all of them.
+// The handler remembers the last 262,144 messages at least. It also remembers those that
+// the sender did not accept, and gives their repeats the second of the first receipt:
+// the sender may have stored what it reported as failed. While a message is under way, a
+// second request with it is answered with 503.
+//
+// A sender's call goes on for up to 30 seconds if the client gives up meanwhile, so that
+// what the sender stores is remembered. Nothing more of that batch is begun.
+//
+// After a restart, or at another instance, a repeat is sent again, with the same second,
+// by which Kissmetrics recognises it (see [kissmetrics.Record]). That is not so for a
+// message that has no time of its own. All such messages of a batch are handed to the
+// sender last, in one call. A sender that takes all or nothing, as a [kissmetrics.Queue]
+// and the durable senders do, then accepts none of them if a repeat is to come. It must
+// have room for all of them.
 //
 // # Time
 //
-// A message happens at its timestamp, or else its originalTimestamp, or else when
-// it is received. Clocks are wrong, so where the request says when it was sent,
-// both specifications correct that time to
+// A message happens at its timestamp, else at its originalTimestamp, else when it is
+// received. Clocks are wrong, so if the request says when it was sent, both
+// specifications correct that time to
 //
 //	receivedAt - (sentAt - originalTimestamp)
 //
-// The difference of the two clocks, receivedAt - sentAt, holds the time under way
-// as well, and an SDK that tries again does so with another sentAt, or much later
-// with the old one. Corrected to the millisecond, a repeat would be another second
-// and so another event. Therefore the difference counts in whole steps of ten
-// minutes (see [WithClockStep]), rounded towards zero: clocks that are right
-// within ten minutes are believed, others corrected to within ten minutes. Not
-// corrected are a timestamp beside an originalTimestamp, which is one that the
-// caller has set (RudderStack), a message without a messageId, and /v1/import.
-// Go's zero time is as good as no time, and a sentAt that is more than a century
-// off says nothing.
+// Corrected to the millisecond, a message would get another second with each try.
+// Therefore the difference of the clocks, receivedAt - sentAt, counts in whole steps of
+// 15 minutes (see [WithClockStep]), of which all time zones are made:
+//
+//   - A clock is believed if it is fast by less than 7½ minutes, or slow by less than
+//     14.
+//   - Otherwise the difference is rounded down to whole steps, with a minute of
+//     allowance for whole steps. What is corrected never happens after its receipt.
+//   - A clock that seems slow is corrected only if the SDK writes sentAt for every try.
+//     Other SDKs write it when they close a batch, which may then wait for days.
+//     SDKS.md lists them; they are known by context.library. An unknown SDK is
+//     corrected by up to a day, unless X-Retry-Count says that this is not the first
+//     try, or each message has a sentAt of its own.
+//   - A sentAt before 2009 is always corrected.
+//
+// Times are not corrected for a message without a messageId, and for a timestamp beside
+// an originalTimestamp, which a caller of RudderStack's SDKs has set. The zero times of
+// Go and .NET count as no time, and so does what cannot be read.
 //
 // See https://www.rudderstack.com/docs/api/http-api/,
 // https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/
 // and https://segment.com/docs/connections/spec/common/#timestamps.
 //
+// # Identities
+//
+// AliasOnIdentify of [kissmetrics.TransformOptions] joins the anonymous identity of an
+// identify to its person, for good. RudderStack's SDKs for browsers keep the anonymous
+// identity at reset() and when another person logs in; reset(true) does not. The handler
+// therefore remembers the person of the last 65,536 anonymous identities at least, and
+// leaves out an alias that would join one of them to a second person
+// ([kissmetrics.AdjustedAlias]). It forgets them when it restarts, and does not know
+// those of other instances. Do not use the option where several people share a browser.
+//
 // # Limits
 //
-// The body is bounded before and after decompression, and so is the number of
-// messages (see [WithLimits]). The context of a batch counts once for every
-// message that takes its traits; those beyond the bound are refused. The body
-// must arrive within 30 seconds (see [WithReadTimeout]), which holds for every
-// [http.ResponseWriter] that supports SetReadDeadline, as those of net/http do; a
-// shorter ReadTimeout of the [http.Server] is left as it is. The handler cannot
-// bound what comes before it: set the server's ReadHeaderTimeout and IdleTimeout.
-// A WriteTimeout must leave room for the sender, so put a [kissmetrics.Queue] or a
-// durable sender behind the handler, not a bare [kissmetrics.HTTPSender].
+// The body is bounded before and after decompression, and so is the number of messages
+// (see [WithLimits]). The context of a batch counts once for every message that takes
+// its traits; messages beyond the bound are refused. The body must arrive within 30
+// seconds (see [WithReadTimeout]), provided that the [http.ResponseWriter] supports
+// SetReadDeadline, as those of net/http do. A shorter ReadTimeout of the [http.Server]
+// is left as it is. The handler cannot bound what comes before it: set the server's
+// ReadHeaderTimeout and IdleTimeout. A WriteTimeout must leave room for the sender, so
+// put a [kissmetrics.Queue] or a durable sender behind the handler rather than a bare
+// [kissmetrics.HTTPSender].
 type Handler struct {
 	sender  kissmetrics.Sender
 	config  config

@@ -60,8 +60,7 @@ func (h *Handler) message(b *batch, head *head) (m message, err error) {
 	second := m.records[0].Time
 	m.timed = second.Unix() != b.received.Unix() || second.Unix() == own.Unix() && own.Before(b.received)
 	m.identify(b.source)
-	h.guardAlias(b.source, &m)
-	return m, nil
+	return m, h.guardAlias(b.source, &m)
 }
 
 // identify sets by what a repeat of the message is known: its messageId and all that
@@ -92,21 +91,6 @@ func (m *message) happened(at time.Time) {
 			*t = t.Add(by)
 		}
 	}
-}
-
-// guardAlias leaves out the alias of an identify where another person was identified
-// with the same anonymous identity before: it would make one person of two, for good.
-// RudderStack's SDKs for browsers keep the anonymous identity when a visitor logs
-// out and another one logs in.
-func (h *Handler) guardAlias(source *Source, m *message) {
-	if !source.Transform.AliasOnIdentify || m.kind != "identify" || len(m.records) == 0 || m.records[0].Kind != kissmetrics.KindAlias {
-		return
-	}
-	if h.people.isFirst(source.Name, m.records[0].Person, m.records[0].Name) {
-		return
-	}
-	m.records = m.records[1:]
-	m.adjustments = append(m.adjustments, kissmetrics.Adjustment{Field: "anonymousId", Kind: kissmetrics.AdjustedAlias})
 }
 
 // withType returns a message of the given type, whatever its own says: of two

@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+
+	"github.com/kissmetrics-go/kissmetrics"
 )
 
 // rememberedPeople is how many anonymous identities are remembered at least.
@@ -41,3 +43,24 @@ func (p *people) isFirst(source, anonymousID, userID string) bool {
 	p.recent[visitor] = person
 	return true
 }
+
+// guardAlias leaves out the alias of an identify where another person was identified
+// with the same anonymous identity before: it would make one person of two, for good.
+// RudderStack's SDKs for browsers keep the anonymous identity when a visitor logs out
+// and another one logs in.
+func (h *Handler) guardAlias(source *Source, m *message) error {
+	if !source.Transform.AliasOnIdentify || m.kind != "identify" || m.records[0].Kind != kissmetrics.KindAlias {
+		return nil
+	}
+	if h.people.isFirst(source.Name, m.records[0].Person, m.records[0].Name) {
+		return nil
+	}
+	if source.Transform.Strict {
+		return errOthers
+	}
+	m.records = m.records[1:]
+	m.adjustments = append(m.adjustments, kissmetrics.Adjustment{Field: "anonymousId", Kind: kissmetrics.AdjustedAlias})
+	return nil
+}
+
+var errOthers = &kissmetrics.ValidationError{Field: "anonymousId", Reason: "was another person's before"}
