@@ -216,8 +216,8 @@ func WithQueue(options ...QueueOption) Option {
 	return clientOption{"WithQueue", func(c *clientConfig) { c.queue = options }}
 }
 
-// WithWorkers sets how many requests a queue has under way at most, 8 by
-// default.
+// WithWorkers sets how many requests a queue has under way at most, 256 by
+// default. How many there are below that, the queue finds out; see [Queue].
 func WithWorkers(workers int) QueueOption {
 	return queueOption{"WithWorkers", func(c *queueConfig) { c.workers = workers }}
 }
@@ -342,7 +342,7 @@ type queueConfig struct {
 func defaultQueue(shared sharedConfig) queueConfig {
 	return queueConfig{
 		sharedConfig: shared,
-		workers:      8,
+		workers:      256,
 		maxRecords:   100_000,
 		maxBytes:     64 << 20,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"net/http"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -14,7 +15,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(serverVariable); kind != "" {
+		serve(kind)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // properties are those of every event of this package: eight, of the kinds that
 // events have. They are only read.

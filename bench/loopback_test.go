@@ -23,7 +23,6 @@ const workers = 8
 // one that has none. The queue's time begins with the first call of Track, so
 // that it pays for the transforms and for the waiting.
 func BenchmarkLoopback(b *testing.B) {
-	picture := make([]byte, 43)
 	var served atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		served.Add(1)

@@ -9,11 +9,17 @@ const (
 	// few is how many deliveries may be under way before anything is known, and
 	// after a rest.
 	few = 8
+	// fewest is how many may be under way however slow answers are, and however many
+	// fail: the gate does the rest.
+	fewest = 4
 	// patience is how many times its shortest an answer may take before that
-	// counts as slow.
+	// counts as slow, and slack is how much longer it may take in any case.
 	patience = 2
+	slack    = 2 * time.Millisecond
 	// probeEvery is how often the shortest answer is measured again.
 	probeEvery = 30 * time.Second
+	// rest is how long the limit stays when another one has achieved less.
+	rest = 5 * time.Second
 	// restAfter is how long nothing may happen before the limiter begins with few
 	// again.
 	restAfter = 10 * time.Second
@@ -30,12 +36,17 @@ const (
 // answer takes that does not queue up anywhere. While rounds take less than twice
 // that, and all places were taken, the limit grows: it doubles until the first
 // slow round, and then grows by its square root. After a slow round it shrinks by
-// as much as the round was too slow. Every 30 seconds it is halved, so that the
-// shortest round can be measured without the queue that the limiter itself may
-// have made elsewhere.
+// as much as the round was too slow. There are three exceptions:
 //
-// Failures halve it, as in TCP (additive increase, multiplicative decrease), as
-// soon as one delivery in ten fails.
+//   - Where half as many make answers no faster, it is not their number that makes
+//     them slow, and how long they take now is the new measure.
+//   - Where more of them achieve less in two rounds, the limit goes back to what
+//     achieved most, and stays there for 10 seconds.
+//   - Every 30 seconds it is halved for a round, to measure the shortest one again
+//     without a queue that the limiter itself may have made elsewhere.
+//
+// Failures halve the limit, as in TCP (additive increase, multiplicative
+// decrease), as soon as one delivery in ten fails.
 //
 // How many a second is a [pace].
 //
@@ -43,16 +54,26 @@ const (
 type Limiter struct {
 	ceiling float64
 	limit   float64
-	under   int // places that are taken
-	doubles bool
+	doubles bool // the limit has been right so far
+	under   int  // places that are taken
+	round   round
 	pace    pace
+	moved   time.Time // when a delivery last began
+	changed time.Time // when the limit last did: what began before says nothing about it
 
 	shortest time.Duration // the mean of the shortest round, zero if not known
-	measured time.Time     // when that was begun to be measured
-	moved    time.Time     // when a delivery last began
-	cut      time.Time     // when the limit last shrank because of failures
+	measured time.Time     // when that was measured anew
+	probing  bool          // it is being measured anew,
+	resume   float64       // and this is the limit afterwards
+	slow     time.Duration // the mean of the last round, where it made the limit much smaller
 
-	// The round that goes on:
+	achieved  float64   // answers a second, by the last round
+	back      float64   // the limit before a change that is being tried
+	restUntil time.Time // until then none is tried
+}
+
+// A round is as many answers as the limit.
+type round struct {
 	answers int
 	total   time.Duration
 	fails   int
@@ -69,11 +90,8 @@ func NewLimiter(ceiling int) *Limiter {
 
 // restart begins with few places again.
 func (l *Limiter) restart() {
-	l.limit, l.doubles = min(few, l.ceiling), true
-	l.nextRound()
+	l.limit, l.doubles, l.probing, l.back, l.slow, l.round = min(few, l.ceiling), true, false, 0, 0, round{}
 }
-
-func (l *Limiter) nextRound() { l.answers, l.total, l.fails, l.busy = 0, 0, 0, false }
 
 // Limit returns how many deliveries may be under way at once.
 func (l *Limiter) Limit() int { return max(1, int(l.limit)) }
@@ -98,7 +116,7 @@ func (l *Limiter) Enter(now time.Time, records int) (wait time.Duration, ok bool
 	l.under++
 	l.moved = now
 	if l.Free() == 0 {
-		l.busy = true
+		l.round.busy = true
 	}
 	return 0, true
 }
@@ -109,9 +127,12 @@ func (l *Limiter) Leave() { l.under-- }
 // Succeeded notes that so many records of a delivery got an answer.
 func (l *Limiter) Succeeded(began, now time.Time, records int) {
 	l.pace.succeeded(now, records)
-	l.answers++
-	l.total += now.Sub(began) / time.Duration(max(1, records))
-	if float64(l.answers) >= l.limit {
+	if !began.After(l.changed) {
+		return
+	}
+	l.round.answers++
+	l.round.total += now.Sub(began) / time.Duration(max(1, records))
+	if float64(l.round.answers) >= l.limit {
 		l.endRound(now)
 	}
 }
@@ -119,13 +140,13 @@ func (l *Limiter) Succeeded(began, now time.Time, records int) {
 // Failed notes that there was no answer to a delivery, or one that says that the
 // server is in trouble.
 func (l *Limiter) Failed(began, now time.Time) {
-	if began.Before(l.cut) {
-		return // that it shrank already is due to the same
+	if !began.After(l.changed) {
+		return
 	}
-	l.fails++
-	if float64(l.fails) > max(2, l.limit/10) {
-		l.limit, l.doubles, l.cut = max(1, l.limit/2), false, now
-		l.nextRound()
+	l.round.fails++
+	if float64(l.round.fails) > max(2, l.limit/10) {
+		l.doubles, l.probing, l.back, l.slow = false, false, 0, 0
+		l.set(now, l.less(l.limit/2))
 	}
 }
 
@@ -138,30 +159,69 @@ func (l *Limiter) Throttled(began, now time.Time, records int, retryAfter time.D
 	l.pace.throttled(began, now, retryAfter)
 }
 
-// endRound draws the conclusion from as many answers as the limit.
+// endRound draws the conclusion from a round.
 func (l *Limiter) endRound(now time.Time) {
-	mean := l.total / time.Duration(l.answers)
-	busy := l.busy
-	l.nextRound()
-	if l.shortest == 0 || mean < l.shortest {
-		if l.shortest == 0 {
-			l.measured = now
-		}
-		l.shortest = mean
-	}
-	slow := float64(mean) / float64(patience*l.shortest)
+	mean, busy, slow := l.round.total/time.Duration(l.round.answers), l.round.busy, l.slow
+	l.round, l.slow = round{}, 0
 	switch {
-	case now.Sub(l.measured) > probeEvery:
-		l.shortest = 0
-		l.limit = max(min(few, l.limit), l.limit/2)
+	case l.probing: // that was a round of half the limit
+		l.probing = false
+		l.measure(now, mean)
+		l.set(now, l.resume)
+		return
+	case slow > 0 && mean > slow*9/10: // fewer have not helped
+		l.measure(now, mean)
 		l.doubles = true
-	case slow > 1:
-		l.limit = max(min(few, l.limit), l.limit*max(0.5, 1/slow))
+	case l.shortest == 0:
+		l.measure(now, mean)
+	}
+	l.shortest = min(l.shortest, mean)
+	tooSlow := float64(mean) / float64(max(patience*l.shortest, l.shortest+slack))
+	switch {
+	case tooSlow > 1:
+		if tooSlow > 4.0/3 {
+			l.slow = mean
+		}
 		l.doubles = false
+		l.set(now, l.less(l.limit*max(0.5, 1/tooSlow)))
+	case now.Sub(l.measured) > probeEvery:
+		l.probing, l.resume = true, l.limit
+		l.set(now, l.less(l.limit/2))
 	case !busy:
 	case l.doubles:
-		l.limit = min(l.ceiling, 2*l.limit)
+		l.limit = min(l.ceiling, 2*l.limit) // with no need to wait for answers to what began since
 	default:
-		l.limit = min(l.ceiling, l.limit+math.Sqrt(l.limit))
+		l.climb(now, mean)
 	}
 }
+
+// climb looks for the limit that achieves most.
+func (l *Limiter) climb(now time.Time, mean time.Duration) {
+	achieved := l.limit / mean.Seconds() // answers a second
+	before, back := l.achieved, l.back
+	l.achieved, l.back = achieved, 0
+	switch {
+	case back > l.limit && achieved < 0.98*before, // fewer achieve less
+		back > 0 && back < l.limit && achieved < before: // more do
+		l.set(now, back)
+		l.restUntil = now.Add(rest)
+	case now.Before(l.restUntil):
+	case float64(mean) > 1.25*float64(max(l.shortest, slack)):
+		l.back = l.limit
+		l.set(now, l.less(0.8*l.limit))
+	case l.limit < l.ceiling:
+		l.back = l.limit
+		l.set(now, min(l.ceiling, l.limit+math.Sqrt(l.limit)))
+	}
+}
+
+// less returns a lower limit, if it is not too low.
+func (l *Limiter) less(limit float64) float64 { return min(l.limit, max(fewest, limit)) }
+
+// set changes the limit, and begins a new round.
+func (l *Limiter) set(now time.Time, limit float64) {
+	l.limit, l.changed, l.round = limit, now, round{}
+}
+
+// measure takes a round for the shortest.
+func (l *Limiter) measure(now time.Time, mean time.Duration) { l.shortest, l.measured = mean, now }

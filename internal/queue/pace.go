@@ -8,38 +8,42 @@ import (
 const (
 	// slowest is the least number of records a second.
 	slowest = 1.0
+	// share is how much of what a server took remains after a complaint.
+	share = 0.95
 	// calm is how long a pace takes to come back to the one that was too fast, or
 	// longer where the server asks for long waits.
 	calm, longestCalm = 30 * time.Second, 2 * time.Minute
-	// share is how much of a pace that was too fast remains.
-	share = 0.9
+	// held is for how long the first pace is held before it rises.
+	held = time.Second
 	// forgotten is how long a pace is remembered that the server has not
 	// complained about.
 	forgotten = 10 * time.Minute
 	// leeway is for how long a pace may be made up that was not used.
-	leeway = 5 * time.Millisecond
+	leeway = time.Millisecond
 )
 
 // A pace remembers how many records a second a server takes that refuses what is
 // beyond that (429). As long as the server has not complained there is no bound.
 //
 // With the first complaint the pace becomes what the server took in the second
-// before, and doubles every second until the next one. From then on the rule is
-// that of CUBIC (RFC 9438), as in the adaptive retry mode of the AWS SDKs: after
-// a complaint the pace is nine tenths of the one that was too much, rises to that
-// within 30 seconds, fast at first and then ever slower, and then goes beyond it,
-// slowly at first and then ever faster. Time counts only while the pace is what
-// holds deliveries up.
+// before. A second later it begins to double every second, until the next
+// complaint. From then on the rule is that of CUBIC (RFC 9438), as in the adaptive
+// retry mode of the AWS SDKs: after a complaint the pace is 19 twentieths of what
+// the server took. Within 30 seconds it rises to the pace that was too fast, fast
+// at first and then ever slower. Within another 30 seconds it goes beyond that, by
+// a twentieth, slowly at first and then ever faster, and from then on it doubles
+// every 10 seconds. Time counts only while the pace is what holds deliveries up.
 type pace struct {
 	rate    float64 // records a second, zero for no bound
-	crest   float64 // the rate that was too fast, zero while it doubles
-	base    float64 // the rate at which the doubling began
+	start   float64 // the rate after the last complaint
+	crest   float64 // the rate that was too fast, zero where none is known
 	calm    time.Duration
 	risen   time.Duration // for how long the rate has risen
 	tokens  float64       // records that may be sent now
 	updated time.Time     // when rate and tokens were computed
 	holding bool          // somebody waits for a token
 	told    time.Time     // the last complaint
+	resumed time.Time     // the first delivery after it
 	recent  window
 }
 
@@ -59,6 +63,9 @@ func (p *pace) take(now time.Time, records int) (wait time.Duration) {
 		return time.Duration((1-p.tokens)/p.rate*float64(time.Second)) + 1
 	}
 	p.holding = false
+	if p.resumed.IsZero() {
+		p.resumed = now
+	}
 	p.tokens -= float64(records) // below zero where there are several: the next waits longer
 	return 0
 }
@@ -73,13 +80,22 @@ func (p *pace) advance(now time.Time) {
 	if p.holding {
 		p.risen += passed
 	}
-	if p.crest == 0 {
-		p.rate = p.base * math.Exp2(p.risen.Seconds())
-	} else {
-		x := float64(p.risen-p.calm) / float64(p.calm)
+	x := float64(p.risen)/float64(p.calm) - 1
+	switch {
+	case p.crest == 0:
+		p.rate = p.start * math.Exp2(max(0, p.risen-held).Seconds())
+	case x < 0:
+		p.rate = p.crest + (p.crest-p.start)*x*x*x
+	case x < 1:
 		p.rate = p.crest * (1 + (1-share)*x*x*x)
+	default:
+		p.rate = p.crest * (2 - share) * math.Exp2(3*(x-1))
 	}
-	p.tokens = min(p.tokens+p.rate*passed.Seconds(), 1+p.rate*leeway.Seconds())
+	most := 1.0
+	if p.holding { // for it, and it may come late
+		most += p.rate * leeway.Seconds()
+	}
+	p.tokens = min(p.tokens+p.rate*passed.Seconds(), most)
 }
 
 func (p *pace) succeeded(now time.Time, records int) { p.recent.add(now, records) }
@@ -87,22 +103,25 @@ func (p *pace) succeeded(now time.Time, records int) { p.recent.add(now, records
 // throttled notes a complaint about a delivery that began at some time.
 func (p *pace) throttled(began, now time.Time, retryAfter time.Duration) {
 	taken := p.recent.rate(now)
-	if began.Before(p.told) || taken == 0 {
+	if !began.After(p.told) || taken == 0 {
 		return // it is due to the same; or the server takes nothing, which is an outage
 	}
-	if p.rate == 0 || now.Sub(p.told) > forgotten {
-		p.base, p.crest = max(slowest, taken), 0
-		p.rate = p.base
-	} else {
-		if p.crest == 0 {
-			p.crest = p.rate
-		} else {
-			p.crest = max(slowest, 0.8*p.rate, min(taken, p.rate))
-		}
-		p.rate = share * p.crest
+	switch {
+	case p.rate == 0 || now.Sub(p.told) > forgotten:
+		p.crest, p.start = 0, taken
+	case p.crest == 0:
+		p.crest, p.start = p.rate, share*min(p.rate, max(taken, p.rate/2))
+	case now.Sub(p.resumed) < time.Second: // there is no second in which it was measured
+		p.crest, p.start = share*p.rate, share*share*p.rate
+	default:
+		p.crest = min(p.rate, max(taken, 0.8*p.rate))
+		p.start = share * p.crest
 	}
+	p.start = max(slowest, p.start)
+	p.rate = p.start
 	p.calm = min(max(calm, 20*retryAfter), longestCalm)
 	p.risen, p.tokens, p.updated, p.told, p.holding = 0, 0, now, now, false
+	p.resumed = time.Time{}
 }
 
 // A window counts what happened in the last second, or nearly: it takes what
