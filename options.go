@@ -216,8 +216,9 @@ func WithQueue(options ...QueueOption) Option {
 	return clientOption{"WithQueue", func(c *clientConfig) { c.queue = options }}
 }
 
-// WithWorkers sets how many requests a queue has under way at most, 256 by
-// default. How many there are below that, the queue finds out; see [Queue].
+// WithWorkers sets how many requests a queue has under way at most: 192 by
+// default, and not more than 1,024. How many there are, the queue finds out; see
+// [Queue].
 func WithWorkers(workers int) QueueOption {
 	return queueOption{"WithWorkers", func(c *queueConfig) { c.workers = workers }}
 }
@@ -240,12 +241,12 @@ func WithFullPolicy(policy FullPolicy) QueueOption {
 //
 //   - nil: the next sender took it;
 //   - a [*DeliveryError] or a [*ValidationError]: the next sender will never
-//     take it;
+//     take it, or it did not take it in the time that [WithMaxAge] gives;
 //   - [ErrQueueFull]: it was dropped to make room (FullDropOldest);
 //   - [ErrClosed]: it was handed back by Close.
 //
-// The context is that of the call that brought the record, and cannot be
-// cancelled any more.
+// The context never ends. It has the values that [WithContextValues] and
+// [WithContext] keep, and no others.
 //
 // The function is called by many goroutines at once, also for records of one
 // message, outside any lock: by a worker of the queue, by the caller whose
@@ -254,6 +255,67 @@ func WithFullPolicy(policy FullPolicy) QueueOption {
 // that is logged.
 func WithOnResult(f func(ctx context.Context, record Record, err error)) QueueOption {
 	return queueOption{"WithOnResult", func(c *queueConfig) { c.onResult = f }}
+}
+
+// WithMaxAge bounds how long a queue tries to deliver a record: one that is older
+// when an attempt at it fails is given up, and in an outage all that are older.
+// They count as failed, and [WithOnResult] is told with a [*DeliveryError] that
+// holds the last failure. Without this option a queue tries until it is closed,
+// and a record that the server never takes stays in it for as long.
+func WithMaxAge(age time.Duration) QueueOption {
+	return queueOption{"WithMaxAge", func(c *queueConfig) { c.maxAge = age }}
+}
+
+// WithContextValues has a queue keep these values of the context of every call: the
+// next sender and the function of [WithOnResult] find them in their contexts. A
+// queue keeps nothing else of a context, which may hold a whole request and may be
+// used for another one when the call has returned.
+func WithContextValues(keys ...any) QueueOption {
+	return queueOption{"WithContextValues", func(c *queueConfig) { c.keys = append(c.keys, keys...) }}
+}
+
+// WithContext gives a function that returns what a queue keeps of the context of a
+// call, for values whose keys are not exported, such as the span of a trace. With
+// OpenTelemetry:
+//
+//	kissmetrics.WithContext(func(ctx context.Context) context.Context {
+//		return trace.ContextWithSpanContext(context.Background(), trace.SpanContextFromContext(ctx))
+//	})
+//
+// The function is called within the call, and must not return a context that holds
+// more than is to be kept. What it returns is used for its values only, never for
+// its end. If it panics or returns nil, nothing is kept.
+func WithContext(detach func(ctx context.Context) context.Context) QueueOption {
+	return queueOption{"WithContext", func(c *queueConfig) { c.detach = detach }}
+}
+
+// keep returns a context with what is to be kept of another one, or nil.
+func (c *queueConfig) keep(ctx context.Context) (kept context.Context) {
+	if c.detach != nil {
+		kept = c.detached(ctx)
+	}
+	for _, key := range c.keys {
+		if value := ctx.Value(key); value != nil {
+			if kept == nil {
+				kept = context.Background()
+			}
+			kept = context.WithValue(kept, key, value)
+		}
+	}
+	return kept
+}
+
+func (c *queueConfig) detached(ctx context.Context) (kept context.Context) {
+	defer func() {
+		if recover() != nil { // what it panics with may hold anything
+			kept = nil
+			c.logger.Error("kissmetrics: the function of WithContext panicked")
+		}
+	}()
+	if kept = c.detach(ctx); kept != nil {
+		kept = context.WithoutCancel(kept)
+	}
+	return kept
 }
 
 // A complaint collects what is wrong with options.
@@ -323,57 +385,5 @@ func (o *TransformOptions) validate(wrong *complaint) {
 	}
 	if o.MaxValueLength < 0 {
 		wrong.add("WithMaxValueLength: %d is negative", o.MaxValueLength)
-	}
-}
-
-// queueConfig is what the options of a [Queue] say.
-type queueConfig struct {
-	sharedConfig
-
-	workers    int
-	maxRecords int
-	maxBytes   int
-	whenFull   FullPolicy
-	onResult   func(context.Context, Record, error)
-
-	given []string // the names of the options that were given
-}
-
-func defaultQueue(shared sharedConfig) queueConfig {
-	return queueConfig{
-		sharedConfig: shared,
-		workers:      256,
-		maxRecords:   100_000,
-		maxBytes:     64 << 20,
-	}
-}
-
-func configureQueue(shared sharedConfig, options []QueueOption) (queueConfig, error) {
-	c := defaultQueue(shared)
-	var wrong complaint
-	for _, o := range options {
-		if nilness.IsNil(o) {
-			wrong.add("an option is nil")
-			continue
-		}
-		o.applyQueue(&c)
-	}
-	c.validate(&wrong)
-	return c, wrong.err()
-}
-
-func (c *queueConfig) validate(wrong *complaint) {
-	c.sharedConfig.validate(wrong)
-	if c.workers < 1 || c.workers > maxWorkers {
-		wrong.add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
-	}
-	if c.maxRecords < 1 || c.maxBytes < 1 {
-		wrong.add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
-	}
-	if p := c.whenFull; p < FullRefuse || p > FullDropOldest {
-		wrong.add("WithFullPolicy: unknown policy %d", p)
-	}
-	if slices.Contains(c.given, "WithOnResult") && c.onResult == nil {
-		wrong.add("WithOnResult: the function is nil")
 	}
 }

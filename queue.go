@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
-	"github.com/kissmetrics-go/kissmetrics/internal/pack"
 	"github.com/kissmetrics-go/kissmetrics/internal/queue"
 	"github.com/kissmetrics-go/kissmetrics/internal/tally"
 )
 
-// maxWorkers is also how many idle connections are kept.
-const maxWorkers = 256
+// maxWorkers is also how many idle connections are kept, at most.
+const maxWorkers = 1024
 
 // A FullPolicy says what becomes of a message for which a [Queue] has no room.
 type FullPolicy int
@@ -31,18 +31,25 @@ const (
 )
 
 // A Queue is a [Sender] that accepts records at once and delivers them later,
-// by another Sender and a fixed number of workers. What it has accepted it
-// keeps in memory and tries until it is delivered, refused for good, or handed
-// back by [Queue.Close]; it does not survive the process.
+// by another Sender. What it has accepted it keeps in memory and tries until it is
+// delivered, refused for good, too old for [WithMaxAge], or handed back by
+// [Queue.Close]; it does not survive the process.
 //
-// The records of one message are accepted together, and delivered in order by
-// one worker. Messages are delivered in no particular order; Kissmetrics goes by
-// their time.
+// The records of one message are accepted together, and delivered in order, one
+// after the other. Messages are delivered in no particular order; Kissmetrics goes
+// by their time.
 //
-// When deliveries fail, the queue as a whole holds back: one worker at a time
-// tries a message, after waits that grow as [WithBackoff] says and are at least
-// as long as a Retry-After asks (up to 5 minutes); with the first success all go
-// on. A message that fails goes to the back, so that it cannot hold up the
+// How many messages are under way at once, the queue finds out, up to
+// [WithWorkers]. It begins with 8, doubles that while answers take no longer for
+// it, and goes back when answers slow down or deliveries fail, by the rules of TCP
+// Vegas and of the Gradient limit of github.com/Netflix/concurrency-limits. A server
+// that refuses what comes too fast (429, or any failure with a Retry-After) is sent
+// a little less than it took in a second, and then slowly more, by the rule of
+// CUBIC (RFC 9438).
+//
+// When deliveries fail, the queue as a whole holds back: one message at a time is
+// tried, after waits that grow as [WithBackoff] says and are at least as long as a
+// Retry-After asks (up to 5 minutes); with the first success all go on. A message that fails goes to the back, so that it cannot hold up the
 // others. A record that is refused ([DeliveryError.Refused], or a
 // [*ValidationError]) is not tried again. Any other error is taken for a failure
 // that may pass.
@@ -81,6 +88,31 @@ type Stats struct {
 	Outage bool `json:"outage"`
 }
 
+// queueConfig is what the options of a [Queue] say.
+type queueConfig struct {
+	sharedConfig
+
+	workers    int
+	maxRecords int
+	maxBytes   int
+	whenFull   FullPolicy
+	onResult   func(context.Context, Record, error)
+	maxAge     time.Duration
+	keys       []any
+	detach     func(context.Context) context.Context
+
+	given []string // the names of the options that were given
+}
+
+func defaultQueue(shared sharedConfig) queueConfig {
+	return queueConfig{
+		sharedConfig: shared,
+		workers:      192,
+		maxRecords:   100_000,
+		maxBytes:     64 << 20,
+	}
+}
+
 // NewQueue returns a queue in front of another sender.
 //
 // An [*HTTPSender] in its place tries each record once and leaves the trying
@@ -94,6 +126,48 @@ func NewQueue(next Sender, options ...QueueOption) (*Queue, error) {
 		return nil, err
 	}
 	return newQueue(next, c), nil
+}
+
+func configureQueue(shared sharedConfig, options []QueueOption) (queueConfig, error) {
+	c := defaultQueue(shared)
+	var wrong complaint
+	for _, o := range options {
+		if nilness.IsNil(o) {
+			wrong.add("an option is nil")
+			continue
+		}
+		o.applyQueue(&c)
+	}
+	c.validate(&wrong)
+	return c, wrong.err()
+}
+
+func (c *queueConfig) validate(wrong *complaint) {
+	c.sharedConfig.validate(wrong)
+	if c.workers < 1 || c.workers > maxWorkers {
+		wrong.add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
+	}
+	if c.maxRecords < 1 || c.maxBytes < 1 {
+		wrong.add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
+	}
+	if p := c.whenFull; p < FullRefuse || p > FullDropOldest {
+		wrong.add("WithFullPolicy: unknown policy %d", p)
+	}
+	given := func(name string) bool { return slices.Contains(c.given, name) }
+	if given("WithOnResult") && c.onResult == nil {
+		wrong.add("WithOnResult: the function is nil")
+	}
+	if given("WithMaxAge") && c.maxAge <= 0 {
+		wrong.add("WithMaxAge: %v is not positive", c.maxAge)
+	}
+	if given("WithContext") && c.detach == nil {
+		wrong.add("WithContext: the function is nil")
+	}
+	for _, key := range c.keys {
+		if key == nil || !reflect.TypeOf(key).Comparable() {
+			wrong.add("WithContextValues: a key of type %T cannot be one", key)
+		}
+	}
 }
 
 func newQueue(next Sender, c queueConfig) *Queue {
@@ -112,6 +186,7 @@ func newQueue(next Sender, c queueConfig) *Queue {
 		InitialWait:   c.initialBackoff,
 		MaxWait:       c.maxBackoff,
 		MaxRetryAfter: maxRetryAfter,
+		MaxAge:        c.maxAge,
 		NewCourier:    q.newCourier,
 		Lost:          q.lost,
 		Outage:        q.outage,
@@ -121,8 +196,8 @@ func newQueue(next Sender, c queueConfig) *Queue {
 }
 
 // Send accepts the records, all of them or none, and returns at once; with
-// FullWait it may wait for room. It does not matter whether ctx has ended, or
-// ends later; its values are kept for the delivery.
+// FullWait it may wait for room. It does not matter whether ctx has ended, or ends
+// later. Nothing of it is kept but what [WithContextValues] and [WithContext] say.
 //
 // The error is that of the records' validation, [ErrQueueFull] (joined with that
 // of ctx, where it ended while waiting) or [ErrClosed].
@@ -138,7 +213,7 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	err := q.engine.Accept(ctx, queue.NewMessage(packRecords(records), len(records), context.WithoutCancel(ctx)))
+	err := q.engine.Accept(ctx, queue.NewMessage(packRecords(records), len(records), q.config.keep(ctx)))
 	switch {
 	case err == nil:
 		return nil
@@ -208,18 +283,25 @@ func (q *Queue) handBack(left []*queue.Message, cause error) {
 // Stats returns the counts as they are now.
 func (q *Queue) Stats() Stats {
 	s := q.engine.Stats()
-	return Stats{
-		Accepted: s.Accepted, Delivered: s.Delivered, Failed: s.Failed, Dropped: s.Dropped,
-		Waiting: s.Waiting, WaitingBytes: s.WaitingBytes, Outage: s.Outage,
-	}
+	return Stats{s.Accepted, s.Delivered, s.Failed, s.Dropped, s.Waiting, s.WaitingBytes, 0, s.Outage}
 }
 
-// lost reports a message that was dropped to make room.
-func (q *Queue) lost(m *queue.Message, _ queue.Reason, _ error) {
-	q.lose(m.Records(), ErrQueueFull.Error())
-	if q.config.onResult != nil {
-		q.report(m, unpackRecords(m.Payload(), nil), ErrQueueFull)
+// lost reports a message that was dropped to make room, or is too old.
+func (q *Queue) lost(m *queue.Message, why queue.Reason, last error) {
+	if why == queue.Dropped {
+		q.lose(m.Records(), ErrQueueFull.Error())
+		if q.config.onResult != nil { // or there is no need to unpack it
+			q.report(m, unpackRecords(m.Payload(), nil), ErrQueueFull)
+		}
+		return
 	}
+	records := unpackRecords(m.Payload(), nil)
+	err := &DeliveryError{
+		Kind: FailureUnavailable, Undelivered: records, Err: last,
+		Reason: fmt.Sprintf("not within %v; the last failure: %s", q.config.maxAge, Settle(records, last).Reason),
+	}
+	q.lose(len(records), err.Reason)
+	q.report(m, records, err)
 }
 
 func (q *Queue) outage(failures int, err error) {
@@ -314,83 +396,4 @@ func (c *courier) Report(m *queue.Message) {
 	if c.room != nil {
 		*c.room = room{} // its texts are parts of the message
 	}
-}
-
-// packRecords writes valid records as one string, in which a record takes fewer
-// bytes than in its query. What lies below a second is not kept.
-func packRecords(records []Record) string {
-	var w pack.Writer
-	writeRecords(&w, records)
-	w.Measured()
-	writeRecords(&w, records)
-	return w.String()
-}
-
-// writeRecords writes the length of a property's name with the Literal in its
-// lowest bit.
-func writeRecords(w *pack.Writer, records []Record) {
-	w.Number(uint64(len(records)))
-	for i := range records {
-		r := &records[i]
-		w.Number(uint64(r.Kind)) //nolint:gosec // 1, 2 or 3
-		if r.Time.IsZero() {
-			w.Number(0)
-		} else {
-			w.Number(uint64(r.Time.Unix())) //nolint:gosec // valid, hence after 2009
-		}
-		w.Text(r.Person)
-		w.Text(r.Name)
-		w.Number(uint64(len(r.Properties)))
-		for j := range r.Properties {
-			p := &r.Properties[j]
-			n := uint64(len(p.Name)) << 1
-			if p.Literal {
-				n |= 1
-			}
-			w.Number(n)
-			w.Raw(p.Name)
-			w.Text(p.Value)
-		}
-	}
-}
-
-// A room is where unpackRecords has the records of a small message, for as long
-// as nobody needs those of another.
-type room struct {
-	records    [4]Record
-	properties [48]Property
-}
-
-// unpackRecords is the reverse of packRecords. The texts of the records are parts
-// of s; all else of them is in the room, if there is one and it suffices.
-func unpackRecords(s string, in *room) []Record {
-	u := pack.Reader(s)
-	var records []Record
-	var free []Property
-	if n := u.Number(); in != nil && n <= uint64(len(in.records)) {
-		records, free = in.records[:n], in.properties[:]
-	} else {
-		records = make([]Record, n)
-	}
-	for i := range records {
-		r := &records[i]
-		*r = Record{Kind: Kind(u.Number())} //nolint:gosec // 1, 2 or 3
-		if seconds := u.Number(); seconds != 0 {
-			r.Time = time.Unix(int64(seconds), 0).UTC() //nolint:gosec // at most that of the year 9999
-		}
-		r.Person, r.Name = u.Text(), u.Text()
-		switch n := u.Number(); {
-		case n == 0:
-		case n <= uint64(len(free)):
-			r.Properties, free = free[:n:n], free[n:]
-		default:
-			r.Properties = make([]Property, n)
-		}
-		for j := range r.Properties {
-			p := &r.Properties[j]
-			n := u.Number()
-			p.Name, p.Literal, p.Value = u.Raw(n>>1), n&1 == 1, u.Text()
-		}
-	}
-	return records
 }

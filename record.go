@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-querystring/query"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
+	"github.com/kissmetrics-go/kissmetrics/internal/pack"
 	internal "github.com/kissmetrics-go/kissmetrics/internal/query"
 )
 
@@ -249,3 +250,82 @@ func (r Record) String() string {
 // LogValue implements [slog.LogValuer]: a record is logged as its String, for
 // property values do not belong in logs.
 func (r Record) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// packRecords writes valid records as one string, in which a record takes fewer
+// bytes than in its query. What lies below a second is not kept.
+func packRecords(records []Record) string {
+	var w pack.Writer
+	writeRecords(&w, records)
+	w.Measured()
+	writeRecords(&w, records)
+	return w.String()
+}
+
+// writeRecords writes the length of a property's name with the Literal in its
+// lowest bit.
+func writeRecords(w *pack.Writer, records []Record) {
+	w.Number(uint64(len(records)))
+	for i := range records {
+		r := &records[i]
+		w.Number(uint64(r.Kind)) //nolint:gosec // 1, 2 or 3
+		if r.Time.IsZero() {
+			w.Number(0)
+		} else {
+			w.Number(uint64(r.Time.Unix())) //nolint:gosec // valid, hence after 2009
+		}
+		w.Text(r.Person)
+		w.Text(r.Name)
+		w.Number(uint64(len(r.Properties)))
+		for j := range r.Properties {
+			p := &r.Properties[j]
+			n := uint64(len(p.Name)) << 1
+			if p.Literal {
+				n |= 1
+			}
+			w.Number(n)
+			w.Raw(p.Name)
+			w.Text(p.Value)
+		}
+	}
+}
+
+// A room is where unpackRecords has the records of a small message, for as long
+// as nobody needs those of another.
+type room struct {
+	records    [4]Record
+	properties [48]Property
+}
+
+// unpackRecords is the reverse of packRecords. The texts of the records are parts
+// of s; all else of them is in the room, if there is one and it suffices.
+func unpackRecords(s string, in *room) []Record {
+	u := pack.Reader(s)
+	var records []Record
+	var free []Property
+	if n := u.Number(); in != nil && n <= uint64(len(in.records)) {
+		records, free = in.records[:n], in.properties[:]
+	} else {
+		records = make([]Record, n)
+	}
+	for i := range records {
+		r := &records[i]
+		*r = Record{Kind: Kind(u.Number())} //nolint:gosec // 1, 2 or 3
+		if seconds := u.Number(); seconds != 0 {
+			r.Time = time.Unix(int64(seconds), 0).UTC() //nolint:gosec // at most that of the year 9999
+		}
+		r.Person, r.Name = u.Text(), u.Text()
+		switch n := u.Number(); {
+		case n == 0:
+		case n <= uint64(len(free)):
+			r.Properties, free = free[:n:n], free[n:]
+		default:
+			r.Properties = make([]Property, n)
+		}
+		for j := range r.Properties {
+			p := &r.Properties[j]
+			n := u.Number()
+			p.Name, p.Literal, p.Value = u.Raw(n>>1), n&1 == 1, u.Text()
+		}
+	}
+	return records
+}

@@ -135,6 +135,7 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		kissmetrics.WithLogger(o.config.logger),
 		kissmetrics.WithCapacity(math.MaxInt, math.MaxInt), // bounded by what is read
 		kissmetrics.WithOnResult(r.result),
+		kissmetrics.WithContextValues(flightKey{}),
 	)
 	if err != nil {
 		return err

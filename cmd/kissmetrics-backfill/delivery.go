@@ -37,6 +37,7 @@ func openDelivery(f flags, doer kissmetrics.Doer, logger *slog.Logger, result fu
 		kissmetrics.WithFullPolicy(kissmetrics.FullWait),
 		kissmetrics.WithLogger(logger),
 		kissmetrics.WithCapacity(maxQueued, 16<<20),
+		kissmetrics.WithContextValues(entryKey{}),
 		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, err error) {
 			e, _ := ctx.Value(entryKey{}).(*entry)
 			if !errors.Is(err, kissmetrics.ErrClosed) { // not an outcome: the record is still to be sent

@@ -132,7 +132,7 @@ func (l *Limiter) Succeeded(began, now time.Time, records int) {
 	}
 	l.round.answers++
 	l.round.total += now.Sub(began) / time.Duration(max(1, records))
-	if float64(l.round.answers) >= l.limit {
+	if l.round.answers >= l.Limit() {
 		l.endRound(now)
 	}
 }
@@ -197,7 +197,7 @@ func (l *Limiter) endRound(now time.Time) {
 
 // climb looks for the limit that achieves most.
 func (l *Limiter) climb(now time.Time, mean time.Duration) {
-	achieved := l.limit / mean.Seconds() // answers a second
+	achieved := float64(l.Limit()) / mean.Seconds() // answers a second
 	before, back := l.achieved, l.back
 	l.achieved, l.back = achieved, 0
 	switch {

@@ -99,6 +99,8 @@ type noisy struct {
 	r     *rand.Rand
 }
 
+func newNoisy(fails float64) *noisy { return &noisy{fails, rand.New(rand.NewPCG(1, 2))} }
+
 func (s *noisy) serve(time.Time, int) (time.Duration, bool, time.Duration) {
 	takes := 50*time.Millisecond + time.Duration(s.r.ExpFloat64()*float64(20*time.Millisecond))
 	if s.r.IntN(100) == 0 {
@@ -107,14 +109,14 @@ func (s *noisy) serve(time.Time, int) (time.Duration, bool, time.Duration) {
 	return takes, s.r.Float64() < s.fails, 0
 }
 
-// A change is a server that is another one after a while.
-type change2 struct {
+// A relieved server is another one after a while.
+type relieved struct {
 	first, then server
 	after       time.Duration
 	begin       time.Time
 }
 
-func (s *change2) serve(now time.Time, under int) (time.Duration, bool, time.Duration) {
+func (s *relieved) serve(now time.Time, under int) (time.Duration, bool, time.Duration) {
 	if s.begin.IsZero() {
 		s.begin = now
 	}
@@ -183,41 +185,46 @@ func sum(log []second) (total second) {
 	return total
 }
 
+// Whatever the server is, nearly all that it can take goes through, and nearly
+// nothing is refused.
 func TestSimulations(t *testing.T) {
-	for name, s := range map[string]server{
-		"steady 0":            steady(0),
-		"steady 50":           steady(50 * time.Millisecond),
-		"steady 200":          steady(200 * time.Millisecond),
-		"quota 0":             &quota{each: 200, retryAfter: time.Second},
-		"quota 50":            &quota{each: 200, retryAfter: time.Second, takes: 50 * time.Millisecond},
-		"quota 5s":            &quota{each: 200, retryAfter: 5 * time.Second, takes: 50 * time.Millisecond},
-		"bucket 1 at 0":       &bucket{each: 200, size: 1, retryAfter: time.Second},
-		"bucket 1 at 50":      &bucket{each: 200, size: 1, retryAfter: time.Second, takes: 50 * time.Millisecond},
-		"bucket 20 at 50":     &bucket{each: 200, size: 20, retryAfter: time.Second, takes: 50 * time.Millisecond},
-		"bucket 200 at 0":     &bucket{each: 200, size: 200, retryAfter: time.Second},
-		"bucket 200 at 50":    &bucket{each: 200, size: 200, retryAfter: time.Second, takes: 50 * time.Millisecond},
-		"bucket 200 no after": &bucket{each: 200, size: 200, takes: 50 * time.Millisecond},
-		"noisy":               &noisy{0, rand.New(rand.NewPCG(1, 2))},
-		"noisy 1%":            &noisy{.01, rand.New(rand.NewPCG(1, 2))},
-		"noisy 5%":            &noisy{.05, rand.New(rand.NewPCG(1, 2))},
-		"noisy 20%":           &noisy{.2, rand.New(rand.NewPCG(1, 2))},
-		"50 then 200 at 10":   &change2{first: steady(50 * time.Millisecond), then: steady(200 * time.Millisecond), after: 10 * time.Second},
-		"200 then 50 at 10":   &change2{first: steady(200 * time.Millisecond), then: steady(50 * time.Millisecond), after: 10 * time.Second},
-		"quota then 50 at 10": &change2{first: &quota{each: 200, retryAfter: time.Second, takes: 50 * time.Millisecond}, then: steady(50 * time.Millisecond), after: 10 * time.Second},
-		"line 200/s":          &line{each: 5 * time.Millisecond},
-		"crowd of 20":         crowd(20),
-		"crowd of 4":          crowd(4),
+	const delay = 50 * time.Millisecond
+	for name, test := range map[string]struct {
+		server      server
+		from, until int     // the seconds that are looked at
+		least, most float64 // taken a second
+		refused     float64 // in a hundred, at most
+		underWay    int     // at most
+	}{
+		"answers after 50 ms":    {server: steady(delay), from: 1, until: 10, least: 5000, most: 5120, underWay: 256},
+		"ramps up in a second":   {server: steady(delay), from: 0, until: 1, least: 3500, most: 5120, underWay: 256},
+		"answers after 200 ms":   {server: steady(4 * delay), from: 3, until: 20, least: 1250, most: 1280, underWay: 256},
+		"becomes slower":         {server: &relieved{steady(delay), steady(4 * delay), 10 * time.Second, time.Time{}}, from: 12, until: 40, least: 1200, most: 1280, underWay: 256},
+		"becomes faster":         {server: &relieved{steady(4 * delay), steady(delay), 10 * time.Second, time.Time{}}, from: 12, until: 20, least: 5000, most: 5120, underWay: 256},
+		"late at random":         {server: newNoisy(0), from: 3, until: 20, least: 3000, most: 3500, underWay: 256},
+		"fails once in a 100":    {server: newNoisy(0.01), from: 3, until: 20, least: 2800, most: 3500, refused: 1.5, underWay: 256},
+		"serves one by one":      {server: &line{each: 5 * time.Millisecond}, from: 1, until: 120, least: 199, most: 200, underWay: 16},
+		"slow if more than 20":   {server: crowd(20), from: 5, until: 120, least: 380, most: 400, underWay: 32},
+		"slow if more than 4":    {server: crowd(4), from: 60, until: 120, least: 70, most: 80, underWay: 8},
+		"200 a second":           {server: &quota{each: 200, retryAfter: time.Second, takes: delay}, from: 10, until: 70, least: 180, most: 200, refused: 1, underWay: 20},
+		"200 a second, at once":  {server: &quota{each: 200, retryAfter: time.Second}, from: 10, until: 70, least: 180, most: 200, refused: 1, underWay: 20},
+		"a bucket of 200":        {server: &bucket{each: 200, size: 200, retryAfter: time.Second, takes: delay}, from: 10, until: 70, least: 180, most: 205, refused: 1, underWay: 20},
+		"a bucket of 20":         {server: &bucket{each: 200, size: 20, retryAfter: time.Second, takes: delay}, from: 20, until: 80, least: 180, most: 200, refused: 1, underWay: 20},
+		"a bucket of 1":          {server: &bucket{each: 200, size: 1, retryAfter: time.Second, takes: delay}, from: 20, until: 80, least: 180, most: 200, refused: 1, underWay: 20},
+		"a bucket without waits": {server: &bucket{each: 200, size: 200, takes: delay}, from: 10, until: 70, least: 180, most: 205, refused: 1, underWay: 20},
+		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
+		"takes all after a time": {server: &relieved{&quota{each: 200, retryAfter: time.Second, takes: delay}, steady(delay), 10 * time.Second, time.Time{}}, from: 120, until: 130, least: 3000, most: 5120, underWay: 256},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d, ok := s.(steady); ok && d == 0 {
-				t.Skip()
-			}
-			log := simulate(t, s, 256, 120)
-			for _, r := range [][2]int{{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 10}, {10, 20}, {20, 40}, {40, 60}, {60, 120}} {
-				x := sum(log[r[0]:r[1]])
-				t.Logf("%3d-%3d s: %6.0f taken/s %5.1f refused/s most %d", r[0], r[1], float64(x.taken)/float64(r[1]-r[0]), float64(x.refused)/float64(r[1]-r[0]), x.most)
-			}
-			assert.True(t, true)
+			log := simulate(t, test.server, 256, test.until)
+			all := sum(log[test.from:])
+			taken := float64(all.taken) / float64(test.until-test.from)
+			refused := 100 * float64(all.refused) / float64(all.taken+all.refused)
+			t.Logf("%.0f a second, %.2f %% refused, at most %d under way", taken, refused, all.most)
+			assert.GreaterOrEqual(t, taken, test.least)
+			assert.LessOrEqual(t, taken, test.most)
+			assert.LessOrEqual(t, refused, test.refused)
+			assert.LessOrEqual(t, all.most, test.underWay)
 		})
 	}
 }
