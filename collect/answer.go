@@ -82,7 +82,7 @@ func (t taken) answer(isBatch bool) answer {
 	if isBatch && !a.body.Success {
 		a.body.Accepted, a.body.Rejected, a.body.Deferred = &t.accepted, t.refused, t.deferred
 		for _, f := range t.failures {
-			a.body.Errors = append(a.body.Errors, answerFailure{f.Index, echoed(f.MessageID), safeText(f.Err)})
+			a.body.Errors = append(a.body.Errors, answerFailure{f.Index, echoed(f.MessageID), f.Reason})
 		}
 	}
 	for _, r := range t.adjusted {

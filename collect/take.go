@@ -71,8 +71,10 @@ type Result struct {
 	Records int
 	// Adjustments are what of the message was changed so that it could be sent.
 	Adjustments []kissmetrics.Adjustment
-	// Err is why it was not accepted.
-	Err error
+	// Err is why it was not accepted. Reason says the same, but holds nothing of what
+	// the message says, so that it can be logged.
+	Err    error
+	Reason string
 }
 
 // taken is what became of a batch.
@@ -259,6 +261,9 @@ func (h *Handler) settle(ctx context.Context, t *taken, result Result, outcome O
 		}
 	}
 	result.Outcome, result.Err = outcome, err
+	if err != nil {
+		result.Reason = safeText(err)
+	}
 	if len(result.Adjustments) > 0 && len(t.adjusted) < listedFailures && (outcome == Accepted || outcome == Repeated) {
 		t.adjusted = append(t.adjusted, result)
 	}

@@ -4,21 +4,31 @@
 // again.
 //
 // With no configuration it needs neither an account nor a network, for it brings
-// a tracking server of its own, and says how to send it something:
+// a tracking server of its own. It says how to send it something, and where its page
+// is:
 //
 //	go run ./examples/relay
+//
+// The page shows the rate of each source, what became of its messages, and why the last
+// ones were refused or adjusted; it never shows what they say.
 //
 // The environment configures it:
 //
 //	KISSMETRICS_API_KEY     deliver to Kissmetrics, with this API key
 //	KISSMETRICS_BASE_URL    deliver to another server
-//	RELAY_WRITE_KEYS        the keys that SDKs may use, separated by commas; required with an API key
+//	RELAY_WRITE_KEYS        the keys that SDKs may use, separated by commas
+//	RELAY_SOURCES           sources to be told apart, each with a key: "shop=key1,blog=key2"; with an API key, this or the keys are required
 //	RELAY_ADDRESS           where to listen (":8080"; with no API key a free port of this machine)
+//	RELAY_PUBLIC_URL        where the world finds this, such as "https://collect.shop.example"; then SDKs get their configuration here, too
 //	RELAY_ORIGINS           pages whose browsers may send, separated by commas; "*" for all
+//	RELAY_PREFIX            if not empty, names of properties begin with that of their event, which keeps apart what browsers send in one second
+//	RELAY_SHORT_PATHS       if not empty, /b, /t and the like are taken without /v1
+//	RELAY_PASSWORD          who knows it sees the page, as any user; with an API key there is no page otherwise
 //	RELAY_UNDELIVERED       the file for what is not delivered ("relay-undelivered.jsonl"; with no API key none)
 //	RELAY_SHUTDOWN_TIMEOUT  how long to go on delivering when stopped ("20s")
 //
-// GET /healthz tells whether it runs, GET /metrics what it does, for Prometheus.
+// GET /healthz tells whether it runs, GET /metrics what it does, for Prometheus, and
+// GET / is the page. All other requests are for the handler of package collect.
 package main
 
 import (
@@ -31,11 +41,11 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/collect"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
@@ -58,7 +68,7 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer, logg
 	if c.apiKey == "" {
 		server := kissmetricstest.Start()
 		defer server.Close()
-		c.apiKey, c.baseURL = "demo", server.URL
+		c.apiKey, c.baseURL = strings.Repeat("0", 40), server.URL
 	}
 	delivery, err := kissmetrics.NewHTTPSender(
 		kissmetrics.WithAPIKey(c.apiKey), kissmetrics.WithBaseURL(c.baseURL), kissmetrics.WithLogger(logger))
@@ -79,30 +89,23 @@ func run(ctx context.Context, getenv func(string) string, stdout io.Writer, logg
 
 // serve answers requests until ctx ends, and those under way then.
 func serve(ctx context.Context, c config, store *store, stdout io.Writer, logger *slog.Logger) error {
-	metrics := newMetrics(store.Stats)
-	handler, err := collect.NewHandler(store,
-		collect.WithWriteKeys(c.writeKeys...),
-		collect.WithOrigins(c.origins...),
-		collect.WithOnResult(func(_ context.Context, r collect.Result) { metrics.messages.WithLabelValues(r.Outcome.String()).Inc() }),
-		collect.WithLogger(logger),
-	)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.address)
 	if err != nil {
-		return fmt.Errorf("making the handler: %w", err)
+		return fmt.Errorf("listening: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", handler)
-	mux.Handle("GET /metrics", metrics.handler())
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, store.Stats()) })
+	if c.demo && c.publicURL == "" {
+		c.publicURL = "http://" + listener.Addr().String()
+	}
+	site, err := newSite(c, store, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	server := &http.Server{
-		Handler:           mux,
+		Handler:           site,
 		ReadHeaderTimeout: 10 * time.Second, // the handler bounds the body itself
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.address)
-	if err != nil {
-		return fmt.Errorf("listening: %w", err)
 	}
 	if _, err := io.WriteString(stdout, intro(c, listener.Addr())); err != nil {
 		return errors.Join(fmt.Errorf("writing the output: %w", err), listener.Close())
@@ -142,15 +145,21 @@ func intro(c config, address net.Addr) string {
 	if !c.demo {
 		return fmt.Sprintf("relay: listening on %s\n", address)
 	}
+	key := ""
+	if len(c.writeKeys) > 0 {
+		key = c.writeKeys[0]
+	} else {
+		key = c.sources[0].WriteKeys[0]
+	}
 	return fmt.Sprintf(`relay: listening on %[1]s, with a tracking server of its own. Send it something:
 
   curl -u %[2]s: http://%[1]s/v1/track -d '{"userId":"ada","event":"Signed Up","properties":{"plan":"pro"}}'
 
-and see what became of it:
+and see what became of it on http://%[1]s/ or with
 
   curl http://%[1]s/metrics
 
-To an SDK, http://%[1]s is the data plane URL (RudderStack) or the host (Segment), and %[2]s the
-write key. Ctrl-C ends it.
-`, address, c.writeKeys[0])
+To an SDK, http://%[1]s is the data plane URL and the configUrl (RudderStack) or the host and the
+cdnURL (Segment), and %[2]s the write key. Pages of browsers need RELAY_ORIGINS. Ctrl-C ends it.
+`, address, key)
 }

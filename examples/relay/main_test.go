@@ -33,6 +33,7 @@ type program struct {
 	cancel context.CancelFunc
 	ended  chan error
 	client *http.Client
+	auth   [2]string // user and password
 }
 
 func start(t *testing.T, environment map[string]string) *program {
@@ -42,7 +43,7 @@ func start(t *testing.T, environment map[string]string) *program {
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	p := &program{ended: make(chan error, 1), client: &http.Client{Transport: transport}}
+	p := &program{ended: make(chan error, 1), client: &http.Client{Transport: transport}, auth: [2]string{"demo", ""}}
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(t.Context())
 	told := make(chan string, 1)
@@ -74,7 +75,7 @@ func (p *program) ask(t *testing.T, method, path, body string) (status int, text
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(body))
 	require.NoError(t, err)
-	request.SetBasicAuth("demo", "")
+	request.SetBasicAuth(p.auth[0], p.auth[1])
 	response, err := p.client.Do(request)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
@@ -104,7 +105,7 @@ func TestWithNoConfiguration(t *testing.T) {
 		_, text = p.ask(t, http.MethodGet, "/metrics", "")
 		return strings.Contains(text, `kissmetrics_queue_records_total{outcome="delivered"} 1`)
 	}, 10*time.Second, 10*time.Millisecond)
-	for _, want := range []string{`relay_messages_total{outcome="accepted"} 1`, `relay_messages_total{outcome="refused"} 1`,
+	for _, want := range []string{`relay_messages_total{outcome="accepted",source="default"} 1`, `relay_messages_total{outcome="refused",source="default"} 1`,
 		`kissmetrics_queue_records_total{outcome="accepted"} 1`, "kissmetrics_queue_waiting_records 0", "kissmetrics_queue_outage 0", "go_goroutines"} {
 		assert.Contains(t, text, want)
 	}
@@ -198,6 +199,9 @@ func TestWrongConfiguration(t *testing.T) {
 		"RELAY_UNDELIVERED": filepath.Join(t.TempDir(), "x"), "KISSMETRICS_BASE_URL": "http://127.0.0.1:1"}
 	for name, test := range map[string]struct{ variable, value, want string }{
 		"no write key":        {"RELAY_WRITE_KEYS", " ,", "RELAY_WRITE_KEYS is empty"},
+		"a source without":    {"RELAY_SOURCES", "shop", "RELAY_SOURCES is not a list of name=key"},
+		"a source's key":      {"RELAY_SOURCES", "shop=demo", "empty, or twice"},
+		"no public URL":       {"RELAY_PUBLIC_URL", "shop.example", "WithPublicURL"},
 		"no time":             {"RELAY_SHUTDOWN_TIMEOUT", "soon", "RELAY_SHUTDOWN_TIMEOUT"},
 		"no origin":           {"RELAY_ORIGINS", "shop", "WithOrigins"},
 		"no URL":              {"KISSMETRICS_BASE_URL", "localhost", "WithBaseURL"},

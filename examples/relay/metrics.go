@@ -8,12 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/collect"
 )
 
 // metrics is what Prometheus is told.
 type metrics struct {
 	registry *prometheus.Registry
-	messages *prometheus.CounterVec // by what became of them
+	messages *prometheus.CounterVec // by source and what became of them
+	adjusted *prometheus.CounterVec // by source and what was adjusted
 }
 
 // newMetrics returns metrics of a queue, whose counts it reads when it is asked.
@@ -22,12 +24,24 @@ func newMetrics(stats func() kissmetrics.Stats) *metrics {
 		registry: prometheus.NewRegistry(),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "relay_messages_total",
-			Help: "Messages received, by what became of them.",
-		}, []string{"outcome"}),
+			Help: "Messages received, by source and what became of them.",
+		}, []string{"source", "outcome"}),
+		adjusted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "relay_adjustments_total",
+			Help: "Parts of messages that were adjusted so that the rest could be sent.",
+		}, []string{"source", "kind"}),
 	}
-	m.registry.MustRegister(m.messages, queueCollector(stats), collectors.NewGoCollector(),
+	m.registry.MustRegister(m.messages, m.adjusted, queueCollector(stats), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// count counts what became of a message.
+func (m *metrics) count(r collect.Result) {
+	m.messages.WithLabelValues(sourceName(r), r.Outcome.String()).Inc()
+	for _, a := range r.Adjustments {
+		m.adjusted.WithLabelValues(sourceName(r), string(a.Kind)).Inc()
+	}
 }
 
 func (m *metrics) handler() http.Handler {
