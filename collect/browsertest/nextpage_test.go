@@ -1,0 +1,103 @@
+package browsertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// both are what arrives in each of these tests.
+var both = []string{"visitor: event Product Viewed", "visitor: event Product Wished"}
+
+// patience is how long a page has to take over what an earlier one left, which
+// takes RudderStack's SDK some ten seconds.
+const patience = 25 * time.Second
+
+// shop has a visitor look at pages until both events have arrived.
+func (s *site) shop(t *testing.T, page tab) {
+	t.Helper()
+	turned := time.Now()
+	require.Eventually(t, func() bool {
+		if time.Since(turned) > patience {
+			require.NoError(t, chromedp.Do(page.Context, chromedp.Navigate(s.url)))
+			turned = time.Now()
+		}
+		return len(s.kept.Records()) >= len(both)
+	}, deadline, 20*time.Millisecond, "%v", s.described())
+	s.check(t, both)
+}
+
+// leave has a visitor leave a page, close its tab, and open another of the site.
+// The browser tells a page of its end when it likes, so this waits until it has.
+func (s *site) leave(t *testing.T, v visitor, page tab) tab {
+	t.Helper()
+	page.run(t, `addEventListener("pagehide", () => localStorage.setItem("left", "yes")); undefined`)
+	require.NoError(t, chromedp.Do(page.Context, chromedp.Navigate("about:blank")))
+	next := v.open(t, s.url+"/empty")
+	require.Eventually(t, func() bool { return evaluate[bool](t, next, `localStorage.getItem("left") !== null`) }, deadline, 20*time.Millisecond)
+	page.close()
+	require.NoError(t, chromedp.Do(next.Context, chromedp.Navigate(s.url)))
+	return next
+}
+
+// What is tracked without a network, in a tab that is closed then, arrives once
+// the visitor opens another page with the SDK.
+func TestTabClosedOffline(t *testing.T) {
+	for _, s := range sdks {
+		if s.offline {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			site, visitor := newSite(t, s, nil), newVisitor(t)
+			page := visitor.open(t, site.url)
+			page.run(t, `analytics.track("Product Viewed")`)
+			site.await(t, "Product Viewed")
+			page.offline(t)
+			page.run(t, `analytics.track("Product Wished")`)
+			site.shop(t, site.leave(t, visitor, page))
+		})
+	}
+}
+
+// What is tracked as a page is left, by a link or a reload, arrives once, now or
+// from the next page.
+func TestPageLeft(t *testing.T) {
+	ways := map[string]string{"link": `location.href = "/next"`, "reload": `location.reload()`}
+	if testing.Short() {
+		delete(ways, "reload") // much the same
+	}
+	for _, s := range sdks {
+		for name, leave := range ways {
+			t.Run(s.name+", "+name, func(t *testing.T) {
+				t.Parallel()
+				site := newSite(t, s, nil)
+				page := newVisitor(t).open(t, site.url)
+				page.run(t, `analytics.track("Product Viewed")`)
+				site.await(t, "Product Viewed")
+				page.run(t, `analytics.track("Product Wished"); `+leave)
+				site.shop(t, page)
+			})
+		}
+	}
+}
+
+// An event whose answer is lost on its way arrives once, although the SDK, the
+// browser and the next page send it again.
+func TestAnswerLost(t *testing.T) {
+	for _, s := range sdks {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			site, visitor := newSite(t, s, nil), newVisitor(t)
+			page := visitor.open(t, site.url)
+			site.loseAnswer("Product Viewed")
+			page.run(t, `analytics.track("Product Viewed")`)
+			site.await(t, "Product Viewed")
+			next := site.leave(t, visitor, page)
+			next.run(t, `analytics.track("Product Wished")`)
+			site.shop(t, next)
+		})
+	}
+}
