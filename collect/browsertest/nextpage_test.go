@@ -42,62 +42,58 @@ func (s *site) leave(t *testing.T, v visitor, page tab) tab {
 	return next
 }
 
+// differs reports whether an SDK is worth another look.
+func differs(s sdk) bool { return !s.alike || !testing.Short() }
+
 // What is tracked without a network, in a tab that is closed then, arrives once
 // the visitor opens another page with the SDK.
 func TestTabClosedOffline(t *testing.T) {
-	for _, s := range sdks {
-		if s.offline {
-			continue
-		}
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			site, visitor := newSite(t, s, nil), newVisitor(t)
-			page := visitor.open(t, site.url)
-			page.run(t, `analytics.track("Product Viewed")`)
-			site.await(t, "Product Viewed")
-			page.offline(t)
-			page.run(t, `analytics.track("Product Wished")`)
-			site.shop(t, site.leave(t, visitor, page))
-		})
-	}
+	each(t, func(s sdk) bool { return !s.offline && differs(s) }, func(t *testing.T, s sdk) {
+		site, visitor := newSite(t, s, nil), newVisitor(t)
+		page := visitor.open(t, site.url)
+		page.run(t, `analytics.track("Product Viewed")`)
+		site.await(t, "Product Viewed")
+		page.offline(t)
+		page.run(t, `analytics.track("Product Wished")`)
+		site.shop(t, site.leave(t, visitor, page))
+	})
 }
 
-// What is tracked as a page is left, by a link or a reload, arrives once, now or
-// from the next page.
+// What is tracked as a page is left arrives once, now or from the next page.
 func TestPageLeft(t *testing.T) {
-	ways := map[string]string{"link": `location.href = "/next"`, "reload": `location.reload()`}
-	if testing.Short() {
-		delete(ways, "reload") // much the same
-	}
-	for _, s := range sdks {
-		for name, leave := range ways {
-			t.Run(s.name+", "+name, func(t *testing.T) {
-				t.Parallel()
-				site := newSite(t, s, nil)
-				page := newVisitor(t).open(t, site.url)
-				page.run(t, `analytics.track("Product Viewed")`)
-				site.await(t, "Product Viewed")
-				page.run(t, `analytics.track("Product Wished"); `+leave)
-				site.shop(t, page)
-			})
-		}
-	}
+	each(t, differs, func(t *testing.T, s sdk) {
+		site := newSite(t, s, nil)
+		page := newVisitor(t).open(t, site.url)
+		page.run(t, `analytics.track("Product Viewed")`)
+		site.await(t, "Product Viewed")
+		page.run(t, `analytics.track("Product Wished"); location.href = "/next"`)
+		site.shop(t, page)
+	})
+}
+
+// What is tracked as a page is loaded again does too.
+func TestPageReloaded(t *testing.T) {
+	each(t, func(sdk) bool { return !testing.Short() }, func(t *testing.T, s sdk) {
+		site := newSite(t, s, nil)
+		page := newVisitor(t).open(t, site.url)
+		page.run(t, `analytics.track("Product Viewed")`)
+		site.await(t, "Product Viewed")
+		page.run(t, `analytics.track("Product Wished"); location.reload()`)
+		site.shop(t, page)
+	})
 }
 
 // An event whose answer is lost on its way arrives once, although the SDK, the
-// browser and the next page send it again.
+// browser or the next page sends it again.
 func TestAnswerLost(t *testing.T) {
-	for _, s := range sdks {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			site, visitor := newSite(t, s, nil), newVisitor(t)
-			page := visitor.open(t, site.url)
-			site.loseAnswer("Product Viewed")
-			page.run(t, `analytics.track("Product Viewed")`)
-			site.await(t, "Product Viewed")
-			next := site.leave(t, visitor, page)
-			next.run(t, `analytics.track("Product Wished")`)
-			site.shop(t, next)
-		})
-	}
+	each(t, differs, func(t *testing.T, s sdk) {
+		site, visitor := newSite(t, s, nil), newVisitor(t)
+		page := visitor.open(t, site.url)
+		site.loseAnswer("Product Viewed")
+		page.run(t, `analytics.track("Product Viewed")`)
+		site.await(t, "Product Viewed")
+		next := site.leave(t, visitor, page)
+		next.run(t, `analytics.track("Product Wished")`)
+		site.shop(t, next)
+	})
 }

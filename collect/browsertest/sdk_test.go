@@ -20,6 +20,9 @@ type sdk struct {
 	page    string // of testdata, or empty for Segment's snippet
 	options string // of the load, for the way of sending, and to make tests short
 	reset   string // what ends a visit, and everything that is known of the visitor
+	// alike says that its pages end as those of another one do, which is enough for
+	// a short test.
+	alike bool
 	// deaf says that it does not look at the answer: what is answered with 429 or
 	// 503 is lost.
 	deaf bool
@@ -30,7 +33,7 @@ type sdk struct {
 var sdks = []sdk{
 	{name: "RudderStack", page: "rudderstack.html", reset: "analytics.reset(true)"},
 	{
-		name: "RudderStack, batches", page: "rudderstack.html", reset: "analytics.reset(true)",
+		name: "RudderStack, batches", page: "rudderstack.html", reset: "analytics.reset(true)", alike: true,
 		options: ", queueOptions: {batch: {enabled: true, maxItems: 3, flushInterval: 500}}",
 	},
 	{
@@ -39,7 +42,7 @@ var sdks = []sdk{
 	},
 	{name: "RudderStack v2", page: "rudderstack-v2.html", reset: "analytics.reset(true)"},
 	{
-		name: "RudderStack v2, beacons", page: "rudderstack-v2.html", reset: "analytics.reset(true)", deaf: true, offline: true,
+		name: "RudderStack v2, beacons", page: "rudderstack-v2.html", reset: "analytics.reset(true)", alike: true, deaf: true, offline: true,
 		options: ", useBeacon: true, beaconQueueOptions: {flushQueueInterval: 500}",
 	},
 	{name: "Segment", page: "segment.html", reset: "analytics.reset()"},
@@ -47,9 +50,21 @@ var sdks = []sdk{
 		name: "Segment, batches", page: "segment.html", reset: "analytics.reset()",
 		options: `, {integrations: {"Segment.io": {deliveryStrategy: {strategy: "batching", config: {size: 3, timeout: 500}}}}}`,
 	},
-	{name: "Segment's snippet", reset: "analytics.reset()"},
+	{name: "Segment's snippet", reset: "analytics.reset()", alike: true},
 	{name: "Customer.io", page: "customerio.html", reset: "analytics.reset()", deaf: true},
 	{name: "Hightouch", page: "hightouch.html", reset: "analytics.reset()", deaf: true},
+}
+
+// each runs a test with each SDK that it is about, all at once.
+func each(t *testing.T, about func(sdk) bool, test func(*testing.T, sdk)) {
+	for _, s := range sdks {
+		if about(s) {
+			t.Run(s.name, func(t *testing.T) {
+				t.Parallel()
+				test(t, s)
+			})
+		}
+	}
 }
 
 // A site is a web site whose pages have an SDK that sends to a service, which is
@@ -74,9 +89,9 @@ func newSite(t *testing.T, s sdk, faults map[string]error) *site {
 	})
 	site := &site{url: strings.Replace(server.URL, "127.0.0.1", "localhost", 1)}
 	site.service = newService(t, site.url, faults)
-	address, err := url.Parse(site.service.URL)
+	address, err := url.Parse(site.URL)
 	require.NoError(t, err)
-	parameters := map[string]string{"Key": writeKey, "Collect": site.service.URL, "Host": address.Host, "Options": s.options}
+	parameters := map[string]string{"Key": writeKey, "Collect": site.URL, "Host": address.Host, "Options": s.options}
 	content := rendered(t, s.page, parameters)
 	worker := rendered(t, "worker.js", parameters)
 	mux.HandleFunc("GET /worker.js", func(w http.ResponseWriter, _ *http.Request) {
