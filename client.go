@@ -175,7 +175,8 @@ func timestamp(message Message) time.Time {
 func (c *Client) tell(ctx context.Context, message Message, adjustments []Adjustment) {
 	total := c.adjusted.Add(int64(len(adjustments)))
 	now, last := time.Now().UnixNano(), c.told.Load()
-	if now-last >= int64(time.Minute) && c.told.CompareAndSwap(last, now) {
+	due := now-last >= int64(time.Minute) || now < last // the clock was set back
+	if due && c.told.CompareAndSwap(last, now) {
 		c.logger.WarnContext(ctx, "kissmetrics: messages were adjusted", "adjustments", total, "last", adjustments[0].String())
 	}
 	if c.onAdjust == nil {

@@ -1,6 +1,9 @@
 package kissmetrics
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Query is the encoder of the hot path, for the tests that hold it equal to
 // go-querystring's.
@@ -16,3 +19,6 @@ func Packed(records, before []Record) (own, lent []Record) {
 
 // Transport is the sender's own.
 func (s *HTTPSender) Transport() *http.Transport { return s.connections.transport }
+
+// SetTold has the log told of adjustments last at the given time.
+func (c *Client) SetTold(at time.Time) { c.told.Store(at.UnixNano()) }

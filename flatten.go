@@ -95,15 +95,18 @@ func (t *transformer) bill() {
 	}
 }
 
-// billed returns the Billing Amount that is given, in any case, or nil.
-func (t *transformer) billed() *flatten.Pair {
+// billed returns the Billing Amount that is given, in any case, or nil. Of several
+// it is the one that stays.
+func (t *transformer) billed() (billed *flatten.Pair) {
 	pairs := t.found.Pairs()
 	for i := range pairs {
-		if p := &pairs[i]; len(p.Name) >= len(billingAmount) && name.Same(p.Name, billingAmount) {
-			return p
+		p := &pairs[i]
+		isBilled := len(p.Name) >= len(billingAmount) && name.Same(p.Name, billingAmount)
+		if isBilled && (billed == nil || p.Name < billed.Name) {
+			billed = p
 		}
 	}
-	return nil
+	return billed
 }
 
 // hasMembers reports whether an object was found under a name.

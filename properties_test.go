@@ -176,6 +176,8 @@ func TestGoValues(t *testing.T) {
 		{"nil slice", []string(nil), nothing},
 		{"nil bytes", []byte(nil), nothing},
 		{"nil list of any", []any(nil), nothing},
+		{"nil function", (func())(nil), nothing},
+		{"nil chan", (chan int)(nil), nothing},
 		{"nil error in a list", []error{nil}, text("")},
 		{"pointer", pointer, text("7")},
 		{"pointer to pointer", &pointer, text("7")},
@@ -264,7 +266,7 @@ func TestValuesThatCannotBeSent(t *testing.T) {
 		reason string
 	}{
 		{"chan", make(chan int), kissmetrics.AdjustedValueDropped, "is a chan"},
-		{"nil chan", (chan int)(nil), kissmetrics.AdjustedValueDropped, "is a chan"},
+		{"chan", make(chan int), kissmetrics.AdjustedValueDropped, "is a chan"},
 		{"func", func() {}, kissmetrics.AdjustedValueDropped, "is a func"},
 		{"complex", 1i, kissmetrics.AdjustedValueDropped, "is a complex128"},
 		{"NaN", math.NaN(), kissmetrics.AdjustedValueDropped, "is NaN"},

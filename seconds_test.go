@@ -1,7 +1,10 @@
 package kissmetrics_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,5 +106,30 @@ func TestAMessageThatWouldMoveTooFarIsTold(t *testing.T) {
 		time.Sleep(time.Minute + 4*time.Second)
 		require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e"}))
 		assert.Equal(t, 0, offsets(sent())[66], "and then there is room again")
+	})
+}
+
+// TestAdjustmentsAreLoggedOnceAMinute: a clock that was set back does not silence
+// the log until it is where it was.
+func TestAdjustmentsAreLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		client, err := kissmetrics.New(kissmetrics.WithSender(&kissmetricstest.Recorder{}), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		require.NoError(t, err)
+		lines := func() int {
+			log.Reset()
+			require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"s3cret": "", "": "s3cret"}}))
+			return strings.Count(log.String(), "\n")
+		}
+		time.Sleep(time.Until(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)))
+		assert.Equal(t, 1, lines())
+		assert.NotContains(t, log.String(), "s3cret")
+		time.Sleep(time.Minute - 1)
+		assert.Equal(t, 0, lines())
+		time.Sleep(1)
+		assert.Equal(t, 1, lines())
+		client.SetTold(time.Now().Add(time.Hour))
+		assert.Equal(t, 1, lines(), "the clock was set back")
+		assert.Equal(t, 0, lines())
 	})
 }

@@ -558,3 +558,15 @@ func TestTheSameInputGivesTheSameBytes(t *testing.T) {
 	assert.Contains(t, first, `"e-.revenue":7,`, "a member of what has an empty name is not what stands beside it")
 	assert.Contains(t, first, `"e-two.ways.to":1}`)
 }
+
+// TestOneBillingAmountCounts: of several that are one name, that which stays is
+// the one that revenue may fill, in whatever order a map is read.
+func TestOneBillingAmountCounts(t *testing.T) {
+	message := kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"revenue": 5, "Billing Amount": "", "billing amount": 7}}
+	for range 100 {
+		records, adjustments, err := kissmetrics.Transform(message, testNow, kissmetrics.TransformOptions{})
+		require.NoError(t, err)
+		require.Equal(t, []kissmetrics.Property{kissmetrics.Number("Billing Amount", 5), kissmetrics.Number("revenue", 5)}, records[0].Properties)
+		require.Equal(t, []kissmetrics.Adjustment{{Field: "property", Property: "billing amount", Kind: kissmetrics.AdjustedClash}}, adjustments)
+	}
+}

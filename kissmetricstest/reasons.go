@@ -14,7 +14,7 @@ const (
 	ReasonNoPerson       Reason = "no person"
 	ReasonNoName         Reason = "no name"
 	ReasonNameTooLong    Reason = "a name of more than 255 characters"
-	ReasonValueTooLong   Reason = "a value of more than 8192 bytes"
+	ReasonValueTooLong   Reason = "a value of more than 8192 characters"
 	ReasonTooOld         Reason = "a time before 2009-01-01"
 	ReasonSameName       Reason = "another property of the request has the same name to Kissmetrics"
 	ReasonAliasProperty  Reason = "an alias has no properties"

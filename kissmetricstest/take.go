@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxValueBytes = 8 << 10 // what was documented before 512 characters were; more is not worth a doubt
+	maxValueChars = 8 << 10 // so many bytes were documented before 512 characters were; more is not worth a doubt
 	milliseconds  = 1e11    // more is no time in seconds: they get there in the year 5138
 )
 
@@ -165,7 +165,7 @@ func (t *taker) properties() []property {
 			t.ignore(ReasonNoName, sent)
 		case name.TooLong(sent):
 			t.ignore(ReasonNameTooLong, sent)
-		case len(p.value) > maxValueBytes:
+		case name.Longer(p.value, maxValueChars):
 			t.ignore(ReasonValueTooLong, sent)
 		case same >= 0:
 			if kept[same].value != p.value {

@@ -49,7 +49,7 @@ func TestLimits(t *testing.T) {
 	most := strings.Repeat("é", 255)
 	escaped := url.QueryEscape(most)
 	fullValue := strings.Repeat("v", 8192)
-	wideValue := strings.Repeat("é", 4096)
+	wideValue := strings.Repeat("é", 8192)
 	tooLong := drop{reason: kissmetricstest.ReasonNameTooLong}
 	run(t, []rule{
 		{
@@ -80,7 +80,7 @@ func TestLimits(t *testing.T) {
 			ignored: []drop{tooLong, tooLong, tooLong, tooLong},
 		},
 		{
-			name:       "a value of 8192 bytes is kept",
+			name:       "a value of 8192 characters is kept",
 			requests:   []string{"/s?_k=key&_p=ann&ascii=" + fullValue + "&wide=" + url.QueryEscape(wideValue) + first},
 			properties: values{"ascii": fullValue, "wide": wideValue},
 			warned:     []drop{{kissmetricstest.ReasonLongValue, "ascii"}, {kissmetricstest.ReasonLongValue, "wide"}},
@@ -92,7 +92,7 @@ func TestLimits(t *testing.T) {
 			warned:     []drop{{kissmetricstest.ReasonLongValue, "more"}},
 		},
 		{
-			name:       "a value of 8193 bytes is ignored alone",
+			name:       "a value of 8193 characters is ignored alone",
 			requests:   []string{"/e?_k=key&_p=ann&_n=n&Plan=Pro&ascii=" + fullValue + "v&wide=" + url.QueryEscape(wideValue) + "v" + first},
 			events:     events{event("n", 0, values{"Plan": "Pro"})},
 			properties: values{"Plan": "Pro"},

@@ -90,11 +90,16 @@ func TestUnusedIdentities(t *testing.T) {
 func TestOwnTimeStays(t *testing.T) {
 	parsed, err := kissmetrics.ParseMessage([]byte(`{"type":"track","event":"E","userId":"u","timestamp":"1970-01-01T00:00:01Z","originalTimestamp":"2026-03-02T12:00:00Z"}`))
 	require.NoError(t, err)
-	for name, message := range map[string]kissmetrics.Message{
-		"another of the message": parsed,
-		"ahead of any clock":     kissmetrics.Track{Event: "E", Timestamp: noon},
+	for name, test := range map[string]struct {
+		message kissmetrics.Message
+		now     time.Time
+	}{
+		"another of the message":    {message: parsed},
+		"ahead of any clock":        {message: kissmetrics.Track{Event: "E", Timestamp: noon}},
+		"of the present second":     {kissmetrics.Track{Event: "E", Timestamp: noon}, noon},
+		"of the same second as Now": {kissmetrics.Track{Event: "E", Timestamp: noon.Add(1)}, noon.Add(time.Second - 1)},
 	} {
-		commands, _, err := kmq.Commands(message, kmq.Options{})
+		commands, _, err := kmq.Commands(test.message, kmq.Options{Now: test.now})
 		require.NoError(t, err, name)
 		assert.JSONEq(t, `[["record","E",{"_t":1772452800,"_d":1}]]`, asJSON(t, commands), name)
 	}

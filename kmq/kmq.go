@@ -105,7 +105,7 @@ func Commands(message kissmetrics.Message, options Options) ([]Command, []kissme
 		return nil, nil, err
 	}
 	// A time that was replaced by now is none of the message's own.
-	timed := !when.IsZero() && !records[0].Time.Equal(now.Truncate(time.Second))
+	timed := !when.IsZero() && (records[0].Time.Unix() == when.Unix() || records[0].Time.Unix() != now.Unix())
 	if !timed && len(records) > 1 {
 		if options.Now.IsZero() {
 			return nil, nil, &kissmetrics.ValidationError{Field: "timestamp", Reason: "is missing, and an event with products needs one"}

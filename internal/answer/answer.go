@@ -4,7 +4,6 @@ package answer
 import (
 	"bytes"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -79,18 +78,24 @@ func drain(response *http.Response) []byte {
 	return start
 }
 
-// isPage reports whether a body is a web page, such as that of a proxy that wants a
-// visitor to log in.
+// isPage reports whether a body is a web page, by its type or its beginning, such as
+// that of a proxy that wants a visitor to log in.
 func isPage(header http.Header, start []byte) bool {
-	if len(bytes.TrimSpace(start)) == 0 {
+	if len(start) < sniffBytes && len(bytes.TrimSpace(start)) == 0 {
 		return false
 	}
-	contentType := header.Get("Content-Type")
-	if contentType == "" {
-		contentType = http.DetectContentType(start)
+	return isHTML(header.Get("Content-Type")) || isHTML(http.DetectContentType(bytes.TrimPrefix(start, []byte("\ufeff"))))
+}
+
+// isHTML reports whether a type is one of a web page, whatever is wrong with its
+// parameters.
+func isHTML(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	switch strings.ToLower(strings.TrimSpace(media)) {
+	case "text/html", "application/xhtml+xml":
+		return true
 	}
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == "text/html" || media == "application/xhtml+xml")
+	return false
 }
 
 // text returns a status and its name.

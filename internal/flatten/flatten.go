@@ -166,10 +166,7 @@ func (f *Flattener) object(under string, rv reflect.Value, depth int) {
 		return
 	}
 	for _, key := range f.keys(rv) {
-		text := key
-		if text.Kind() == reflect.Interface {
-			text = text.Elem()
-		}
+		text := concrete(key)
 		if text.Kind() != reflect.String {
 			f.drop(under, "is a map whose keys are not strings")
 			continue
@@ -182,9 +179,28 @@ func (f *Flattener) object(under string, rv reflect.Value, depth int) {
 func (f *Flattener) keys(rv reflect.Value) []reflect.Value {
 	keys := rv.MapKeys()
 	if f.Ordered {
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
+		slices.SortFunc(keys, func(a, b reflect.Value) int {
+			a, b = concrete(a), concrete(b)
+			return cmp.Or(cmp.Compare(a.String(), b.String()), cmp.Compare(typeName(a), typeName(b)))
+		})
 	}
 	return keys
+}
+
+// concrete returns what an interface holds, and any other value as it is.
+func concrete(rv reflect.Value) reflect.Value {
+	if rv.Kind() == reflect.Interface {
+		return rv.Elem()
+	}
+	return rv
+}
+
+// typeName tells keys apart that are one text of several types.
+func typeName(key reflect.Value) string {
+	if !key.IsValid() {
+		return ""
+	}
+	return key.Type().PkgPath() + key.Type().String()
 }
 
 // put adds a pair, with its name and value cut to what is kept.

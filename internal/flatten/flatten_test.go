@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -245,4 +246,31 @@ func settled(v any) []property {
 	var f flatten.Flattener
 	f.Members(map[string]any{"v": v}, "")
 	return flatten.Settle[property](&f)
+}
+
+type otherText string
+
+func TestTooManyOfAnyKeys(t *testing.T) {
+	wide := make(map[any]any)
+	for i := range 1 << 15 {
+		wide[fmt.Sprint(i)], wide[otherText(fmt.Sprint(i))] = 1, 2
+	}
+	var last string
+	for i := range 3 {
+		f := flatten.Flattener{Ordered: true}
+		f.Members(map[string]any{"v": wide}, "")
+		require.True(t, f.Overflowed())
+		flatten.Settle[property](&f)
+		text := fmt.Sprint(f.Notes()[len(f.Notes())-1], len(f.Notes()))
+		require.True(t, i == 0 || text == last, "%s, then %s", last, text)
+		last = text
+	}
+}
+
+func TestNilOfAnyTypeIsNothing(t *testing.T) {
+	for _, v := range []any{(func())(nil), (chan int)(nil), (*int)(nil), map[string]any(nil), []any(nil), unsafe.Pointer(nil), error(nil)} {
+		got, notes := value(v)
+		assert.Empty(t, got, "%T", v)
+		assert.Empty(t, notes, "%T", v)
+	}
 }

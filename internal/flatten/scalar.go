@@ -178,7 +178,7 @@ func (f *Flattener) bytes(b []byte) string {
 
 func isNil(rv reflect.Value) bool {
 	switch rv.Kind() {
-	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
+	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan, reflect.UnsafePointer:
 		return rv.IsNil()
 	}
 	return false

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
@@ -68,9 +69,7 @@ func row(data []byte) (Message, error) {
 	case "track":
 		f.properties = t.event()
 	case "group":
-		traits := t.properties()
-		delete(traits, t.names["group_id"])
-		f.traits = traits
+		f.traits = t.properties("group_id")
 	default:
 		f.properties = t.properties()
 	}
@@ -106,8 +105,8 @@ func (t *table) kind() string {
 	return ""
 }
 
-// properties returns the columns that are not the warehouse's own.
-func (t *table) properties() map[string]any {
+// properties returns the columns that are not the warehouse's own, nor named.
+func (t *table) properties(but ...string) map[string]any {
 	properties := maps.Clone(t.columns)
 	maps.DeleteFunc(properties, func(name string, v any) bool {
 		lower := strings.ToLower(name)
@@ -116,7 +115,8 @@ func (t *table) properties() map[string]any {
 			"timestamp", "original_timestamp", "sent_at", "received_at":
 			return true
 		}
-		return v == nil || strings.HasPrefix(lower, "context_") || lower == "type" && t.typed()
+		return v == nil || strings.HasPrefix(lower, "context_") || lower == "type" && t.typed() ||
+			slices.Contains(but, lower) && name == t.names[lower]
 	})
 	return properties
 }
@@ -146,11 +146,9 @@ func (t *table) traits() map[string]any {
 // the text of its JSON.
 func (t *table) event() map[string]any {
 	const products = "products"
-	properties := t.properties()
-	delete(properties, t.names["event"])
-	delete(properties, t.names["event_text"])
-	name := t.names[products]
-	if text, ok := properties[name].(string); ok && strings.HasPrefix(text, "[") {
+	properties := t.properties("event", "event_text")
+	name, hasProducts := t.names[products]
+	if text, ok := properties[name].(string); ok && hasProducts && strings.HasPrefix(text, "[") {
 		if list, err := jsonwalk.Value([]byte(text)); err == nil {
 			delete(properties, name)
 			properties[products] = list

@@ -217,6 +217,8 @@ func TestRows(t *testing.T) {
 		"an alias of the anonymous one":  {`"type":"alias","user_id":"u","anonymous_id":"a"`, message{Type: "alias", UserID: "u", AnonymousID: "a", PreviousID: "a"}},
 		"a page without a name":          {`"type":"page","user_id":"u","name":false`, message{Type: "page", UserID: "u", Properties: object{"name": false}}},
 		"products that are a list":       {`"user_id":"u","event":"e","PRODUCTS":"[{\"sku\":1}]"`, message{Type: "track", UserID: "u", Name: "e", Properties: object{"products": []any{object{"sku": json.Number("1")}}}}},
+		"a column without a name":        {`"user_id":"u","event":"e","":"[1]"`, message{Type: "track", UserID: "u", Name: "e", Properties: object{"": "[1]"}}},
+		"that is not of the group":       {`"user_id":"u","type":"group","":1`, message{Type: "group", UserID: "u", Properties: object{"": json.Number("1")}}},
 		"what is no JSON is mended here": {"\ufeff" + `"user_id":"u","event":"e","x":NaN`, message{Type: "track", UserID: "u", Name: "e", Properties: object{"x": json.Number("1e999999999")}}},
 	} {
 		t.Run(rule, func(t *testing.T) {
