@@ -85,15 +85,17 @@ func (c *Client) Alias(ctx context.Context, m Alias) error { return c.SendMessag
 // SendMessage sends a message of any kind, such as one from [ParseMessage].
 //
 // A message without a timestamp happens now, or a little later: Kissmetrics may
-// count two events of one person with one name in one second as one, and keep one
-// value of a property a second. So the client gives each such message the next
-// second in which none of its own had that person and that event, or for
-// properties that person and any of these properties. A message with a timestamp
-// is never moved, for it may be a repeat.
+// count two events of one person with one name in one second as one, and keep only
+// one value of a property a second. So the client moves such a message to the next
+// second that it has not used yet for that person and that event or, if it sets
+// properties, for that person and any of those properties. A message with a
+// timestamp is never moved, because it may be a repeat.
 //
-// The limits: a client knows what it has sent itself, of the last 32,768 pairs of
-// person and name at least, and moves a message by a minute at most. One that would
-// have to move further happens now, and that is told as an [AdjustedSecond].
+// This has limits. A client knows only what it has sent itself. It remembers at
+// least the last 32,768 pairs of person and name, and moves a message by 63 seconds
+// at most. One that would have to move further happens now, and that is told as an
+// [AdjustedSecond]. If the clock is set back by more than a minute, the seconds that
+// were used before it are forgotten.
 func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	if c.closed.Load() {
 		return ErrClosed

@@ -19,8 +19,8 @@ var ErrClosed = errors.New("kissmetrics: closed")
 // of it was accepted.
 var ErrQueueFull = errors.New("kissmetrics: the queue is full")
 
-// ErrSenderPanicked is what a [Queue], and the durable senders of this project,
-// take a panic of the sender behind them for: a failure that may pass.
+// ErrSenderPanicked stands for a panic of the sender behind a [Queue], or behind a
+// durable sender of this project. It is a failure that may pass.
 var ErrSenderPanicked = errors.New("kissmetrics: the next sender panicked")
 
 // ErrInvalidOption is what every error of [New], [NewHTTPSender] and [NewQueue] wraps. The
@@ -108,7 +108,7 @@ func quoted(name string) string {
 //	AdjustedShape          properties or traits are no object; they were dropped
 //	AdjustedTime           a time cannot be read, or is impossible; the next one, or now, was taken
 //	AdjustedSecond         the [Client] found no second in which the event or property was the only one
-//	AdjustedIdentity       an identity is nobody's own, so the other one was taken or no alias made; or blanks around it were left out
+//	AdjustedIdentity       an identity is not one person's, so the other one was used or no alias made; or blanks around it were removed
 //	AdjustedAlias          an anonymous identity was another person's before; it was not joined to this one
 //	AdjustedAmount         a revenue is not clearly an amount; it was sent without a Billing Amount
 type Adjustment struct {
@@ -165,7 +165,7 @@ const (
 	// FailureRefused means that there was an answer which Kissmetrics never gives,
 	// such as 403, a redirect or a web page: something on the way to it refused the
 	// record, at every attempt. A repeat is likely to be refused too, until somebody
-	// mends that.
+	// fixes that.
 	FailureRefused
 	// FailureCanceled means that the caller's context ended first.
 	FailureCanceled
@@ -192,8 +192,8 @@ func (k FailureKind) String() string {
 // It unwraps to its cause: [errors.Is] and [errors.As] find the error of the
 // [Doer] and what that wraps, less the [*net/url.Error] that holds the URL.
 type DeliveryError struct {
-	// Kind, Attempts, StatusCode, RetryAfter and Err are of the first record
-	// that failed.
+	// Kind, Attempts, StatusCode, RetryAfter, Reason and Err are those of one record:
+	// the one whose failure ended the sending or, if none did, the first that failed.
 	Kind FailureKind
 	// Attempts is the number of requests made for it.
 	Attempts int
@@ -203,8 +203,7 @@ type DeliveryError struct {
 	RetryAfter time.Duration
 	// Delivered, Refused and Undelivered hold every record, each in one of them,
 	// in the order in which they were given: what the server accepted, what it
-	// will never accept, and what it has not accepted yet, or of which it is not
-	// known.
+	// will never accept, and what it has not accepted yet, or may not have.
 	Delivered, Refused, Undelivered []Record
 	// Reason says why, for people and logs. It must hold no secrets.
 	Reason string
@@ -251,8 +250,8 @@ func (e *DeliveryError) Retryable() bool {
 //
 // Its text holds neither identities nor property values.
 type UndeliveredError struct {
-	// Records are those that were not delivered, or of which it is not known,
-	// in no particular order.
+	// Records are those that were not delivered, or may not have been, in no
+	// particular order.
 	Records []Record
 	// Err is why: that of the context.
 	Err error

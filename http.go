@@ -249,9 +249,8 @@ func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 		case failure.Kind == FailureRefused: // which may be about this record alone
 			failed.Undelivered = append(failed.Undelivered, r)
 		default: // those behind it would only meet the same
-			failed.Kind = failure.Kind
-			failed.Undelivered = append(failed.Undelivered, records[i:]...)
-			return failed
+			failure.Delivered, failure.Undelivered = failed.Delivered, append(failed.Undelivered, records[i:]...)
+			return failure
 		}
 	}
 	if failed == nil {

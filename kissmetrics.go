@@ -15,9 +15,11 @@
 // ([HTTPSender]). Both can be used without the client: a pipeline is
 // [ParseMessage], Transform and any [Sender].
 //
-// Kissmetrics answers every request with 200 and drops what it does not like.
-// Therefore everything is checked before it is sent, and what would be lost is
-// an error; see [Properties], [Record.Validate] and the README.
+// Kissmetrics answers every request with 200 and drops what it cannot use.
+// Therefore everything is checked before it is sent. What would be lost is changed
+// so that it can be kept, which is told as an [Adjustment], or is an error; see
+// [Properties] and [Record.Validate]. The file docs/rudderstack.md of this module
+// lists where it differs from RudderStack and Segment.
 //
 // Package kissmetricstest has a tracking server for tests.
 package kissmetrics
@@ -67,14 +69,15 @@ const MaxValueLength = 512
 // What cannot be sent is left out or cut, and told as an [Adjustment]; the rest of
 // the message is sent:
 //
-//   - NaN, infinities, channels, functions, complex numbers, maps with other keys,
-//     a value whose method fails or panics, and a whole number of too many digits
-//     are left out.
+//   - NaN, infinities, channels, functions, complex numbers, members of a map whose
+//     keys are not strings, a value whose method fails or panics, and a whole number
+//     of too many digits are left out.
 //   - A value of more than 512 characters is cut ([TransformOptions] can raise the
 //     number), and so is a name of more than 255. If it is the prefix that makes a
 //     name too long, the prefix is cut.
 //   - A blank name is left out, and so is one that the protocol itself uses (_k, _p,
-//     _n, _t, _d and _p2, in any case): a property never overrides them.
+//     _n, _t, _d and _p2, in any case): a property never overrides them. With a
+//     prefix, neither is left out, for it is another name then.
 //   - Of several names that Kissmetrics cannot tell apart, for it ignores case and
 //     reads a comma or colon as a space, the least nested stays, and among those
 //     the first in the order of bytes: of {"a.b": 1, "a": {"b": 2}} the 1 is sent.
@@ -92,15 +95,15 @@ type Properties map[string]any
 //
 // Every message names its person by UserID, or else by AnonymousID. An identity
 // must be one person's: it is not blank, has at most 255 characters, is valid
-// UTF-8, and is not one that many people share because a program wrote down that
-// it knew none, such as "anonymous", "guest", "null", "0" or "[object Object]", in
-// any case and also in quotes. A UserID that is no such identity gives way to the
-// AnonymousID. Blanks around an identity are left out. A message without an
-// identity is refused.
+// UTF-8, and is not a word for nobody that many people share, such as "anonymous",
+// "guest", "null", "0" or "[object Object]", in any case and also in quotes. If the
+// UserID is not one person's, the AnonymousID is used. Blanks around an identity are
+// removed. A message without an identity is refused.
 //
 // Its Timestamp says when it happened; it is sent in whole seconds. Zero means now.
-// So does a time before 2009-01-01, from before which Kissmetrics keeps nothing, and
-// one more than a day ahead: the clock that said so is broken.
+// So does a time before 2009-01-01, because Kissmetrics keeps nothing older, or a
+// time more than a day ahead: the clock behind it is broken. [Transform] says what
+// happens to a message that [ParseMessage] found other times in.
 type Message interface {
 	// message keeps the set of messages closed, so that Transform knows all.
 	message()
@@ -154,10 +157,10 @@ type Screen struct {
 // "$1,234.50", is sent as a plain number and, unless there is one, as "Billing
 // Amount" too, which Kissmetrics' revenue reports read. A refund is negative. A text
 // that may mean another amount elsewhere ("1,5", "1.234"), or none, is sent as it
-// is, without a Billing Amount, and that is told. "products", a
-// list of objects, becomes one set of properties a product, each a second later
-// than the one before and the first a second after the event: Kissmetrics keeps
-// one value of a property a second.
+// is, without a Billing Amount, and that is told. "products", a list of objects,
+// becomes one set of properties a product, each a second later than the one before
+// and the first a second after the event, because Kissmetrics may keep only one
+// value of a property a second.
 type Track struct {
 	UserID      string
 	AnonymousID string

@@ -29,9 +29,9 @@ import (
 //   - timestamp, originalTimestamp, sentAt, receivedAt: the first that can be read
 //     and is not before 2009, when Kissmetrics began.
 //
-// The exact name of a member counts, and the last of several. Null and an empty
-// text are as good as absent; so are an empty list for an object, which PHP writes,
-// and the zero times of Go and .NET.
+// The names of members must match exactly, and the last of several with one name
+// counts. Null and an empty text are as good as absent; so are an empty list in
+// place of an object, which PHP writes, and the zero times of Go and .NET.
 //
 // A time is any form of ISO 8601 or RFC 3339 that means one instant, the text of
 // RFC 1123, RFC 850, ANSI C, JavaScript's Date or the like with the month in
@@ -54,20 +54,22 @@ import (
 // A track is named by event_text, else by event; the time is that of timestamp,
 // original_timestamp, sent_at or received_at. The other columns are the
 // properties or traits, but for those that the warehouse adds: id, uuid,
-// uuid_ts, loaded_at, row_id, channel, and all that begin with context_, of which
-// an identify takes the context_traits_ that it has no column for. A column
-// products that holds JSON in a text is the list of a track's products. What the
-// warehouse flattened stays flat, with underscores for dots. Of an object that is no
-// row, the columns of identities and times count where the members are missing.
+// uuid_ts, loaded_at, row_id, channel, and all that begin with context_. But an
+// identify takes context_traits_plan for its trait plan if it has no column plan. A
+// column products that holds JSON in a text is the list of a track's products. What
+// the warehouse flattened stays flat, with underscores for dots. In an object that
+// is not a row, the columns of identities and times count where the members
+// themselves are missing.
 //
-// Numbers keep the digits they are written with. What is no JSON but often written
-// is read all the same: a byte order mark at the beginning, control characters in
-// texts, and NaN and Infinity, which are values that cannot be sent.
+// Numbers keep the digits they are written with. Three things are read although
+// JSON does not have them, because programs write them: a byte order mark at the
+// beginning, control characters in texts, and NaN and Infinity, which are values
+// that cannot be sent.
 //
-// The returned message is one for [Transform] or [Client.SendMessage], which check
+// The returned message is meant for [Transform] or [Client.SendMessage], which check
 // it further. It has a zero Timestamp if no time can be read. It remembers what was
-// left out because it is not as said here, for Transform to tell as adjustments, and
-// the other times, for Transform to use if the first turns out to be impossible.
+// left out, which Transform tells as adjustments, and the message's other times,
+// which Transform uses if the first turns out to be impossible.
 //
 // The error is a [*ValidationError]: the data is not a JSON object, or its type is
 // missing or unknown.
@@ -98,14 +100,15 @@ func ParseMessage(data []byte) (Message, error) {
 }
 
 // Excluded reports whether a message, in the form of the SDKs, says by its
-// integrations that it is not for Kissmetrics. A pipeline should not send it then:
-// neither [ParseMessage] nor [Transform] asks.
+// integrations that it is not for Kissmetrics. A pipeline should ask before it sends
+// one: neither [ParseMessage] nor [Transform] does.
 //
 // The integrations are an object with the names of destinations, compared without
 // regard to spaces, punctuation and case ("Kiss Metrics" is RudderStack's own name),
 // and "All" for any that is not named. True and false count, also as texts or as the
 // numbers 1 and 0; settings, an object that is not empty, mean yes. Anything else says
-// nothing. A message that says nothing, and what is no message, is not excluded.
+// nothing. Neither a message that says nothing nor data that is no message is
+// excluded.
 func Excluded(data []byte) bool { return wire.Excluded(data) }
 
 // remember returns what Transform has to know of how a message was read, or nil.

@@ -25,9 +25,9 @@ type Kind int
 const (
 	// KindEvent is something that a person did (/e).
 	KindEvent Kind = iota + 1
-	// KindProperties is properties of a person (/s).
+	// KindProperties sets properties of a person (/s).
 	KindProperties
-	// KindAlias is that two identities are one person (/a).
+	// KindAlias joins two identities into one person (/a).
 	KindAlias
 )
 
@@ -58,7 +58,7 @@ func (k Kind) Path() string {
 	return ""
 }
 
-// A Property is one name and one value as Kissmetrics hears them.
+// A Property is one name and one value as they are sent to Kissmetrics.
 type Property struct {
 	Name string
 	// Value is the text that is sent. Kissmetrics itself takes the text "123"
@@ -70,8 +70,8 @@ type Property struct {
 	Literal bool
 }
 
-// A Record is what Kissmetrics hears: one request of its tracking API, or one
-// line of its bulk import. It never holds an API key.
+// A Record is one request of Kissmetrics' tracking API, or one line of its bulk
+// import. It never holds an API key.
 //
 // [Transform] makes records that are valid. A record made by hand is checked by
 // [Record.Validate], which every [Sender] of this module calls.
@@ -82,10 +82,12 @@ type Record struct {
 	// Name is the name of the event, the other identity of an alias, and empty
 	// for properties.
 	Name string
-	// Time is when it happened, in whole seconds: what lies below a second is
-	// not sent. Kissmetrics ignores an event whose person, name and second it
-	// has seen, and a property likewise; this is what makes it safe to send a
-	// record twice. The tracking API does not hear the time of an alias.
+	// Time is when it happened, in whole seconds: fractions are not sent. It makes
+	// it safe to send a record twice, because Kissmetrics ignores an event that it
+	// has seen with the same person, name, second and properties, and a property
+	// that it has seen with the same person, second and value. By its older
+	// documents it ignores them even if the properties, or the value, differ. The
+	// tracking API takes no time for an alias.
 	Time time.Time
 	// Properties are sorted by name, and no name occurs twice.
 	Properties []Property
@@ -103,8 +105,8 @@ func NewProperties(person string, at time.Time, properties ...Property) Record {
 }
 
 // NewAlias returns the record of an alias: the person who was known by previousID
-// is known by userID now. The tracking API does not hear the time; a bulk import
-// needs it.
+// is known by userID now. The tracking API takes no time for it; a bulk import
+// needs one.
 func NewAlias(previousID, userID string, at time.Time) Record {
 	return Record{Kind: KindAlias, Person: previousID, Name: userID, Time: at}
 }
@@ -119,8 +121,8 @@ func sorted(properties []Property) []Property {
 // Text returns a property whose value is a text.
 func Text(name, value string) Property { return Property{Name: name, Value: value} }
 
-// Number returns a property whose value is a number, in plain decimal. NaN and
-// infinities are numbers that no record can be valid with.
+// Number returns a property whose value is a number, in plain decimal. A record
+// with NaN or an infinity is not valid.
 func Number[N ~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64](name string, value N) Property {
 	var text string
 	switch rv := reflect.ValueOf(value); {

@@ -104,11 +104,13 @@ func TestSomeOfSeveralRecordsFail(t *testing.T) {
 		delivered   []int
 		undelivered []int
 		kind        kissmetrics.FailureKind
+		status      int // the failure is of one record as a whole
 	}{
-		"what is refused does not hold up the others": {[]answer{{status: 200}, {status: 400}, {status: 200}}, []int{0, 2}, []int{1}, kissmetrics.FailureRefused},
-		"an outage does": {[]answer{{status: 200}, {status: 503}, {status: 503}}, []int{0}, []int{1, 2}, kissmetrics.FailureUnavailable},
-		"both":           {[]answer{{status: 400}, {status: 200}, {status: 503}}, []int{1}, []int{0, 2}, kissmetrics.FailureUnavailable},
-		"the first":      {[]answer{{err: io.EOF}, {err: io.EOF}}, nil, []int{0, 1, 2}, kissmetrics.FailureUnavailable},
+		"what is refused does not hold up the others": {[]answer{{status: 400}, {status: 200}, {status: 403}}, []int{1}, []int{0, 2}, kissmetrics.FailureRefused, 400},
+		"an outage does":    {[]answer{{status: 200}, {status: 503}, {status: 503}}, []int{0}, []int{1, 2}, kissmetrics.FailureUnavailable, 503},
+		"both":              {[]answer{{status: 400}, {status: 200}, {status: 503}}, []int{1}, []int{0, 2}, kissmetrics.FailureUnavailable, 503},
+		"both, and no more": {[]answer{{status: 400}, {err: io.EOF}, {status: 200}}, nil, []int{0, 1, 2}, kissmetrics.FailureUnavailable, 0},
+		"the first":         {[]answer{{err: io.EOF}, {err: io.EOF}}, nil, []int{0, 1, 2}, kissmetrics.FailureUnavailable, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -125,6 +127,8 @@ func TestSomeOfSeveralRecordsFail(t *testing.T) {
 					return picked
 				}
 				assert.Equal(t, test.kind, failed.Kind)
+				assert.Equal(t, test.status, failed.StatusCode)
+				assert.Equal(t, test.status == 503, strings.Contains(failed.Error(), "503"))
 				assert.Equal(t, pick(test.delivered), failed.Delivered)
 				assert.Empty(t, failed.Refused, "the tracking API refuses nothing itself")
 				assert.Equal(t, pick(test.undelivered), failed.Undelivered)

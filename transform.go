@@ -31,18 +31,23 @@ const (
 type TransformOptions struct {
 	// Prefix is how names of properties are prefixed with that of their event.
 	Prefix PrefixStyle
-	// AliasOnIdentify makes an Identify with both ids an alias of the two as well,
-	// as Segment does. Kissmetrics cannot undo an alias.
+	// AliasOnIdentify makes an alias of every Identify with two different ids as
+	// well, as Segment does. Kissmetrics cannot undo an alias.
+	//
+	// Beware of anonymous ids that outlive a visit: RudderStack's web SDKs keep the
+	// anonymousId when a visitor logs out and another logs in. The two people then
+	// become one, for good, unless the page calls reset(true). Package collect
+	// guards against this; Transform, which knows one message only, cannot.
 	AliasOnIdentify bool
 	// OrderTotalAsRevenue takes the property "total" of an event "Order Completed"
 	// (or "Completed Order", in any case, with spaces or underscores) for its
 	// revenue where it has none, as Segment does.
 	OrderTotalAsRevenue bool
 	// Strict refuses a message that would otherwise be adjusted, with a
-	// [*ValidationError] for each [Adjustment]. It does not refuse one for a reserved
-	// name, blanks around an identity, a nested value that has to give way to a
-	// literal name, a revenue that is no amount, or the time of an alias: these are
-	// told as ever. Any time from 2009 to the year 9999 is believed.
+	// [*ValidationError] for each [Adjustment]. Five things are adjusted and told as
+	// always: a reserved name, blanks around an identity, a nested value that has to
+	// give way to a literal name, a revenue that is no amount, and the time of an
+	// alias. Any time from 2009 to the year 9999 is believed.
 	Strict bool
 	// MaxValueLength is the number of characters to which values are cut, at most
 	// 8192; zero means [MaxValueLength]. Kissmetrics documents no more.
@@ -59,8 +64,9 @@ type TransformOptions struct {
 //   - Group: the group's id and traits as properties of the person.
 //   - Alias: an alias, of the previous identity to the new one.
 //
-// It follows [RudderStack's Kissmetrics destination], but for what the README
-// of this module lists, and writes values as [Properties] says.
+// It follows [RudderStack's Kissmetrics destination], except where the file
+// docs/rudderstack.md of this module says otherwise, and writes values as
+// [Properties] says.
 //
 // A message is refused only if it does not say whom it is about, what happened,
 // or, for an alias and a group, which identities or which group it joins. The
@@ -71,8 +77,8 @@ type TransformOptions struct {
 //
 // A message without a Timestamp happens at now. One whose time is impossible,
 // before 2009 or more than a day after now, happens at the next possible time that
-// [ParseMessage] found in it, or else at now. If now is zero too, the message is
-// refused, unless it is an alias.
+// [ParseMessage] found in it, or else at now. If now is no better, zero or before
+// 2009, the message is refused, unless it is an alias.
 //
 // Transform is pure: it reads no clock, does no I/O, keeps and changes nothing
 // of the message, and returns the same records and adjustments for the same
@@ -299,8 +305,8 @@ func (t *transformer) time(own time.Time, memory *parsed) time.Time {
 	return wholeSeconds(when)
 }
 
-// aliasTime returns when an alias happened. The tracking API does not hear of it,
-// so no alias is refused for it.
+// aliasTime returns when an alias happened. The tracking API takes no time for an
+// alias, so none is refused for it.
 func (t *transformer) aliasTime(m Alias) time.Time {
 	t.recall(m.parsed)
 	when := t.possible(m.Timestamp, m.parsed)

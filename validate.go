@@ -17,12 +17,12 @@ const maxRecordValue = 8 << 10
 // several joined [*ValidationError]: a person or name that is blank or longer
 // than 255 characters, a person whom many people share (see [Message]), a Time
 // before 2009-01-01 or after the year 9999, an alias of an identity to itself, a
-// property name that is blank, reserved, longer than 255 characters or not to be
-// told from another, a value longer than 8192 characters, and text that is not
-// UTF-8.
+// property name that is blank, reserved, longer than 255 characters or the same to
+// Kissmetrics as that of another value, a value longer than 8192 characters, and
+// text that is not UTF-8.
 //
-// Only an alias may be without a Time, because a record without one cannot be
-// sent twice safely.
+// Only an alias may be without a Time, because any other record without one cannot
+// be sent twice safely.
 func (r Record) Validate() error {
 	var p problems
 	r.validate(&p)
