@@ -39,7 +39,7 @@ type config struct {
 func defaults() config {
 	return config{
 		queue:          Queue,
-		workers:        8,
+		workers:        256,
 		initialBackoff: time.Second,
 		maxBackoff:     5 * time.Minute,
 		logger:         slog.New(slog.DiscardHandler),
@@ -68,7 +68,8 @@ func WithClient(client *river.Client[pgx.Tx]) Option { return func(c *config) { 
 // mode; see the package's section on PgBouncer.
 func WithPollOnly() Option { return func(c *config) { c.pollOnly = true } }
 
-// WithWorkers sets how many messages a [Sender.Run] delivers at once, 8 by default.
+// WithWorkers sets how many messages a [Sender.Run], or a [Worker], may deliver at
+// once: 256 by default. It has fewer under way as long as more would not be faster.
 func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
 
 // WithBackoff sets when a message that could not be delivered is tried again: for

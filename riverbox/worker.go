@@ -14,6 +14,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
+	"github.com/kissmetrics-go/kissmetrics/limit"
 )
 
 const (
@@ -21,24 +22,24 @@ const (
 	maxHold = 5 * time.Minute
 	// newerWait is when a job is looked at again that a newer program wrote.
 	newerWait = 5 * time.Minute
+	// longestHere bounds how long a job that is held back waits in its worker.
+	longestHere = 10 * time.Second
 	// spread is the time over which jobs that were held back together come back.
 	spread = time.Second
 	// parkTimeout bounds the parking of a message when the client stops.
 	parkTimeout = 5 * time.Second
 )
 
-// What the failures of a next sender that is not one are called.
-const (
-	nextIsNil    = "riverbox: the next sender is nil"
-	nextPanicked = "riverbox: the next sender panicked"
-)
+// nextIsNil is why a worker without a next sender delivers nothing.
+const nextIsNil = "riverbox: the next sender is nil"
 
 // A Worker is a [river.Worker] that delivers what a [Sender] stores.
 type Worker struct {
 	river.WorkerDefaults[Args]
 
-	sender *Sender
-	next   kissmetrics.Sender
+	sender  *Sender
+	next    kissmetrics.Sender
+	limiter *limit.Limiter
 
 	mu        sync.Mutex
 	heldUntil time.Time // when the server wants to be asked again
@@ -49,12 +50,16 @@ type Worker struct {
 // retries are done here, with the waits of the sender's [WithBackoff]. See the
 // package for what becomes of failures.
 //
+// The worker has as many deliveries under way as go through, by the rule of a
+// [limit.Limiter], up to what [WithWorkers] and River's MaxWorkers allow. A message
+// that waits for its turn is one of the jobs that River counts as running.
+//
 // An attempt may take as long as the River client's JobTimeout, one minute by
 // default. A message that needs longer continues where it was cut off.
 //
 // A panic of next is a failure like any other. So is a next that is nil.
 func NewWorker(sender *Sender, next kissmetrics.Sender) *Worker {
-	return &Worker{sender: sender, next: next}
+	return &Worker{sender: sender, next: next, limiter: limit.New(sender.config.workers)}
 }
 
 // held says for how much longer no job is to be tried.
@@ -62,6 +67,20 @@ func (w *Worker) held() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Until(w.heldUntil) // by the monotonic clock
+}
+
+// holdOn waits while no job is to be tried, for a while, so that River does not
+// fetch others in its place. It returns for how much longer that is.
+func (w *Worker) holdOn(ctx context.Context) time.Duration {
+	wait := w.held()
+	if wait <= 0 {
+		return 0
+	}
+	select {
+	case <-time.After(min(wait, longestHere)):
+	case <-ctx.Done():
+	}
+	return w.held()
 }
 
 // hold has no job tried for so long, or for longer if that was asked before.
@@ -103,7 +122,7 @@ func progressOf(metadata []byte, records int) progress {
 
 // Work implements [river.Worker].
 func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
-	if wait := w.held(); wait > 0 {
+	if wait := w.holdOn(ctx); wait > 0 {
 		return river.JobSnooze(wait + jitter(spread))
 	}
 	records, err := job.Args.Records()
@@ -115,7 +134,10 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	}
 	p := progressOf(job.Metadata, len(records))
 	records = records[p.Done:]
-	outcome := w.send(ctx, records)
+	outcome, err := w.send(ctx, records)
+	if err != nil {
+		return err
+	}
 	if !isTail(records, outcome.Undelivered) { // a repeat is harmless
 		outcome.Refused, outcome.Undelivered = nil, records
 	}
@@ -182,18 +204,34 @@ func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
 	return time.Now().Add(time.Millisecond + w.backoff(min(job.Attempt, 3)))
 }
 
-// send hands records to the next sender and settles what became of them. A panic
-// leaves them undelivered.
-func (w *Worker) send(ctx context.Context, records []kissmetrics.Record) (outcome kissmetrics.Outcome) {
+// send hands records to the next sender, as soon as one more message may be under
+// way, and settles what became of them. The error is for River, if there was no
+// attempt.
+func (w *Worker) send(ctx context.Context, records []kissmetrics.Record) (kissmetrics.Outcome, error) {
 	if nilness.IsNil(w.next) {
-		return kissmetrics.Outcome{Undelivered: records, Reason: nextIsNil}
+		return kissmetrics.Outcome{Undelivered: records, Reason: nextIsNil}, nil
 	}
+	release, err := w.limiter.Acquire(ctx, records)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return kissmetrics.Outcome{}, err // the client stops, and River frees the job
+	case err != nil:
+		return kissmetrics.Outcome{}, river.JobSnooze(jitter(spread)) // it has waited for as long as it may
+	}
+	err = kissmetrics.ErrSenderPanicked // or ended the goroutine
+	defer func() { release(err) }()
+	err = w.try(ctx, records)
+	return kissmetrics.Settle(records, err), nil
+}
+
+// try hands records to the next sender. A panic is an error like any other.
+func (w *Worker) try(ctx context.Context, records []kissmetrics.Record) (err error) {
 	defer func() {
 		if recover() != nil { // the value may hold anything
-			outcome = kissmetrics.Outcome{Undelivered: records, Reason: nextPanicked}
+			err = kissmetrics.ErrSenderPanicked
 		}
 	}()
-	return kissmetrics.Settle(records, w.next.Send(ctx, slices.Clone(records)))
+	return w.next.Send(ctx, slices.Clone(records))
 }
 
 // isTail reports whether some records are the last of all.

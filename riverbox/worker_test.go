@@ -182,8 +182,9 @@ func TestTheLongestRetryAfterCounts(t *testing.T) {
 		first.Wait()
 		snoozed, ok := errors.AsType[*rivertype.JobSnoozeError](work("third"))
 		require.True(t, ok)
-		assert.GreaterOrEqual(t, snoozed.Duration, 5*time.Minute, "no more is heeded")
-		assert.Less(t, snoozed.Duration, 5*time.Minute+time.Second)
+		// It has waited for ten seconds in its worker, so that River fetches no other.
+		assert.GreaterOrEqual(t, snoozed.Duration, 5*time.Minute-10*time.Second, "it waits for five minutes at most")
+		assert.Less(t, snoozed.Duration, 5*time.Minute-9*time.Second)
 	})
 }
 
@@ -396,4 +397,63 @@ func TestStoppingFreesAJobAtOnce(t *testing.T) {
 	b.await(1, rivertype.JobStateCompleted)
 	assert.Len(t, server.Events("ada"), 4)
 	assert.Len(t, server.Requests(), 5, "it went on with the third")
+}
+
+// With answers that take 50 milliseconds, 8 deliveries at once would be 160 a second.
+func TestAWorkerHasAsManyUnderWayAsGoThrough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const ceiling = 64
+		var under, most atomic.Int32
+		worker := riverbox.NewWorker(riverbox.Offline(riverbox.WithWorkers(ceiling)), senderFunc(func(context.Context, []kissmetrics.Record) error {
+			most.Store(max(most.Load(), under.Add(1)))
+			defer under.Add(-1)
+			time.Sleep(50 * time.Millisecond)
+			return nil
+		}))
+		line, err := event("ada", "E").MarshalJSON()
+		require.NoError(t, err)
+		began := time.Now()
+		var jobs sync.WaitGroup
+		for range 2 * ceiling { // as many as River runs at once
+			jobs.Go(func() {
+				for range 100 {
+					assert.NoError(t, worker.Work(t.Context(), &river.Job[riverbox.Args]{
+						JobRow: &rivertype.JobRow{}, Args: riverbox.Args{Version: 1, Lines: []string{string(line)}},
+					}))
+				}
+			})
+		}
+		jobs.Wait()
+		assert.EqualValues(t, ceiling, most.Load())
+		assert.Less(t, time.Since(began), 2*ceiling*100*50*time.Millisecond/8/5, "five times as fast, by the bubble's clock")
+	})
+}
+
+func TestAJobThatWaitsForItsTurnWhenTheClientStopsIsFree(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		worker := riverbox.NewWorker(riverbox.Offline(riverbox.WithWorkers(1)), senderFunc(func(context.Context, []kissmetrics.Record) error {
+			<-release
+			return nil
+		}))
+		line, err := event("ada", "E").MarshalJSON()
+		require.NoError(t, err)
+		work := func(ctx context.Context) error {
+			return worker.Work(ctx, &river.Job[riverbox.Args]{JobRow: &rivertype.JobRow{}, Args: riverbox.Args{Version: 1, Lines: []string{string(line)}}})
+		}
+		var first sync.WaitGroup
+		first.Go(func() { assert.NoError(t, work(t.Context())) })
+		synctest.Wait()
+		stopped, stop := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, stop)
+		require.ErrorIs(t, work(stopped), context.Canceled)
+		late, cancel := context.WithTimeout(t.Context(), time.Minute) // River's JobTimeout
+		defer cancel()
+		_, snoozed := errors.AsType[*rivertype.JobSnoozeError](work(late))
+		assert.True(t, snoozed, "that costs no attempt")
+		close(release)
+		first.Wait()
+	})
 }
