@@ -28,10 +28,12 @@ func (r *relay) deliver(ctx context.Context, m jetstream.Msg) (wait time.Duratio
 		return 0, r.park(ctx, m, m.Headers().Get(formatHeader), m.Data(), kissmetrics.Settle(nil, err).Reason)
 	}
 	outcome, err := r.send(ctx, records)
-	switch {
-	case err != nil: // ctx has ended
+	if err != nil { // ctx has ended
 		r.giveBack(ctx, m, 0)
 		return 0, false
+	}
+	outcome = outcome.Aged(age(m))
+	switch {
 	case len(outcome.Refused)+len(outcome.Undelivered) == 0:
 		return 0, r.acknowledge(ctx, m)
 	case len(outcome.Undelivered) == 0:
@@ -131,6 +133,15 @@ func (r *relay) giveBackRest(ctx context.Context, messages jetstream.MessagesCon
 		}
 		r.giveBack(ctx, m, 0)
 	}
+}
+
+// age returns how long ago a message was stored.
+func age(m jetstream.Msg) time.Duration {
+	metadata, err := m.Metadata()
+	if err != nil {
+		return 0
+	}
+	return time.Since(metadata.Timestamp)
 }
 
 // deliveries returns how often the server has handed out a message.

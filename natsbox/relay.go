@@ -68,9 +68,10 @@ const (
 //
 // Records that can never be delivered are parked: stored in the stream
 // "<name>-PARKED", with the reason in the header Kissmetrics-Reason, before their
-// message is removed. These are the records that next refuses
-// ([kissmetrics.Settle] says which), and messages that are not in this package's
-// format. Parking delays nothing else. [Sender.Parked] lists parked messages,
+// message is removed. These are the records that next refuses for good
+// ([kissmetrics.Settle] says which), those that something on the way still refuses
+// a day after they were stored ([kissmetrics.Outcome.Aged]), and messages that are
+// not in this package's format. Parking delays nothing else. [Sender.Parked] lists parked messages,
 // [Sender.Requeue] puts them back. If a message cannot be parked, it stays.
 //
 // Run survives the loss of connections, servers and leaders. If its consumer is

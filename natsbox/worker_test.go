@@ -28,6 +28,7 @@ type handed struct {
 	header     nats.Header
 	data       []byte
 	deliveries uint64
+	stored     time.Time
 
 	mu    sync.Mutex
 	beats int
@@ -41,7 +42,7 @@ func newHanded(t *testing.T, deliveries uint64) *handed {
 		Kind: kissmetrics.KindEvent, Person: "user-1", Name: "Signed Up", Time: time.Unix(1_700_000_000, 0),
 	}})
 	require.NoError(t, err)
-	return &handed{header: m.Header, data: m.Data, deliveries: deliveries}
+	return &handed{header: m.Header, data: m.Data, deliveries: deliveries, stored: time.Now()}
 }
 
 func (h *handed) Headers() nats.Header { return h.header }
@@ -49,7 +50,7 @@ func (h *handed) Headers() nats.Header { return h.header }
 func (h *handed) Data() []byte { return h.data }
 
 func (h *handed) Metadata() (*jetstream.MsgMetadata, error) {
-	return &jetstream.MsgMetadata{NumDelivered: h.deliveries}, nil
+	return &jetstream.MsgMetadata{NumDelivered: h.deliveries, Timestamp: h.stored}, nil
 }
 
 func (h *handed) InProgress() error {
@@ -189,6 +190,47 @@ func TestAMessageIsGivenBackAtOnceWhenTheRelayEnds(t *testing.T) {
 	_, ok := r.deliver(ctx, m)
 	assert.False(t, ok)
 	assert.Equal(t, []time.Duration{0}, m.given)
+}
+
+// parking is JetStream that counts what is stored in it.
+type parking struct {
+	jetstream.JetStream
+
+	stored int
+}
+
+func (p *parking) PublishMsg(context.Context, *nats.Msg, ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	p.stored++
+	return &jetstream.PubAck{}, nil
+}
+
+func (h *handed) TermWithReason(string) error { return nil }
+
+func TestWhatIsRefusedOnItsWayIsParkedAfterADay(t *testing.T) {
+	for _, tt := range []struct {
+		age    time.Duration
+		kind   kissmetrics.FailureKind
+		parked int
+	}{
+		{time.Minute, kissmetrics.FailureRefused, 0},
+		{23 * time.Hour, kissmetrics.FailureRefused, 0},
+		{25 * time.Hour, kissmetrics.FailureRefused, 1},
+		{25 * time.Hour, kissmetrics.FailureUnavailable, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			js := &parking{}
+			r := testRelay(sendFunc(func(_ context.Context, records []kissmetrics.Record) error {
+				return &kissmetrics.DeliveryError{Kind: tt.kind, StatusCode: 403, Undelivered: records}
+			}))
+			r.js = js
+			m := newHanded(t, 1)
+			m.stored = time.Now().Add(-tt.age)
+			_, ok := r.deliver(t.Context(), m)
+			assert.Equal(t, tt.parked, js.stored, "%v, %v", tt.age, tt.kind)
+			assert.Equal(t, tt.parked > 0, ok)
+			assert.Len(t, m.given, 1-tt.parked)
+		})
+	}
 }
 
 func TestARelayWithoutMessagesSaysSoNowAndThen(t *testing.T) {

@@ -43,7 +43,7 @@ func TestEverythingWorksThroughPgBouncer(t *testing.T) {
 		return nil
 	})
 	server.Fail(kissmetricstest.Fault{Status: http.StatusServiceUnavailable})
-	ended, stop := b.run(httpSender(t, server))
+	ended, stop := b.run(strict(httpSender(t, server)))
 	require.NoError(t, b.Send(t.Context(), events("refused", 1)))
 	require.NoError(t, b.Send(t.Context(), events("ada", 2)))
 	require.NoError(t, b.Send(t.Context(), events("ada", 2)), "a repeat")

@@ -53,8 +53,8 @@
 //     costs none of River's attempts, so no outage is long enough to make River
 //     discard it. If an answer asks for a pause (Retry-After), the whole worker
 //     pauses, for up to five minutes.
-//   - Records that are refused for good ([kissmetrics.Settle] says which) are
-//     parked: once the message's other records are delivered, the job is cancelled
+//   - Records that are refused for good ([kissmetrics.Settle] says which), and
+//     those that something on the way has refused for a day, are parked: once the message's other records are delivered, the job is cancelled
 //     with the reason as its last error. Parking delays nothing else. Unreadable jobs
 //     are parked too.
 //   - If a process dies, River gives its jobs to others after RescueStuckJobsAfter.

@@ -2,6 +2,7 @@ package riverbox_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -247,6 +248,17 @@ func httpSender(t testing.TB, server *kissmetricstest.Server) *kissmetrics.HTTPS
 	require.NoError(t, err)
 	t.Cleanup(sender.CloseIdleConnections)
 	return sender
+}
+
+// strict sends to a server that refuses for good what it answers 400 to.
+func strict(next kissmetrics.Sender) kissmetrics.Sender {
+	return senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+		err := next.Send(ctx, records)
+		if failed, ok := errors.AsType[*kissmetrics.DeliveryError](err); ok && failed.Kind == kissmetrics.FailureRefused {
+			failed.Refused, failed.Undelivered = append(failed.Refused, failed.Undelivered...), nil
+		}
+		return err
+	})
 }
 
 const apiKey = "K3Y-s3cret"

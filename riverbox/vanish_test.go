@@ -175,7 +175,7 @@ func TestStatsCountWhatIsLeftOfAMessage(t *testing.T) {
 	b := open(t, newDatabase(t))
 	for i, metadata := range []string{`{}`, `{"kissmetrics":{"done":3}}`, `{"kissmetrics":{"done":9}}`, `{"kissmetrics":{"done":-1}}`,
 		`{"kissmetrics":{"done":1e99}}`, `{"kissmetrics":{"done":"x"}}`, `{"kissmetrics":[]}`} {
-		require.NoError(t, b.Send(t.Context(), events(strconv.Itoa(i), 4)))
+		require.NoError(t, b.Send(t.Context(), events("p"+strconv.Itoa(i), 4)))
 		b.must(`UPDATE river_job SET metadata = metadata || $1 WHERE id = (SELECT max(id) FROM river_job)`, metadata)
 	}
 	assert.EqualValues(t, 7*4-3, b.stats().Waiting)

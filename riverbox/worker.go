@@ -106,6 +106,23 @@ type progress struct {
 	Failures int `json:"failures,omitempty"`
 	// Failure is the last one, for people to read.
 	Failure string `json:"failure,omitempty"`
+	// RefusedSince is when something on the way began to refuse what is left.
+	RefusedSince time.Time `json:"refused_since,omitzero"`
+}
+
+// aged returns what an outcome means for records that are refused for so long, and
+// keeps since when.
+func (p *progress) aged(outcome kissmetrics.Outcome, now time.Time) kissmetrics.Outcome {
+	switch {
+	case outcome.Kind != kissmetrics.FailureRefused || len(outcome.Undelivered) == 0:
+		p.RefusedSince = time.Time{}
+	case p.RefusedSince.IsZero() || p.RefusedSince.After(now):
+		p.RefusedSince = now
+	}
+	if p.RefusedSince.IsZero() {
+		return outcome
+	}
+	return outcome.Aged(now.Sub(p.RefusedSince))
 }
 
 // progressOf reads a job's metadata. A job whose progress makes no sense begins
@@ -138,6 +155,7 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	if err != nil {
 		return err
 	}
+	outcome = p.aged(outcome, time.Now().UTC())
 	if !isTail(records, outcome.Undelivered) { // a repeat is harmless
 		outcome.Refused, outcome.Undelivered = nil, records
 	}

@@ -213,7 +213,7 @@ func TestWhatIsRefusedIsParked(t *testing.T) {
 	server.FailWith(refuse)
 	b := open(t, newDatabase(t))
 	require.NoError(t, b.Send(t.Context(), events("ada", 3)))
-	b.deliver(httpSender(t, server))
+	b.deliver(strict(httpSender(t, server)))
 	parked := b.await(1, rivertype.JobStateCancelled)[0]
 	assert.Len(t, server.Events("ada"), 2, "the others are delivered")
 	require.NotEmpty(t, parked.Errors)
@@ -294,7 +294,7 @@ func TestProgressThatCannotBeBeginsAnew(t *testing.T) {
 		`{"kissmetrics":"x"}`, `{"kissmetrics":null}`, `{"kissmetrics":{"done":[]}}`,
 	}
 	for i, m := range metadata {
-		require.NoError(t, b.Send(t.Context(), events(strconv.Itoa(i), 2)))
+		require.NoError(t, b.Send(t.Context(), events("p"+strconv.Itoa(i), 2)))
 		_, err := b.pool.Exec(t.Context(), `UPDATE river_job SET metadata = metadata || $1 WHERE id = (SELECT max(id) FROM river_job)`, m)
 		require.NoError(t, err)
 	}
