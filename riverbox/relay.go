@@ -90,7 +90,7 @@ func (s *Sender) riverConfig(next kissmetrics.Sender) *river.Config {
 }
 
 // errOtherJobs says that River's tables are not this package's alone.
-var errOtherJobs = errors.New("River's tables hold jobs of other kinds, so add NewWorker to the River client that works them")
+var errOtherJobs = errors.New("there are River jobs of other kinds, so add NewWorker to the River client that works them")
 
 // alone reports whether the tables hold no jobs but this package's.
 func (s *Sender) alone(ctx context.Context) error {

@@ -135,7 +135,7 @@ func TestARelayIsForItsOwnTables(t *testing.T) {
 		b := open(t, newDatabase(t))
 		b.must(`INSERT INTO river_job (kind, queue, args, max_attempts) VALUES ($1, 'default', '{}', 25)`, kind)
 		err := b.Run(t.Context(), &kissmetricstest.Recorder{})
-		require.ErrorContains(t, err, "jobs of other kinds", "as their leader it would discard them")
+		require.ErrorContains(t, err, "River jobs of other kinds", "as their leader it would discard them")
 	}
 }
 
