@@ -38,10 +38,10 @@ const (
 // slow round, and then grows by its square root. After a slow round it shrinks by
 // as much as the round was too slow. There are three exceptions:
 //
-//   - Where half as many make answers no faster, it is not their number that makes
-//     them slow, and how long they take now is the new measure.
+//   - Where a quarter of them makes answers no faster, it is not their number that
+//     makes them slow, and how long they take now is the new measure.
 //   - Where more of them achieve less in two rounds, the limit goes back to what
-//     achieved most, and stays there for 10 seconds.
+//     achieved most, and stays there for 5 seconds.
 //   - Every 30 seconds it is halved for a round, to measure the shortest one again
 //     without a queue that the limiter itself may have made elsewhere.
 //
@@ -66,6 +66,7 @@ type Limiter struct {
 	probing  bool          // it is being measured anew,
 	resume   float64       // and this is the limit afterwards
 	slow     time.Duration // the mean of the last round, where it made the limit much smaller
+	inVain   int           // how often that was not followed by a faster round
 
 	achieved  float64   // answers a second, by the last round
 	back      float64   // the limit before a change that is being tried
@@ -169,10 +170,16 @@ func (l *Limiter) endRound(now time.Time) {
 		l.measure(now, mean)
 		l.set(now, l.resume)
 		return
-	case slow > 0 && mean > slow*9/10: // fewer have not helped
+	case slow == 0 || mean < slow*9/10 || mean > slow*11/10:
+		l.inVain = 0
+	case l.inVain == 0: // it may be by chance, where the round before was of the time before it was slow
+		l.inVain++
+	default: // fewer have not helped
+		l.inVain = 0
 		l.measure(now, mean)
 		l.doubles = true
-	case l.shortest == 0:
+	}
+	if l.shortest == 0 {
 		l.measure(now, mean)
 	}
 	l.shortest = min(l.shortest, mean)

@@ -84,8 +84,11 @@ func TestLimiter(t *testing.T) {
 		"a few milliseconds are never slow":          {32, newBench(1000).answers(10 * time.Microsecond).answers(2 * time.Millisecond)},
 		"is never below the fewest":                  {4, fast(0).answers(quick).answers(slow).answers(400 * time.Millisecond).answers(300 * time.Millisecond).answers(200 * time.Millisecond)},
 		"grows by its root after the first slow one": {37, fast(3).answers(slow).answers(quick)},
-		"does not blame itself where half as many are no faster": {
-			64, fast(3).answers(slow).answers(slow),
+		"does not blame itself where a quarter of them is no faster": {
+			32, fast(3).answers(slow).answers(slow).answers(slow), // doubled from 16
+		},
+		"blames itself where half as many are no faster by chance": {
+			16, fast(3).answers(220 * time.Millisecond).answers(240 * time.Millisecond).answers(120 * time.Millisecond).answers(60 * time.Millisecond),
 		},
 		"less than one failure in ten is none":  {64, fast(3).failures(6)},
 		"halves when more than one in ten fail": {32, fast(3).failures(8)},
