@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -504,6 +505,49 @@ func TestMessagesThatOnlyStrictModeRefuses(t *testing.T) {
 			assert.Empty(t, adjustments)
 		})
 	}
+}
+
+// TestAdjustmentsAreToldOnce: the time that cannot be read and the one behind it
+// that is impossible are one adjustment.
+func TestAdjustmentsAreToldOnce(t *testing.T) {
+	message, err := kissmetrics.ParseMessage([]byte(`{"type":"page","userId":"u","timestamp":"garbage","originalTimestamp":"2612-01-01"}`))
+	require.NoError(t, err)
+	records, adjustments, err := kissmetrics.Transform(message, realNow, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	assert.Equal(t, realNow, records[0].Time)
+	assert.Equal(t, []kissmetrics.Adjustment{{Field: "timestamp", Kind: kissmetrics.AdjustedTime}}, adjustments)
+}
+
+// TestTooManyValues: what is left of them does not depend on the order of a map's
+// iteration.
+func TestTooManyValues(t *testing.T) {
+	wide := make(kissmetrics.Properties)
+	for i := range 70 {
+		members := make(map[string]any)
+		for j := range 1000 {
+			members[strconv.Itoa(j)] = j
+		}
+		wide[strconv.Itoa(i)] = members
+	}
+	first, told, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: wide}, testNow, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	require.Len(t, told, 1)
+	assert.Equal(t, kissmetrics.AdjustedCount, told[0].Kind)
+	again, _, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: wide}, testNow, kissmetrics.TransformOptions{})
+	require.NoError(t, err)
+	require.True(t, slices.Equal(first[0].Properties, again[0].Properties))
+}
+
+// TestBlanksAroundAnAlias: they do not count, and are told.
+func TestBlanksAroundAnAlias(t *testing.T) {
+	long := strings.Repeat("x", 255)
+	records, adjustments, err := kissmetrics.Transform(kissmetrics.Alias{UserID: "\tu ", PreviousID: long + " "}, testNow, kissmetrics.TransformOptions{Strict: true})
+	require.NoError(t, err)
+	assert.Equal(t, long, records[0].Person)
+	assert.Equal(t, "u", records[0].Name)
+	assert.Equal(t, []kissmetrics.Adjustment{
+		{Field: "previousId", Kind: kissmetrics.AdjustedIdentity}, {Field: "userId", Kind: kissmetrics.AdjustedIdentity},
+	}, adjustments)
 }
 
 // TestGroups: the group's id wins over a trait of that name, of which an object
