@@ -359,10 +359,10 @@ func (q *Queue) newCourier() queue.Courier {
 }
 
 // Deliver implements [queue.Courier].
-func (c *courier) Deliver(ctx context.Context, m *queue.Message) queue.Result {
+func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
 	records := unpackRecords(m.Payload(), c.room)
 	c.err = c.send(ctx, records)
-	c.outcome = Settle(records, c.err).Aged(m.Age())
+	c.outcome = Settle(records, c.err).Aged(age)
 	result := queue.Result{
 		Delivered:  len(c.outcome.Delivered),
 		Failed:     len(c.outcome.Refused),

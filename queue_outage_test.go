@@ -443,3 +443,21 @@ func TestADropUnpacksNothingThatNobodyAskedFor(t *testing.T) {
 	with := allocations(kissmetrics.WithOnResult(func(_ context.Context, r kissmetrics.Record, _ error) { ask(r) }))
 	assert.LessOrEqual(t, without, with-2, "the records and their properties")
 }
+
+// What is refused on its way is tried for a day, by the age of the message and not
+// of the queue.
+func TestTheAgeOfAMessageDoesNotBeginBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := &outcomes{}
+		start := time.Now()
+		q := newQueue(t, senderFunc(func(context.Context, []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, StatusCode: 403, Undelivered: event("e")}
+		}), kissmetrics.WithOnResult(told.note))
+		time.Sleep(48 * time.Hour)
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		require.NoError(t, q.Flush(t.Context()))
+		assert.GreaterOrEqual(t, time.Since(start), 72*time.Hour)
+		assert.Equal(t, http.StatusForbidden, requireDelivery(t, told.of(t, "e")).StatusCode)
+		assert.Equal(t, kissmetrics.Stats{Accepted: 1, Failed: 1}, q.Stats())
+	})
+}

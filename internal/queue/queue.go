@@ -58,7 +58,6 @@ type Message struct {
 	records  int
 	kept     context.Context //nolint:containedctx // holds the values to deliver it with, and nothing else
 	accepted time.Duration   // since the engine began
-	age      time.Duration   // when its delivery was last tried
 	next     *Message
 	mark     *mark
 }
@@ -68,10 +67,6 @@ type Message struct {
 func NewMessage(payload string, records int, kept context.Context) *Message { //nolint:revive // kept is no context of a call
 	return &Message{payload: payload, records: records, kept: kept}
 }
-
-// Age returns how long the message had been in the queue when its delivery was last
-// tried.
-func (m *Message) Age() time.Duration { return m.age }
 
 // Payload returns what the message carries.
 func (m *Message) Payload() string { return m.payload }
@@ -91,8 +86,9 @@ func (m *Message) bytes() int { return len(m.payload) + Overhead }
 
 // A Courier delivers one message after another. A worker has one for itself.
 type Courier interface {
-	// Deliver tries to deliver a message, until ctx ends. It must not panic.
-	Deliver(ctx context.Context, m *Message) Result
+	// Deliver tries to deliver a message that has been in the queue for the time
+	// age, until ctx ends. It must not panic.
+	Deliver(ctx context.Context, m *Message, age time.Duration) Result
 	// Report tells what became of the records that got their outcome in the last
 	// Deliver. It is called once after every Deliver, outside any lock, when the
 	// outcomes have been counted.

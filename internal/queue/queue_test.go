@@ -19,8 +19,10 @@ var errDown = errors.New("down")
 // courierFunc is a courier that has nothing to report.
 type courierFunc func(ctx context.Context, m *Message) Result
 
-func (f courierFunc) Deliver(ctx context.Context, m *Message) Result { return f(ctx, m) }
-func (f courierFunc) Report(*Message)                                {}
+func (f courierFunc) Deliver(ctx context.Context, m *Message, _ time.Duration) Result {
+	return f(ctx, m)
+}
+func (f courierFunc) Report(*Message) {}
 
 // newEngine returns an engine whose messages are delivered by deliver, and a
 // function that closes it and returns what was left.

@@ -134,9 +134,7 @@ func (e *Engine) lose(lost []*Message, why Reason, err error) {
 
 // enqueue accepts a message for which there is room.
 func (e *Engine) enqueue(m *Message) {
-	if e.config.MaxAge > 0 {
-		m.accepted = time.Since(e.began)
-	}
+	m.accepted = time.Since(e.began)
 	m.mark = e.marks.accepted()
 	e.stats.Accepted += int64(m.records)
 	e.stats.Waiting += int64(m.records)

@@ -196,13 +196,13 @@ func TestSimulations(t *testing.T) {
 		refused     float64 // in a hundred, at most
 		underWay    int     // at most
 	}{
-		"answers after 50 ms":    {server: steady(delay), from: 1, until: 10, least: 5000, most: 5120, underWay: 256},
-		"ramps up in a second":   {server: steady(delay), from: 0, until: 1, least: 3500, most: 5120, underWay: 256},
-		"answers after 200 ms":   {server: steady(4 * delay), from: 3, until: 20, least: 1250, most: 1280, underWay: 256},
-		"becomes slower":         {server: &relieved{steady(delay), steady(4 * delay), 10 * time.Second, time.Time{}}, from: 12, until: 40, least: 1200, most: 1280, underWay: 256},
-		"becomes faster":         {server: &relieved{steady(4 * delay), steady(delay), 10 * time.Second, time.Time{}}, from: 12, until: 20, least: 5000, most: 5120, underWay: 256},
-		"late at random":         {server: newNoisy(0), from: 3, until: 20, least: 3000, most: 3500, underWay: 256},
-		"fails once in a 100":    {server: newNoisy(0.01), from: 3, until: 20, least: 2800, most: 3500, refused: 1.5, underWay: 256},
+		"answers after 50 ms":    {server: steady(delay), from: 1, until: 10, least: 1250, most: 1280, underWay: 64},
+		"ramps up in a second":   {server: steady(delay), from: 0, until: 1, least: 1000, most: 1280, underWay: 64},
+		"answers after 200 ms":   {server: steady(4 * delay), from: 3, until: 20, least: 310, most: 320, underWay: 64},
+		"becomes slower":         {server: &relieved{steady(delay), steady(4 * delay), 10 * time.Second, time.Time{}}, from: 12, until: 40, least: 300, most: 320, underWay: 64},
+		"becomes faster":         {server: &relieved{steady(4 * delay), steady(delay), 10 * time.Second, time.Time{}}, from: 12, until: 20, least: 1250, most: 1280, underWay: 64},
+		"late at random":         {server: newNoisy(0), from: 3, until: 20, least: 740, most: 900, underWay: 64},
+		"fails once in a 100":    {server: newNoisy(0.01), from: 3, until: 20, least: 700, most: 900, refused: 1.5, underWay: 64},
 		"serves one by one":      {server: &line{each: 5 * time.Millisecond}, from: 1, until: 120, least: 199, most: 200, underWay: 16},
 		"slow if more than 20":   {server: crowd(20), from: 5, until: 120, least: 380, most: 400, underWay: 32},
 		"slow if more than 4":    {server: crowd(4), from: 60, until: 120, least: 70, most: 80, underWay: 8},
@@ -213,10 +213,10 @@ func TestSimulations(t *testing.T) {
 		"a bucket of 1":          {server: &bucket{each: 200, size: 1, retryAfter: time.Second, takes: delay}, from: 20, until: 80, least: 180, most: 200, refused: 1, underWay: 20},
 		"a bucket without waits": {server: &bucket{each: 200, size: 200, takes: delay}, from: 10, until: 70, least: 180, most: 205, refused: 1, underWay: 20},
 		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
-		"takes all after a time": {server: &relieved{&quota{each: 200, retryAfter: time.Second, takes: delay}, steady(delay), 10 * time.Second, time.Time{}}, from: 120, until: 130, least: 3000, most: 5120, underWay: 256},
+		"takes all after a time": {server: &relieved{&quota{each: 200, retryAfter: time.Second, takes: delay}, steady(delay), 10 * time.Second, time.Time{}}, from: 120, until: 130, least: 1000, most: 1280, underWay: 64},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log := simulate(t, test.server, 256, test.until)
+			log := simulate(t, test.server, 64, test.until)
 			all := sum(log[test.from:])
 			taken := float64(all.taken) / float64(test.until-test.from)
 			refused := 100 * float64(all.refused) / float64(all.taken+all.refused)

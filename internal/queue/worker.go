@@ -147,8 +147,7 @@ func (w *worker) deliver() (wait time.Duration) {
 	if m.kept != nil {
 		ctx = detached{w.ctx, m.kept}
 	}
-	m.age = e.age(m)
-	result := w.courier.Deliver(ctx, m)
+	result := w.courier.Deliver(ctx, m, e.age(m))
 
 	now := time.Now()
 	e.mu.Lock()
