@@ -1,10 +1,12 @@
 'use strict'
 
-const RudderAnalytics = require('@rudderstack/rudder-sdk-node')
+// RudderStack's SDKs and analytics-node, which are of one family: a call tells its
+// callback what became of its batch.
+const [pkg, host, writeKey, gzip] = process.argv.slice(2)
+const Analytics = require(pkg)
 const story = require('./story')
 
-const [dataPlaneUrl, writeKey, gzip] = process.argv.slice(2)
-const analytics = new RudderAnalytics(writeKey, { dataPlaneUrl, flushAt: 4, flushInterval: 100, retryCount: 10, gzip: gzip === 'gzip' })
+const analytics = new Analytics(writeKey, { host, dataPlaneUrl: host, flushAt: 4, flushInterval: 100, retryCount: 10, gzip: gzip === 'gzip' })
 
 async function run () {
   const sent = story.calls.map((call) => new Promise((resolve, reject) => {
