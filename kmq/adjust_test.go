@@ -97,12 +97,28 @@ func TestOwnTimeStays(t *testing.T) {
 		"another of the message":    {message: parsed},
 		"ahead of any clock":        {message: kissmetrics.Track{Event: "E", Timestamp: noon}},
 		"of the present second":     {kissmetrics.Track{Event: "E", Timestamp: noon}, noon},
+		"whatever the clock says":   {kissmetrics.Track{Event: "E", Timestamp: noon}, time.Unix(1, 0)},
 		"of the same second as Now": {kissmetrics.Track{Event: "E", Timestamp: noon.Add(1)}, noon.Add(time.Second - 1)},
 	} {
 		commands, _, err := kmq.Commands(test.message, kmq.Options{Now: test.now})
 		require.NoError(t, err, name)
 		assert.JSONEq(t, `[["record","E",{"_t":1772452800,"_d":1}]]`, asJSON(t, commands), name)
 	}
+}
+
+// A program whose clock is broken still has its page counted; only an event with
+// products needs the clock.
+func TestBrokenClockOfTheProgram(t *testing.T) {
+	options := kmq.Options{Now: time.Unix(1, 0)}
+	commands, told, err := kmq.Commands(kissmetrics.Track{Event: "E"}, options)
+	require.NoError(t, err)
+	assert.Empty(t, told)
+	assert.JSONEq(t, `[["record","E"]]`, asJSON(t, commands))
+
+	_, _, err = kmq.Commands(kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{"products": []any{map[string]any{"sku": 1}}}}, options)
+	var wrong *kissmetrics.ValidationError
+	require.ErrorAs(t, err, &wrong)
+	assert.Equal(t, "timestamp", wrong.Field)
 }
 
 // What a command adds to the URL of its picture has a bound, and a byte less

@@ -24,11 +24,11 @@
 package kmq
 
 import (
-	"cmp"
 	"reflect"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
 // Options say how [Commands] names and times things. The zero value is ready,
@@ -45,8 +45,9 @@ type Options struct {
 	Strict bool
 	// Now is the time of an event that has products but no timestamp: each
 	// product is set at a second of its own, which must be counted from
-	// something. Where it is zero too, such a message is refused. Other messages
-	// do not use it.
+	// something. If it is zero or before 2009, such a message is refused. Other
+	// messages use it only to find out whether their time is more than a day ahead;
+	// without Now, no time is.
 	Now time.Time
 }
 
@@ -97,7 +98,10 @@ func Commands(message kissmetrics.Message, options Options) ([]Command, []kissme
 		}
 	}
 	message, when := onPage(message)
-	now := cmp.Or(options.Now, someTime)
+	now, hasNow := options.Now, options.Now.Unix() >= name.Earliest
+	if !hasNow {
+		now = someTime
+	}
 	records, adjustments, err := kissmetrics.Transform(message, now, kissmetrics.TransformOptions{
 		Prefix: options.Prefix, OrderTotalAsRevenue: options.OrderTotalAsRevenue, Strict: options.Strict,
 	})
@@ -107,7 +111,7 @@ func Commands(message kissmetrics.Message, options Options) ([]Command, []kissme
 	// A time that was replaced by now is none of the message's own.
 	timed := !when.IsZero() && (records[0].Time.Unix() == when.Unix() || records[0].Time.Unix() != now.Unix())
 	if !timed && len(records) > 1 {
-		if options.Now.IsZero() {
+		if !hasNow {
 			return nil, nil, &kissmetrics.ValidationError{Field: "timestamp", Reason: "is missing, and an event with products needs one"}
 		}
 		timed = true // the event too, or a product might fall into its second
