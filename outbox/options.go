@@ -29,7 +29,7 @@ func defaults() config {
 		maxBytes:       math.MaxInt64,
 		maxMessage:     512 << 20, // SQLite can store a little less than twice as much
 		busy:           10 * time.Second,
-		workers:        8,
+		workers:        256,
 		initialBackoff: 500 * time.Millisecond,
 		maxBackoff:     30 * time.Second,
 		logger:         slog.New(slog.DiscardHandler),
@@ -47,7 +47,8 @@ func WithMaxRecords(records int64) Option { return func(c *config) { c.maxRecord
 // The file is somewhat larger. By default the disk is the bound.
 func WithMaxBytes(bytes int64) Option { return func(c *config) { c.maxBytes = bytes } }
 
-// WithWorkers sets how many messages Run has under way at once, 8 by default; see
+// WithWorkers sets how many messages Run has under way at most, 256 by default. It
+// begins with a few, and how many there are follows the answers of the server; see
 // [kissmetrics.WithWorkers].
 func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
 
