@@ -31,7 +31,8 @@ func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation
 	if isKind(err, StorageReadOnly) && forReadingOnly(o.path) {
 		err = damaged("its header says that it is for reading only")
 	}
-	if err == nil && o.file.at.isAway() {
+	// What is stored must be where it can be found. Other changes can wait for watch.
+	if err == nil && !lazy && o.file.at.isAway() {
 		err = damaged("the file was deleted, or replaced by another")
 	}
 	if isDamaged(err) {

@@ -19,8 +19,10 @@ const (
 	// readAtOnce and readBytes are how much a query returns, or little more.
 	readAtOnce = 512
 	readBytes  = 1 << 20
-	// gatherTime is how long what has been delivered may wait to be removed.
+	// gatherTime is how long what has been delivered may wait to be removed, and
+	// gatherMost how many messages of it.
 	gatherTime = 25 * time.Millisecond
+	gatherMost = maxFlying / 4
 	// afterFailure is how long to wait after a failure of the storage.
 	afterFailure = time.Second
 )
@@ -333,5 +335,7 @@ func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error
 		return // what is not removed is delivered another time
 	}
 	r.landed = append(r.landed, f)
-	notify(r.changed)
+	if n := len(r.landed); n == 1 || n == r.flying || n == gatherMost { // see gather
+		notify(r.changed)
+	}
 }

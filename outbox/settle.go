@@ -58,11 +58,22 @@ func (r *relay) settle(ctx context.Context) error {
 // gather waits a moment for more to land, if more is under way: a commit for many
 // takes little longer than one for a few.
 func (r *relay) gather(ctx context.Context) {
-	r.mu.Lock()
-	alone := r.flying == len(r.landed)
-	r.mu.Unlock()
-	if !alone {
-		_ = pause(ctx, gatherTime)
+	timer := time.NewTimer(gatherTime)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		enough := len(r.landed) == r.flying || len(r.landed) >= gatherMost
+		r.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-r.changed:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
