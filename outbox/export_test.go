@@ -11,5 +11,10 @@ func WithBusy(wait time.Duration) Option { return func(c *config) { c.busy = wai
 // WithLongLog sets how many bytes of the log are told about.
 func WithLongLog(bytes int64) Option { return func(c *config) { c.longLog = bytes } }
 
+// WithWatchEvery sets how often the outbox looks after its file.
+func WithWatchEvery(interval time.Duration) Option {
+	return func(c *config) { c.watchEvery = interval }
+}
+
 // Watched reports whether the outbox has seen that its log is short.
 func (o *Outbox) Watched() bool { return !o.logIsLong.Load() }

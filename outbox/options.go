@@ -20,7 +20,8 @@ type config struct {
 	maxBackoff     time.Duration
 	logger         *slog.Logger
 	shared         bool
-	longLog        int64 // bytes
+	longLog        int64         // bytes
+	watchEvery     time.Duration // how often the outbox looks after its file
 }
 
 func defaults() config {
@@ -34,6 +35,7 @@ func defaults() config {
 		maxBackoff:     30 * time.Second,
 		logger:         slog.New(slog.DiscardHandler),
 		longLog:        longLog,
+		watchEvery:     watchEvery,
 	}
 }
 

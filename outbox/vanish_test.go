@@ -37,6 +37,9 @@ func remove(endings ...string) func(t *testing.T, path string) {
 	}
 }
 
+// watching has an outbox look after its file all the time.
+var watching = outbox.WithWatchEvery(5 * time.Millisecond)
+
 // Whatever vanishes under a relay that has nothing to do, and that is told
 // nothing: it delivers what comes to the file after that.
 func TestTheRelayGoesOnWhateverVanishes(t *testing.T) {
@@ -72,7 +75,7 @@ func TestTheRelayGoesOnWhateverVanishes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "box", "outbox.db")
-			box := open(t, path)
+			box := open(t, path, watching)
 			var recorder kissmetricstest.Recorder
 			start(t, box, &recorder)
 			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("before")}))
@@ -93,6 +96,25 @@ func TestTheRelayGoesOnWhateverVanishes(t *testing.T) {
 					}
 				}
 				return false
+			}, time.Minute, time.Millisecond)
+		})
+	}
+}
+
+// Another process would make the files anew, and know nothing of what this one
+// does in those that it has open.
+func TestFilesThatVanishAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	for _, ending := range []string{"", "-wal", "-shm", "-lock"} {
+		t.Run(ending, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "outbox.db")
+			box := open(t, path, watching)
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+			remove(ending)(t, path)
+			require.Eventually(t, func() bool {
+				_, err := os.Stat(path + ending)
+				return err == nil
 			}, time.Minute, time.Millisecond)
 		})
 	}
@@ -184,7 +206,7 @@ func TestTheRelayOfASharedFileGoesOnWithAnother(t *testing.T) {
 func TestAfterTheLockVanishedOneRelays(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "outbox.db")
-	box, other := open(t, path), open(t, path)
+	box, other := open(t, path, watching), open(t, path, watching)
 	var one, two kissmetricstest.Recorder
 	start(t, box, &one)
 	start(t, other, &two)

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// watchInterval is how often the outbox looks after its file.
-	watchInterval = time.Second
+	// watchEvery is how often the outbox looks after its file.
+	watchEvery = time.Second
 	// longLog is how many bytes of the log are more than a reader needs to hold it
 	// for a moment.
 	longLog = 64 << 20

@@ -44,7 +44,7 @@ func TestALogThatAReaderLetsGrowIsToldOnce(t *testing.T) {
 	var log logbook
 	// The log is cut to 4 MiB when it is begun anew.
 	const long = 9 << 20
-	box := open(t, path, outbox.WithLongLog(long), outbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	box := open(t, path, outbox.WithLongLog(long), outbox.WithWatchEvery(time.Millisecond), outbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	logBytes := func() int64 {
 		stats, err := box.Stats(t.Context())
 		require.NoError(t, err)

@@ -117,7 +117,7 @@ func (w *writer) waiting() (some, lazy, closed bool) {
 // run commits until the writer is closed and nothing is left, and looks after the
 // file.
 func (w *writer) run() {
-	watch := time.NewTicker(watchInterval)
+	watch := time.NewTicker(w.o.config.watchEvery)
 	defer watch.Stop()
 	for {
 		select {
