@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -71,15 +72,14 @@ func exampleParked(ctx context.Context, path string) *outbox.Outbox {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := kissmetricstest.Start()
-	defer server.Close()
-	server.Fail(kissmetricstest.Fault{Status: 403}) // such as that of a proxy
 	if err := box.Send(ctx, []kissmetrics.Record{record("Signed Up")}); err != nil {
 		log.Fatal(err)
 	}
-	next := sender(server.URL)
-	defer next.CloseIdleConnections()
-	exampleDeliver(ctx, box, next)
+	exampleDeliver(ctx, box, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{
+			Kind: kissmetrics.FailureRefused, Attempts: 1, Refused: slices.Clone(records), Reason: "signing up is not tracked",
+		}
+	}))
 	return box
 }
 
@@ -121,7 +121,7 @@ func ExampleOutbox_Parked() {
 	fmt.Println("delivered:", len(next.Records()))
 	// Output:
 	// event "Signed Up" with 2 properties
-	// kissmetrics: delivery refused: 403 Forbidden (1 attempt; 0 of 1 records delivered)
+	// kissmetrics: delivery refused: signing up is not tracked (1 attempt; 0 of 1 records delivered)
 	// delivered: 1
 }
 

@@ -30,7 +30,7 @@ func defaults() config {
 		maxBytes:       math.MaxInt64,
 		maxMessage:     512 << 20, // SQLite can store a little less than twice as much
 		busy:           10 * time.Second,
-		workers:        256,
+		workers:        192,
 		initialBackoff: 500 * time.Millisecond,
 		maxBackoff:     30 * time.Second,
 		logger:         slog.New(slog.DiscardHandler),
@@ -49,9 +49,9 @@ func WithMaxRecords(records int64) Option { return func(c *config) { c.maxRecord
 // The file is somewhat larger. By default the disk is the bound.
 func WithMaxBytes(bytes int64) Option { return func(c *config) { c.maxBytes = bytes } }
 
-// WithWorkers sets how many messages Run has under way at most, 256 by default. It
-// begins with a few, and how many there are follows the answers of the server; see
-// [kissmetrics.WithWorkers].
+// WithWorkers sets how many messages Run has under way at most: 192 by default, and
+// not more than 1,024. How many there are follows from the answers of the server;
+// see [kissmetrics.Queue].
 func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
 
 // WithBackoff sets the waits between attempts while deliveries fail, 500
@@ -95,8 +95,8 @@ func configure(options []Option) (config, error) {
 	if c.maxBytes < 1 {
 		complain("WithMaxBytes: %d bytes are no room", c.maxBytes)
 	}
-	if c.workers < 1 || c.workers > 256 {
-		complain("WithWorkers: %d is not a number from 1 to 256", c.workers)
+	if c.workers < 1 || c.workers > 1024 {
+		complain("WithWorkers: %d is not a number from 1 to 1024", c.workers)
 	}
 	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
 		complain("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)

@@ -25,14 +25,14 @@ type Outbox struct {
 	writer *writer
 	stored chan struct{} // there may be something to deliver
 	broken atomic.Bool   // the file is damaged, and not repaired yet
+	turn   atomic.Int64  // how often the file was exchanged
 
-	fileMu     sync.RWMutex // held to exchange the file
-	file       *file        // nil while it is broken
-	generation int64        // how often it was exchanged
-	tried      time.Time    // when it was last tried to repair it,
-	failure    error        // and why that failed
-	logIsLong  atomic.Bool  // which was logged
-	unsynced   bool         // the disk could not write the log, and may have lost what it had of it
+	fileMu    sync.RWMutex // held to exchange the file
+	file      *file        // nil while it is broken
+	tried     time.Time    // when it was last tried to repair it,
+	failure   error        // and why that failed
+	logIsLong atomic.Bool  // which was logged
+	unsynced  bool         // the disk could not write the log, and may have lost what it had of it
 
 	settled settled // tells Flush that something has got its outcome
 

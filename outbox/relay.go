@@ -34,8 +34,9 @@ const (
 //
 // It delivers through a [kissmetrics.Queue], by the rules of that: the records of a
 // message in their order, messages in no particular one, holding back as a whole
-// while deliveries fail. What is delivered is removed. What is refused for good
-// ([kissmetrics.Settle] says what is) is parked.
+// while deliveries fail, and as many under way as the server bears. What is
+// delivered is removed. What is refused for good ([kissmetrics.Settle] says what is)
+// is parked, and so is what something on the way has refused for a day of this Run.
 //
 // Of several that run on one file, in one or in several processes, one delivers
 // and the others wait. When it ends, even by a crash, another goes on, and may
@@ -90,10 +91,10 @@ func (o *Outbox) usable(ctx context.Context) error {
 
 // A relay delivers from one file until its context ends or the storage fails.
 type relay struct {
-	o          *Outbox
-	queue      *kissmetrics.Queue
-	generation int64
-	cursor     int64 // the last message that was read
+	o      *Outbox
+	queue  *kissmetrics.Queue
+	turn   int64 // the file's
+	cursor int64 // the last message that was read
 
 	mu      sync.Mutex
 	flying  int // messages that are read and not settled
@@ -128,15 +129,14 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		return err
 	}
 	defer release()
-	o.fileMu.RLock()
-	r := &relay{o: o, generation: o.generation, changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
-	o.fileMu.RUnlock()
+	r := &relay{o: o, turn: o.turn.Load(), changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	r.queue, err = kissmetrics.NewQueue(next,
 		kissmetrics.WithWorkers(o.config.workers),
 		kissmetrics.WithBackoff(o.config.initialBackoff, o.config.maxBackoff),
 		kissmetrics.WithLogger(o.config.logger),
 		kissmetrics.WithCapacity(math.MaxInt, math.MaxInt), // bounded by what is read
 		kissmetrics.WithOnResult(r.result),
+		kissmetrics.WithContextValues(flightKey{}),
 		kissmetrics.WithContextValues(flightKey{}),
 	)
 	if err != nil {
@@ -155,17 +155,21 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 	_ = r.queue.Close(ended) // what it hands back is still stored
 	stopSettling()
 	err = errors.Join(err, <-failed)
-	if o.broken.Load() {
-		return nil // it is repaired, now that nobody relays
+	if r.isOver() {
+		return nil // the file is repaired, now that nobody relays
 	}
 	return err
 }
 
+// isOver reports whether the file is not the one of this relay any more, or will
+// not be.
+func (r *relay) isOver() bool { return r.o.broken.Load() || r.o.turn.Load() != r.turn }
+
 // read hands over what is stored, as fast as it is delivered.
 func (r *relay) read(ctx context.Context) error {
 	for {
-		if r.o.broken.Load() {
-			return damaged("to be repaired")
+		if r.isOver() {
+			return damaged("another file is in its place, or will be")
 		}
 		messages, err := r.more(ctx)
 		if err != nil {

@@ -44,7 +44,7 @@ func (o *Outbox) repair(ctx context.Context) error {
 		return err
 	}
 	o.file = f
-	o.generation++
+	o.turn.Add(1)
 	o.broken.Store(false)
 	return nil
 }

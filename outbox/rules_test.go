@@ -20,7 +20,7 @@ import (
 )
 
 func TestEveryWrongOptionIsReported(t *testing.T) {
-	_, err := outbox.Open(t.Context(), "", nil, outbox.WithMaxRecords(0), outbox.WithMaxBytes(-1), outbox.WithWorkers(257),
+	_, err := outbox.Open(t.Context(), "", nil, outbox.WithMaxRecords(0), outbox.WithMaxBytes(-1), outbox.WithWorkers(1025),
 		outbox.WithBackoff(2, 1), outbox.WithLogger(nil))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	for _, option := range []string{"the path", "an option is nil", "WithMaxRecords", "WithMaxBytes", "WithWorkers", "WithBackoff", "WithLogger"} {

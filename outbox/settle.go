@@ -81,7 +81,7 @@ func (r *relay) gather(ctx context.Context) {
 // then the ids may be those of others.
 func (r *relay) operation(lazy bool, do func(ctx context.Context, f *file, t *totals) error) *operation {
 	return &operation{lazy: lazy, do: func(ctx context.Context, f *file, t *totals) error {
-		if r.o.generation != r.generation {
+		if r.o.turn.Load() != r.turn {
 			return nil
 		}
 		return do(ctx, f, t)

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"net/http"
 	"os"
@@ -122,10 +123,14 @@ func TestTheFileHoldsNoAPIKey(t *testing.T) {
 	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
 		return &kissmetricstest.Fault{Status: http.StatusBadRequest}
 	})
-	next, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(key), kissmetrics.WithBaseURL(server.URL))
+	refused, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(key), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
 	require.NoError(t, err)
+	defer refused.CloseIdleConnections()
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("parked")}))
-	deliver(t, box, next)
+	deliver(t, box, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+		outcome := kissmetrics.Settle(records, refused.Send(ctx, records)).Aged(24 * time.Hour)
+		return &kissmetrics.DeliveryError{Kind: outcome.Kind, Refused: outcome.Refused, Reason: outcome.Reason}
+	}))
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("waiting")}))
 	var all strings.Builder
 	for _, ending := range []string{"", "-wal"} {

@@ -199,7 +199,7 @@ func TestTheRelayOfASharedFileGoesOnWithAnother(t *testing.T) {
 		return box.Send(t.Context(), []kissmetrics.Record{record("b")}) == nil
 	}, time.Minute, time.Millisecond)
 	require.NoError(t, box.Flush(t.Context()))
-	assert.Equal(t, []string{"a", "b"}, names(recorder.Records()))
+	assert.Subset(t, names(recorder.Records()), []string{"a", "b"})
 }
 
 // Two relays on a file whose lock was removed are one again.
