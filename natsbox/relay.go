@@ -122,8 +122,8 @@ func newRelay(s *Sender, next kissmetrics.Sender) *relay {
 func (r *relay) run(ctx context.Context) error {
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	for range min(few, r.config.workers) {
-		r.workers++
+	r.workers = min(few, r.config.workers) // before any of them looks
+	for range r.workers {
 		r.start(working, stop)
 	}
 	done := make(chan struct{})

@@ -303,8 +303,10 @@ func TestARelayFindsOutHowManyDeliveriesToHaveUnderWay(t *testing.T) {
 		s := &stock{have: make(chan struct{})}
 		var under, most, delivered atomic.Int32
 		r := testRelay(sendFunc(func(context.Context, []kissmetrics.Record) error {
-			most.Store(max(most.Load(), under.Add(1)))
+			n := under.Add(1)
 			defer under.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
 			time.Sleep(50 * time.Millisecond)
 			delivered.Add(1)
 			return nil

@@ -406,8 +406,10 @@ func TestAWorkerHasAsManyUnderWayAsGoThrough(t *testing.T) {
 		const ceiling = 64
 		var under, most atomic.Int32
 		worker := riverbox.NewWorker(riverbox.Offline(riverbox.WithWorkers(ceiling)), senderFunc(func(context.Context, []kissmetrics.Record) error {
-			most.Store(max(most.Load(), under.Add(1)))
+			n := under.Add(1)
 			defer under.Add(-1)
+			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+			}
 			time.Sleep(50 * time.Millisecond)
 			return nil
 		}))
