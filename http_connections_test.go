@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -84,6 +85,7 @@ func newTLSServer(t *testing.T, http2 bool) (*httptest.Server, *kissmetricstest.
 	require.NoError(t, err)
 	server := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(behind))
 	server.EnableHTTP2 = http2
+	server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 100}
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server, tracking
@@ -113,6 +115,35 @@ func TestAnHTTP2ConnectionThatIsDroppedInSilenceIsLeft(t *testing.T) {
 	require.NoError(t, sender.Send(t.Context(), event("after")))
 	assert.EqualValues(t, 2, p.opened.Load())
 	assert.Len(t, tracking.Events("u"), 2)
+}
+
+func TestAHandfulOfConnectionsCarryAllRequests(t *testing.T) {
+	const events = 1000
+	for name, test := range map[string]struct {
+		http2 bool
+		most  int
+	}{
+		// Each carries 100 requests at a time. While the first is being opened, others
+		// may be too.
+		"HTTP/2":   {true, 20},
+		"HTTP/1.1": {false, 256},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, tracking := newTLSServer(t, test.http2)
+			p := newProxy(t, func(int) string { return server.Listener.Addr().String() })
+			sender := newTrustingSender(t, p.listener.Addr().String(), kissmetrics.WithTimeout(time.Minute))
+			sender.Transport().HTTP2 = &http.HTTP2Config{} // a busy machine answers pings late
+			queue, err := kissmetrics.NewQueue(sender)
+			require.NoError(t, err)
+			for i := range events {
+				require.NoError(t, queue.Send(t.Context(), event("e"+strconv.Itoa(i))))
+			}
+			require.NoError(t, queue.Close(t.Context()))
+			assert.Len(t, tracking.Events("u"), events)
+			assert.LessOrEqual(t, int(p.opened.Load()), test.most)
+			t.Logf("%d connections", p.opened.Load())
+		})
+	}
 }
 
 func TestThePingsOfHTTP2(t *testing.T) {
