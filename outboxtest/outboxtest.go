@@ -81,12 +81,17 @@ type Storage[T any] struct {
 	// the suite takes long.
 	Open func(t *testing.T, maxRecords int) T
 	// ErrNotParked is what [errors.Is] finds in the error of a Requeue or Delete
-	// whose id is not that of anything parked.
+	// whose id is not that of anything parked. If it is nil, the store parks nothing:
+	// there is nothing that its next stage could refuse, and the suite does not try
+	// that.
 	ErrNotParked error
 	// ErrFull is what [errors.Is] finds in the error of a Send for which there is
 	// no room. If it is nil, the store knows no such bound, and the suite does not
 	// try it.
 	ErrFull error
+	// Exclusive says that a storage is open once at a time, so that the suite does not
+	// open it again before a Close.
+	Exclusive bool
 }
 
 // Run tests a store. It calls newStorage for every subtest, for an empty storage
@@ -101,6 +106,7 @@ func Run[T Store[Stats, Parked], Stats, Parked any](t *testing.T, newStorage fun
 				T:            t,
 				errNotParked: storage.ErrNotParked,
 				errFull:      storage.ErrFull,
+				exclusive:    storage.Exclusive,
 				openStore: func(maxRecords int) store {
 					return &typed[Stats, Parked]{Store: storage.Open(t, maxRecords)}
 				},

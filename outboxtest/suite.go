@@ -25,6 +25,15 @@ type suite struct {
 
 	openStore             func(maxRecords int) store
 	errNotParked, errFull error
+	exclusive             bool
+}
+
+// parks reports whether the store parks anything.
+func (s *suite) parks() bool {
+	if s.errNotParked == nil {
+		s.Log("this store parks nothing")
+	}
+	return s.errNotParked != nil
 }
 
 // open opens the storage until the test ends.

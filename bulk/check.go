@@ -1,0 +1,174 @@
+package bulk
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/kissmetrics-go/kissmetrics"
+)
+
+// A Report is what [Sender.Check] has found.
+type Report struct {
+	// Objects is how many objects begin with the base, up to 1000: what Kissmetrics has
+	// not imported and deleted yet.
+	Objects int
+	// Oldest is the first of them.
+	Oldest string
+	// Missing says what keeps Kissmetrics from importing, and what to do about it, for
+	// people to read. It is empty if all is well.
+	Missing []string
+	// Unknown says what could not be looked at.
+	Unknown []string
+}
+
+// OK reports whether nothing is missing.
+func (r Report) OK() bool { return len(r.Missing) == 0 }
+
+// String returns a line for everything that is missing or unknown.
+func (r Report) String() string {
+	var lines []string
+	for _, m := range r.Missing {
+		lines = append(lines, "missing: "+m)
+	}
+	for _, u := range r.Unknown {
+		lines = append(lines, "unknown: "+u)
+	}
+	if r.OK() {
+		lines = append(lines, "nothing is missing; "+strconv.Itoa(r.Objects)+" objects are there")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Check looks whether Kissmetrics can import from the bucket: whether the bucket is
+// there, objects can be written and granted, the bucket itself is granted to
+// Kissmetrics, and a first file is there, without which Kissmetrics does not set up an
+// import. To try that, it writes an empty object beside those that Kissmetrics imports,
+// named by the base and ".check", and removes it.
+//
+// What is missing is in the report, not in the error. The error is that of ctx or
+// [kissmetrics.ErrClosed].
+func (s *Sender) Check(ctx context.Context) (Report, error) {
+	ctx = orBackground(ctx)
+	if s.ctx.Err() != nil {
+		return Report{}, kissmetrics.ErrClosed
+	}
+	report, err := s.bucket.check(ctx, s.base)
+	if err == nil && len(report.Missing) == 0 && report.Objects == 0 {
+		report.Missing = append(report.Missing, "a first file: send a record and call Flush, before the import is set up at Kissmetrics")
+	}
+	return report, err
+}
+
+func (b *s3) check(ctx context.Context, base string) (r Report, err error) {
+	missing := func(err error, op string) { r.Missing = append(r.Missing, b.problem(err, op).Error()) }
+	listCtx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	for object := range b.client.ListObjectsIter(listCtx, b.name, minio.ListObjectsOptions{Prefix: base, Recursive: true, MaxKeys: 1000}) {
+		if object.Err != nil {
+			missing(object.Err, "listing objects")
+			return r, ctx.Err()
+		}
+		if strings.HasSuffix(object.Key, ".json") {
+			if r.Objects++; r.Objects == 1 {
+				r.Oldest = object.Key
+			}
+		}
+		if r.Objects == 1000 {
+			break
+		}
+	}
+	if err := b.tryObject(ctx, base+".check"); err != nil {
+		missing(err, "putting an object")
+	}
+	if b.grantee == "" {
+		return r, ctx.Err()
+	}
+	granted, err := b.bucketGrants(ctx)
+	if err != nil {
+		r.Unknown = append(r.Unknown, b.problem(err, "reading the bucket's permissions").Error())
+		return r, ctx.Err()
+	}
+	for _, permission := range []string{"READ", "WRITE", "READ_ACP"} {
+		if !slices.Contains(granted, permission) && !slices.Contains(granted, "FULL_CONTROL") {
+			r.Missing = append(r.Missing, "the bucket does not grant "+permission+" to Kissmetrics (canonical user "+b.grantee+"): add it to the bucket's access control list")
+		}
+	}
+	return r, ctx.Err()
+}
+
+// tryObject writes an object as those that are imported, and removes it.
+func (b *s3) tryObject(ctx context.Context, object string) error {
+	remove := func() error {
+		ctx, cancel := context.WithTimeout(ctx, b.timeout)
+		defer cancel()
+		return b.client.RemoveObject(ctx, b.name, object, minio.RemoveObjectOptions{})
+	}
+	_ = remove() // of a check that was interrupted; it may be denied
+	err := b.upload(ctx, object, "check", 0, strings.NewReader(""))
+	if isCode(err, "PreconditionFailed") { // it may not be removed, but it was written
+		err = nil
+	}
+	return errors.Join(err, ignoreDenied(remove()))
+}
+
+func ignoreDenied(err error) error {
+	if isCode(err, "AccessDenied") {
+		return nil
+	}
+	return err
+}
+
+// bucketGrants returns what the bucket's access control list grants to Kissmetrics. The
+// client cannot ask for it, but can sign that request.
+func (b *s3) bucketGrants(ctx context.Context) (permissions []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	signed, err := b.client.Presign(ctx, http.MethodGet, b.name, "", time.Minute, url.Values{"acl": {""}})
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, signed.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		failed := minio.ErrorResponse{}
+		_ = xml.Unmarshal(body, &failed)
+		failed.StatusCode = response.StatusCode
+		return nil, failed
+	}
+	var policy struct {
+		Grants []struct {
+			Grantee    struct{ ID string }
+			Permission string
+		} `xml:"AccessControlList>Grant"`
+	}
+	if err := xml.Unmarshal(body, &policy); err != nil {
+		return nil, err
+	}
+	for _, grant := range policy.Grants {
+		if grant.Grantee.ID == b.grantee {
+			permissions = append(permissions, grant.Permission)
+		}
+	}
+	return permissions, nil
+}

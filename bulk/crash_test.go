@@ -1,0 +1,3 @@
+package bulk_test
+
+func crashing(dir, url string) error { return nil }

@@ -1,0 +1,27 @@
+package bulk
+
+import (
+	"context"
+	"io"
+)
+
+// ErrTaken is what a bucket of a test returns for a name that is taken.
+var ErrTaken = errTaken
+
+// A PutFunc is a bucket.
+type PutFunc func(ctx context.Context, object, id string, lines io.Reader) error
+
+func (f PutFunc) put(ctx context.Context, object, id string, size int64, lines io.Reader) error {
+	return f(ctx, object, id, io.LimitReader(lines, size))
+}
+
+func (PutFunc) check(context.Context, string) (Report, error) { return Report{}, nil }
+
+// WithPut puts a function in place of the bucket.
+func WithPut(f PutFunc) Option { return func(c *config) { c.bucket = f } }
+
+// WithPartSize sets the size of a part of an upload.
+func WithPartSize(bytes int64) Option { return func(c *config) { c.partSize = bytes } }
+
+// OpenPath returns the path of the file to which records are appended.
+func OpenPath(dir string) string { return dir + "/" + openName }
