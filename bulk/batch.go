@@ -10,7 +10,7 @@ import (
 const (
 	// maxBatch is how many bytes of lines are gathered while others are written; then
 	// Sends wait.
-	maxBatch = 4 << 20
+	maxBatch = 16 << 20
 	// maxMessage bounds the lines of a message.
 	maxMessage = 64 << 20
 )

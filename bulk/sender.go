@@ -20,7 +20,7 @@ type Sender struct {
 	bucket    bucket
 	base      string
 	directory *directory
-	encoders  sync.Pool
+	rooms     sync.Pool // for lines: of *[]byte
 
 	gathered chan struct{} // there is something to write
 	commands chan func()   // for the goroutine that writes
@@ -82,7 +82,7 @@ func Open(ctx context.Context, dir string, to Bucket, options ...Option) (*Sende
 		written: make(chan struct{}), changed: make(chan struct{}, 1), running: make(chan struct{}, 1),
 		settled: make(chan struct{}), done: make(chan struct{}), gathering: newBatch(nil),
 	}
-	s.encoders.New = func() any { return newEncoder() }
+	s.rooms.New = func() any { return new([]byte) }
 	s.running <- struct{}{}
 	if err := s.recover(ctx); err != nil {
 		return nil, errors.Join(storageError(err), directory.lock.Close())
@@ -120,18 +120,6 @@ func (s *Sender) recover(ctx context.Context) (err error) {
 	return nil
 }
 
-// An encoder writes the lines of messages.
-type encoder struct {
-	lines  bytes.Buffer
-	writer *kissmetrics.ImportWriter
-}
-
-func newEncoder() *encoder {
-	e := new(encoder)
-	e.writer = kissmetrics.NewImportWriter(&e.lines)
-	return e
-}
-
 // Send stores the records and returns when the disk has them, all or none. If it
 // returns nil, Run puts them into the bucket, whatever happens.
 //
@@ -141,15 +129,14 @@ func newEncoder() *encoder {
 // ctx does not stop that.
 func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 	ctx = orBackground(ctx)
-	e, _ := s.encoders.Get().(*encoder)
-	defer s.encoders.Put(e)
-	e.lines.Reset()
-	if err := e.writer.Send(context.WithoutCancel(ctx), timed(records)); err != nil {
+	room, _ := s.rooms.Get().(*[]byte)
+	defer s.rooms.Put(room)
+	lines, err := kissmetrics.AppendImport((*room)[:0], timed(records))
+	if err != nil {
 		return err
 	}
-	lines := e.lines.Bytes()
-	if e.lines.Cap() > 1<<20 { // not to be kept
-		e.lines = bytes.Buffer{}
+	if cap(lines) <= maxRoom {
+		*room = lines
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -163,6 +150,9 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 	}
 	return s.gather(ctx, lines, bytes.Count(lines, []byte("\n")))
 }
+
+// maxRoom bounds the room for lines that is kept.
+const maxRoom = 256 << 10
 
 // timed gives the time of acceptance to an alias that has none.
 func timed(records []kissmetrics.Record) []kissmetrics.Record {

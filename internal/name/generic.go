@@ -44,7 +44,11 @@ func within(s string, pairs ...string) (inner string, ok bool) {
 
 // isZero reports whether a text is the number or the UUID that is all zeros.
 func isZero(s string) bool {
-	return strings.Trim(s, "0-.{}") == "" && strings.Contains(s, "0")
+	const marks = "0-.{}"
+	if s == "" || !strings.Contains(marks, s[:1]) { // which most are
+		return false
+	}
+	return strings.Trim(s, marks) == "" && strings.Contains(s, "0")
 }
 
 // isPrinted reports whether a text is what JavaScript prints of an object:
