@@ -249,18 +249,22 @@ func TestOrderTotalAsRevenue(t *testing.T) {
 		message kissmetrics.Track
 		want    string
 	}{
-		"taken":                 {track("Order Completed", kissmetrics.Properties{"total": "€20.00"}), "/e|u|Order Completed|0s|Billing Amount=20|revenue=20|total=€20.00"},
-		"however it is spelled": {track("completed_order", kissmetrics.Properties{"total": 20}), "/e|u|completed_order|0s|Billing Amount=20|revenue=20|total=20"},
-		"not where revenue is":  {track("Order Completed", kissmetrics.Properties{"total": 20, "revenue": 5}), "/e|u|Order Completed|0s|Billing Amount=5|revenue=5|total=20"},
-		"not of another event":  {track("Order Refunded", kissmetrics.Properties{"total": 20}), "/e|u|Order Refunded|0s|total=20"},
-		"not what is no amount": {track("Order Completed", kissmetrics.Properties{"total": "much"}), "/e|u|Order Completed|0s|total=much"},
-		"not a list":            {track("Order Completed", kissmetrics.Properties{"total": []int{5}}), "/e|u|Order Completed|0s|total=5"},
+		"taken":                  {track("Order Completed", kissmetrics.Properties{"total": "€20.00"}), "/e|u|Order Completed|0s|Billing Amount=20|revenue=20|total=€20.00"},
+		"however it is spelled":  {track("completed_order", kissmetrics.Properties{"total": 20}), "/e|u|completed_order|0s|Billing Amount=20|revenue=20|total=20"},
+		"not where revenue is":   {track("Order Completed", kissmetrics.Properties{"total": 20, "revenue": 5}), "/e|u|Order Completed|0s|Billing Amount=5|revenue=5|total=20"},
+		"not of another event":   {track("Order Refunded", kissmetrics.Properties{"total": 20}), "/e|u|Order Refunded|0s|total=20"},
+		"not what is no amount":  {track("Order Completed", kissmetrics.Properties{"total": "much"}), "/e|u|Order Completed|0s|total=much"},
+		"where revenue is blank": {track("Order Completed", kissmetrics.Properties{"total": 20, "revenue": " "}), "/e|u|Order Completed|0s|Billing Amount=20|revenue=20|total=20"},
+		"not a list":             {track("Order Completed", kissmetrics.Properties{"total": []int{5}}), "/e|u|Order Completed|0s|total=5"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, []string{test.want}, lines(t, test.message, kissmetrics.TransformOptions{OrderTotalAsRevenue: true}))
 		})
 	}
+	_, adjustments, err := kissmetrics.Transform(track("Order Completed", kissmetrics.Properties{"total": "1,5"}), testNow, kissmetrics.TransformOptions{OrderTotalAsRevenue: true})
+	require.NoError(t, err)
+	assert.Equal(t, []kissmetrics.Adjustment{{Field: "property", Property: "total", Kind: kissmetrics.AdjustedAmount}}, adjustments)
 	assert.Equal(t, []string{"/e|u|Order Completed|0s|total=20"},
 		lines(t, track("Order Completed", kissmetrics.Properties{"total": 20}), kissmetrics.TransformOptions{}), "off by default")
 }
