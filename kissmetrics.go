@@ -77,7 +77,9 @@ const MaxValueLength = 512
 //     name too long, the prefix is cut.
 //   - A blank name is left out, and so is one that the protocol itself uses (_k, _p,
 //     _n, _t, _d and _p2, in any case): a property never overrides them. With a
-//     prefix, neither is left out, for it is another name then.
+//     prefix, neither is left out, for it is another name then. Any other name that
+//     begins with one underscore is sent, but Kissmetrics' own senders use such
+//     names (_ip, _ua, _c) for what is no property, so it may not be kept.
 //   - Of several names that Kissmetrics cannot tell apart, for it ignores case and
 //     reads a comma or colon as a space, the least nested stays, and among those
 //     the first in the order of bytes: of {"a.b": 1, "a": {"b": 2}} the 1 is sent.
