@@ -30,8 +30,9 @@ type (
 	jsonColumn  struct{ X int } // a column that is kept as JSON
 	selfColumn  struct{ n int } // a column that says itself
 	badColumn   struct{ n int } // a column that fails
-	listColumn  []string        // a list that is a text in a database: pq.StringArray
-	named       time.Time       // has no methods
+	bytesColumn struct{ b []byte }
+	listColumn  []string  // a list that is a text in a database: pq.StringArray
+	named       time.Time // has no methods
 	dated       struct{ time.Time }
 	v2only      struct{ X int }
 	pointerly   struct{ s string }       // String by its pointer
@@ -53,6 +54,7 @@ func (n numeric) Value() (driver.Value, error)           { return n.s, nil }
 func (n numeric) MarshalJSON() ([]byte, error)           { return []byte(n.s.(string)), nil }
 func (c jsonColumn) Value() (driver.Value, error)        { return json.Marshal(c) }
 func (c selfColumn) Value() (driver.Value, error)        { return c, nil }
+func (c bytesColumn) Value() (driver.Value, error)       { return c.b, nil }
 func (badColumn) Value() (driver.Value, error)           { return nil, errors.New("s3cret") }
 func (l listColumn) Value() (driver.Value, error)        { return "{" + strings.Join(l, ",") + "}", nil }
 func (v v2only) MarshalJSONTo(e *jsontext.Encoder) error { return e.WriteToken(jsontext.String("v2")) }
@@ -75,6 +77,8 @@ func TestWhatMethodsSay(t *testing.T) {
 	}{
 		"JSON before String":                  {both{7}, map[string]string{"v.x": "7"}, true},
 		"JSON before String, by a pointer":    {&both{7}, map[string]string{"v.x": "7"}, true},
+		"a column of bytes is their text":     {bytesColumn{[]byte("null")}, one("null"), false},
+		"even if it is a number as JSON":      {bytesColumn{[]byte("12")}, one("12"), false},
 		"the JSON of version 2":               {v2only{1}, one("v2"), false},
 		"raw JSON, which has a String":        {json.RawMessage(`{"a":[1,2],"b":null}`), map[string]string{"v.a": "1,2"}, false},
 		"raw JSON of version 2":               {jsontext.Value(`{"a":12}`), map[string]string{"v.a": "12"}, true},

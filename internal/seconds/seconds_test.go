@@ -42,6 +42,12 @@ func TestSecondsPass(t *testing.T) {
 	assert.Equal(t, 3, take(t, &m, late, Use{Key: 1}), "what others have used since stays used")
 }
 
+func TestWhatIsNotedIsUsed(t *testing.T) {
+	var m Memory
+	m.Note(now, Use{Key: 1}, Use{Key: 1, After: 1}, Use{Key: 1, After: -1}, Use{Key: 1, After: Window})
+	assert.Equal(t, 2, take(t, &m, now, Use{Key: 1}))
+}
+
 func TestUsesMoveTogether(t *testing.T) {
 	var m Memory
 	take(t, &m, now.Add(2*time.Second), Use{Key: 3})

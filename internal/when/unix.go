@@ -23,9 +23,6 @@ func Number(s string) (time.Time, bool) {
 			return time.Time{}, false
 		}
 		n, fraction = int64(f), ""
-		if f < 1e9 && f != math.Trunc(f) {
-			fraction = strconv.FormatFloat(f-math.Trunc(f), 'f', -1, 64)[len("0."):]
-		}
 	}
 	if n <= 0 {
 		return time.Time{}, false

@@ -117,7 +117,7 @@ func TestTexts(t *testing.T) {
 
 func TestTextsThatMeanNoInstant(t *testing.T) {
 	for rule, texts := range map[string][]string{
-		"nothing":                      {"", " ", "soon", "garbage", "null", "T", "Z", "-", "+", "[UTC]", "()", "(", "]"},
+		"nothing":                      {"", " ", "soon", "2026.03", "garbage", "null", "T", "Z", "-", "+", "[UTC]", "()", "(", "]"},
 		"no date":                      {"10:22:00 PM", "09:00", "09:00:00Z", "T09:00:00Z"},
 		"no year":                      {"March 10 09:00", "Mon Mar  2 09:00:00", "--03-02"},
 		"no month":                     {"Mon, 02 2026", "2026 09:00"},
