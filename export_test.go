@@ -9,13 +9,8 @@ import (
 // go-querystring's.
 func (r *Record) Query(apiKey string) string { return r.query(apiKey) }
 
-// Packed is the records as a queue gives them back: where they are the caller's,
-// and where a worker had others before.
-func Packed(records, before []Record) (own, lent []Record) {
-	var r room
-	unpackRecords(packRecords(before), &r)
-	return unpackRecords(packRecords(records), nil), unpackRecords(packRecords(records), &r)
-}
+// Packed is the records as a queue gives them back.
+func Packed(records []Record) []Record { return unpackRecords(packRecords(records)) }
 
 // Transport is the sender's own.
 func (s *HTTPSender) Transport() *http.Transport { return s.connections.transport }

@@ -119,8 +119,6 @@ func FuzzRecord(f *testing.F) {
 		var back kissmetrics.Record
 		require.NoError(t, json.Unmarshal(line, &back))
 		assert.Equal(t, r, back)
-		own, lent := kissmetrics.Packed([]kissmetrics.Record{r, r}, []kissmetrics.Record{r, {Time: testNow, Properties: []kissmetrics.Property{{Name: "x"}}}})
-		assert.Equal(t, []kissmetrics.Record{r, r}, own)
-		assert.Equal(t, own, lent)
+		assert.Equal(t, []kissmetrics.Record{r, r}, kissmetrics.Packed([]kissmetrics.Record{r, r}))
 	})
 }

@@ -211,7 +211,9 @@ func newTransport() *http.Transport {
 		// A connection of HTTP/2 whose other end is gone is used until it fails a ping:
 		// requests alone never end it.
 		HTTP2:              &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 2 * time.Second},
-		DisableCompression: true, // a picture of 43 bytes
+		DisableCompression: true,   // a picture of 43 bytes
+		WriteBufferSize:    9 << 8, // the longest GET; there are hundreds of these buffers
+		ReadBufferSize:     1 << 10,
 	}
 }
 

@@ -58,7 +58,6 @@ const (
 // to deliver, and all of them end with Close.
 type Queue struct {
 	send   func(context.Context, []Record) error
-	lends  bool // nobody keeps the records that send is given
 	next   Sender
 	config queueConfig
 	engine *queue.Engine
@@ -176,7 +175,6 @@ func newQueue(next Sender, c queueConfig) *Queue {
 		once, config := *sender, *sender.config
 		once.config, config.maxAttempts = &config, 1
 		q.send = once.send // the records have been checked
-		q.lends = c.onResult == nil
 	}
 	q.engine = queue.New(queue.Config{
 		MaxRecords:    c.maxRecords,
@@ -270,7 +268,7 @@ func (q *Queue) Close(ctx context.Context) error {
 func (q *Queue) handBack(left []*queue.Message, cause error) {
 	records := make([][]Record, len(left))
 	for i, m := range left {
-		records[i] = unpackRecords(m.Payload(), nil)
+		records[i] = unpackRecords(m.Payload())
 	}
 	undelivered := &UndeliveredError{Records: slices.Concat(records...), Err: cause}
 	q.left.Store(undelivered)
@@ -291,11 +289,11 @@ func (q *Queue) lost(m *queue.Message, why queue.Reason, last error) {
 	if why == queue.Dropped {
 		q.lose(m.Records(), ErrQueueFull.Error())
 		if q.config.onResult != nil { // or there is no need to unpack it
-			q.report(m, unpackRecords(m.Payload(), nil), ErrQueueFull)
+			q.report(m, unpackRecords(m.Payload()), ErrQueueFull)
 		}
 		return
 	}
-	records := unpackRecords(m.Payload(), nil)
+	records := unpackRecords(m.Payload())
 	err := &DeliveryError{
 		Kind: FailureUnavailable, Undelivered: records, Err: last,
 		Reason: fmt.Sprintf("not within %v; the last failure: %s", q.config.maxAge, Settle(records, last).Reason),
@@ -345,22 +343,15 @@ func (q *Queue) logLosses(records int, reason string, tell bool) {
 // A courier delivers messages for one worker of the queue's engine.
 type courier struct {
 	q       *Queue
-	room    *room // of the records under way, where q.lends
 	outcome Outcome
 	err     error
 }
 
-func (q *Queue) newCourier() queue.Courier {
-	c := &courier{q: q}
-	if q.lends {
-		c.room = new(room)
-	}
-	return c
-}
+func (q *Queue) newCourier() queue.Courier { return &courier{q: q} }
 
 // Deliver implements [queue.Courier].
 func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
-	records := unpackRecords(m.Payload(), c.room)
+	records := unpackRecords(m.Payload())
 	c.err = c.send(ctx, records)
 	c.outcome = Settle(records, c.err).Aged(age)
 	result := queue.Result{
@@ -393,7 +384,4 @@ func (c *courier) Report(m *queue.Message) {
 	c.q.lose(len(outcome.Refused), outcome.Reason)
 	c.q.report(m, outcome.Delivered, nil)
 	c.q.report(m, outcome.Refused, err)
-	if c.room != nil {
-		*c.room = room{} // its texts are parts of the message
-	}
 }

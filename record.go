@@ -291,24 +291,11 @@ func writeRecords(w *pack.Writer, records []Record) {
 	}
 }
 
-// A room is where unpackRecords has the records of a small message, for as long
-// as nobody needs those of another.
-type room struct {
-	records    [4]Record
-	properties [48]Property
-}
-
 // unpackRecords is the reverse of packRecords. The texts of the records are parts
-// of s; all else of them is in the room, if there is one and it suffices.
-func unpackRecords(s string, in *room) []Record {
+// of s.
+func unpackRecords(s string) []Record {
 	u := pack.Reader(s)
-	var records []Record
-	var free []Property
-	if n := u.Number(); in != nil && n <= uint64(len(in.records)) {
-		records, free = in.records[:n], in.properties[:]
-	} else {
-		records = make([]Record, n)
-	}
+	records := make([]Record, u.Number())
 	for i := range records {
 		r := &records[i]
 		*r = Record{Kind: Kind(u.Number())} //nolint:gosec // 1, 2 or 3
@@ -316,11 +303,7 @@ func unpackRecords(s string, in *room) []Record {
 			r.Time = time.Unix(int64(seconds), 0).UTC() //nolint:gosec // at most that of the year 9999
 		}
 		r.Person, r.Name = u.Text(), u.Text()
-		switch n := u.Number(); {
-		case n == 0:
-		case n <= uint64(len(free)):
-			r.Properties, free = free[:n:n], free[n:]
-		default:
+		if n := u.Number(); n > 0 {
 			r.Properties = make([]Property, n)
 		}
 		for j := range r.Properties {
