@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
-	"reflect"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -84,12 +83,12 @@ func (c *Client) Alias(ctx context.Context, m Alias) error { return c.SendMessag
 
 // SendMessage sends a message of any kind, such as one from [ParseMessage].
 //
-// A message without a timestamp happens now, or a little later: Kissmetrics may
+// A message without a possible time happens now, or a little later: Kissmetrics may
 // count two events of one person with one name in one second as one, and keep only
 // one value of a property a second. So the client moves such a message to the next
 // second that it has not used yet for that person and that event or, if it sets
-// properties, for that person and any of those properties. A message with a
-// timestamp is never moved, because it may be a repeat.
+// properties, for that person and any of those properties. A message with a time of
+// its own is never moved, because it may be a repeat.
 //
 // This has limits. A client knows only what it has sent itself. It remembers at
 // least the last 32,768 pairs of person and name, and moves a message by 63 seconds
@@ -102,11 +101,11 @@ func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	}
 	ctx = orBackground(ctx)
 	now := time.Now()
-	records, adjustments, err := Transform(message, now, c.transform)
+	records, adjustments, untimed, err := transform(message, now, c.transform)
 	if err != nil {
 		return err
 	}
-	if !c.spread(records, now, timestamp(message).IsZero()) {
+	if !c.spread(records, now, untimed) {
 		adjustments = append(adjustments, Adjustment{Field: "timestamp", Kind: AdjustedSecond})
 	}
 	if len(adjustments) > 0 {
@@ -115,7 +114,7 @@ func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	return c.deliver(ctx, records)
 }
 
-// spread gives the records of a message that has no timestamp of its own the next
+// spread gives the records of a message that has no time of its own the next
 // seconds that are theirs alone, and reports whether there were any. It notes the
 // seconds of all others.
 func (c *Client) spread(records []Record, now time.Time, untimed bool) bool {
@@ -148,28 +147,6 @@ func (c *Client) spread(records []Record, now time.Time, untimed bool) bool {
 // as Kissmetrics compares their names.
 func (c *Client) key(person, property, event string) uint64 {
 	return maphash.Comparable(c.seed, [3]string{name.FoldIdentity(person), name.Fold(property), name.Fold(event)})
-}
-
-// timestamp returns the time that a message has of its own.
-func timestamp(message Message) time.Time {
-	switch m := message.(type) {
-	case Identify:
-		return m.Timestamp
-	case Page:
-		return m.Timestamp
-	case Screen:
-		return m.Timestamp
-	case Track:
-		return m.Timestamp
-	case Group:
-		return m.Timestamp
-	case Alias:
-		return m.Timestamp
-	}
-	if pointee, ok := reflect.TypeAssert[Message](reflect.ValueOf(message).Elem()); ok {
-		return timestamp(pointee)
-	}
-	return time.Time{}
 }
 
 // tell tells what was adjusted of a message: the caller's function every time,

@@ -86,6 +86,13 @@ type TransformOptions struct {
 //
 // [RudderStack's Kissmetrics destination]: https://www.rudderstack.com/docs/destinations/streaming-destinations/kissmetrics/
 func Transform(message Message, now time.Time, options TransformOptions) ([]Record, []Adjustment, error) {
+	records, adjustments, _, err := transform(message, now, options)
+	return records, adjustments, err
+}
+
+// transform is [Transform], and says whether the message happens at now for want of
+// a time of its own.
+func transform(message Message, now time.Time, options TransformOptions) ([]Record, []Adjustment, bool, error) {
 	t := newTransformer(now, options)
 	records := t.message(message)
 	if t.found.Overflowed() { // what is cut off must not depend on the order of a map
@@ -95,9 +102,9 @@ func Transform(message Message, now time.Time, options TransformOptions) ([]Reco
 	}
 	t.tellNotes()
 	if err := t.err(); err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
-	return records, t.adjusted(), nil
+	return records, t.adjusted(), t.stamped, nil
 }
 
 // transformer makes the records of one message.
@@ -105,6 +112,7 @@ type transformer struct {
 	problems
 	options     TransformOptions
 	now         time.Time
+	stamped     bool              // the message happens now
 	found       flatten.Flattener // properties
 	adjustments []Adjustment
 }
@@ -321,19 +329,18 @@ func (t *transformer) aliasTime(m Alias) time.Time {
 
 // possible returns the first possible time of a message, or else now.
 func (t *transformer) possible(own time.Time, memory *parsed) time.Time {
-	if own.IsZero() {
-		return t.now
-	}
-	if t.impossible(own) == "" {
+	switch {
+	case own.IsZero():
+	case t.impossible(own) == "":
 		return own
-	}
-	if memory != nil {
+	case memory != nil:
 		for _, other := range memory.times {
 			if t.impossible(other) == "" {
 				return other
 			}
 		}
 	}
+	t.stamped = true
 	return t.now
 }
 
