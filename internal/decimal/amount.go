@@ -135,9 +135,9 @@ func bare(s string) (number string, negative, ok bool) {
 
 func trim(s string) string { return strings.Trim(s, string(separator)) }
 
-// exponential returns a number that a program wrote with an exponent.
+// exponential returns a number without a sign that a program wrote with an exponent.
 func exponential(s string) (plain string, ok bool) {
-	if !strings.ContainsAny(s, "eE") {
+	if !strings.ContainsAny(s, "eE") || strings.HasPrefix(s, "-") {
 		return "", false
 	}
 	return Plain(s, 64)

@@ -189,7 +189,7 @@ func TestTextsThatAreNoAmount(t *testing.T) {
 		"thousands by points":     {"1.234.567", "1.2.3"},
 		"groups that are none":    {",123", "1,,234", "1,23", "12,345,67", "1234,567", "1,2,345", "1,234'567", "5 10", "1 2", "1,234,", "1, 234", "1.234,567", "0,123.50"},
 		"parts of a unit":         {"12¢", "¢12", "12%", "12‰", "12 ￠"},
-		"two signs":               {"--5", "-+5", "-(5)", "(-5)", "-5-", "+-5", "(+5)"},
+		"two signs":               {"--5", "-+5", "-(5)", "(-5)", "-5-", "+-5", "(+5)", "--5e5", "-\u22125e5", "$--5E5"},
 		"two currencies":          {"$12€", "EUR 12 USD", "€$12"},
 		"a dash for the fraction": {"5.-", "5,-", "5.–"},
 		"ranges and lists":        {"5-10", "5–10", "5/10", "1 & 2", "5, 300"},
@@ -206,7 +206,7 @@ func TestTextsThatAreNoAmount(t *testing.T) {
 }
 
 func FuzzAmount(f *testing.F) {
-	for _, s := range []string{"$1,234.50", "(12.50)", "1e3", "US$ 12 USD", "١٬٢٣٤٫٥٠", "-1'234"} {
+	for _, s := range []string{"$1,234.50", "(12.50)", "1e3", "US$ 12 USD", "١٬٢٣٤٫٥٠", "-1'234", "--5e5"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
