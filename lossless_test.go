@@ -55,6 +55,27 @@ func FuzzNothingOfOddMessagesIsLost(f *testing.F) {
 	})
 }
 
+// TestOddMessagesUnderAllOptions: whatever the options, all records are valid, and
+// the same each time.
+func TestOddMessagesUnderAllOptions(t *testing.T) {
+	for n := range uint64(500) {
+		r := rand.New(rand.NewPCG(n, 1)) //nolint:gosec // it is to be repeated
+		options := kissmetrics.TransformOptions{
+			Prefix: kissmetrics.PrefixStyle(r.IntN(3)), MaxValueLength: pick(r, 0, 1, 5, 8192), Strict: r.IntN(3) == 0, OrderTotalAsRevenue: true,
+		}
+		properties, _ := oddValue(r, 3).(map[string]any)
+		message := kissmetrics.Track{UserID: "u", Event: pick(r, "e", "_", "Order Completed"), Properties: properties}
+		records, adjustments, err := kissmetrics.Transform(message, realNow, options)
+		again, toldAgain, errAgain := kissmetrics.Transform(message, realNow, options)
+		require.Equal(t, records, again, n)
+		require.Equal(t, adjustments, toldAgain, n)
+		require.Equal(t, err, errAgain, n)
+		for _, record := range records {
+			require.NoError(t, record.Validate(), n)
+		}
+	}
+}
+
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 // oddValue returns a value of JSON, of names and texts that are rarely what they

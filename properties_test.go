@@ -373,6 +373,16 @@ func TestMaxValueLength(t *testing.T) {
 	}
 }
 
+func TestBooleansAreNotCut(t *testing.T) {
+	records, adjustments, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+		"b": false, "n": -1.5, "t": "false",
+	}}, testNow, kissmetrics.TransformOptions{MaxValueLength: 2})
+	require.NoError(t, err)
+	require.NoError(t, records[0].Validate())
+	assert.Equal(t, []kissmetrics.Property{kissmetrics.Bool("b", false), kissmetrics.Number("n", -1), kissmetrics.Text("t", "fa")}, records[0].Properties)
+	assert.Len(t, adjustments, 2)
+}
+
 // TestNamesThatCannotBeKept: strict mode refuses a message for them.
 func TestNamesThatCannotBeKept(t *testing.T) {
 	long := strings.Repeat("é", 255)

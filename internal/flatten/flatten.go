@@ -207,7 +207,7 @@ func typeName(key reflect.Value) string {
 func (f *Flattener) put(given, value string, class Class, depth int) {
 	p := Pair{Class: class, depth: uint8(depth)} //nolint:gosec // at most 64 levels
 	p.Name, p.nameCut = cutName(given)
-	if most := f.maxValue(); name.Longer(value, most) {
+	if most := f.maxValue(); class != Bool && name.Longer(value, most) { // half a boolean is none
 		ok := true
 		if class == Number {
 			value, ok = decimal.Cut(value, most)
