@@ -1,9 +1,11 @@
 package browsertest
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -129,4 +131,18 @@ func rendered(t *testing.T, page string, parameters map[string]string) string {
 	var b strings.Builder
 	require.NoError(t, content.Execute(&b, parameters))
 	return b.String()
+}
+
+// The table in SDKS.md is of the versions that are driven here.
+func TestTableIsOfTheseVersions(t *testing.T) {
+	table, err := os.ReadFile("../SDKS.md")
+	require.NoError(t, err)
+	var pinned struct{ Dependencies map[string]string }
+	text, err := os.ReadFile("node/package.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &pinned))
+	require.NotEmpty(t, pinned.Dependencies)
+	for name, version := range pinned.Dependencies {
+		assert.Contains(t, string(table), version, name)
+	}
 }

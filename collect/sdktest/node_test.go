@@ -2,10 +2,12 @@ package sdktest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,4 +90,19 @@ func npm(t *testing.T) {
 		t.Skip("needs npm, and Node.js 20: install Debian's package npm, or see https://nodejs.org")
 	}
 	require.NoError(t, install())
+}
+
+// The table in SDKS.md is of the versions that are driven here.
+func TestTableIsOfTheseVersions(t *testing.T) {
+	table, err := os.ReadFile("../SDKS.md")
+	require.NoError(t, err)
+	var pinned struct{ Dependencies map[string]string }
+	text, err := os.ReadFile("node/package.json")
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &pinned))
+	require.NotEmpty(t, pinned.Dependencies)
+	for name, version := range pinned.Dependencies {
+		version = version[strings.LastIndex(version, "@")+1:] // where it has another name
+		assert.Contains(t, string(table), version, name)
+	}
 }
