@@ -3,6 +3,8 @@ package bulk
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -115,8 +117,9 @@ func (b *s3) has(ctx context.Context, object, id string) (presence, error) {
 func (b *s3) upload(ctx context.Context, object, id string, size int64, lines io.Reader) error {
 	part := max(b.part, (size+maxParts-1)/maxParts)
 	options := minio.PutObjectOptions{
-		ContentType:  "application/json",
-		UserMetadata: map[string]string{idKey: id},
+		ContentType:          "application/json",
+		DisableContentSha256: true, // given with the whole, not signed in chunks, which some servers cannot read
+		UserMetadata:         map[string]string{idKey: id},
 	}
 	if b.grantee != "" {
 		for _, permission := range []string{"X-Amz-Grant-Read", "X-Amz-Grant-Read-Acp"} {
@@ -133,7 +136,7 @@ func (b *s3) upload(ctx context.Context, object, id string, size int64, lines io
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	options.SetMatchETagExcept("*")
-	_, err := b.client.PutObject(ctx, b.name, object, bytes.NewReader(data), size, "", "", options)
+	_, err := b.client.PutObject(ctx, b.name, object, bytes.NewReader(data), size, "", checksumOf(data), options)
 	return err
 }
 
@@ -161,7 +164,7 @@ func (b *s3) uploadParts(ctx context.Context, object string, size, part int64, l
 			break
 		}
 		err = request(func(ctx context.Context) error {
-			done, err := b.client.PutObjectPart(ctx, b.name, object, upload, len(parts)+1, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{})
+			done, err := b.client.PutObjectPart(ctx, b.name, object, upload, len(parts)+1, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{Sha256Hex: checksumOf(data), DisableContentSha256: true})
 			parts = append(parts, minio.CompletePart{PartNumber: len(parts) + 1, ETag: done.ETag})
 			return err
 		})
@@ -180,6 +183,12 @@ func (b *s3) uploadParts(ctx context.Context, object string, size, part int64, l
 		_ = b.client.AbortMultipartUpload(ctx, b.name, object, upload)
 	}
 	return err
+}
+
+// checksumOf returns what the server compares with what has arrived.
+func checksumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // isCode reports whether an error is the answer of a server that has the code.
