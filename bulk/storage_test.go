@@ -1,0 +1,136 @@
+package bulk_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bulk"
+)
+
+// stored returns a directory in which three messages are stored, each by a write.
+func stored(t *testing.T) (dir string, file []byte) {
+	t.Helper()
+	dir = t.TempDir()
+	s := open(t, dir, bucketOf("http://127.0.0.1:1"))
+	send(t, s, "a", "b", "c")
+	closeSender(t, s)
+	file, err := os.ReadFile(bulk.OpenPath(dir))
+	require.NoError(t, err)
+	return dir, file
+}
+
+// read returns what comes out of a directory.
+func read(t *testing.T, dir string) (records []string, stats bulk.Stats) {
+	t.Helper()
+	shelf := new(shelf)
+	s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(shelf.put))
+	stats = statsOf(t, s)
+	send(t, s, "later")
+	start(t, s)
+	flush(t, s)
+	require.Len(t, shelf.records, 1)
+	closeSender(t, s)
+	return shelf.records[0], stats
+}
+
+func TestWhatIsHalfWrittenIsCutOff(t *testing.T) {
+	_, whole := stored(t)
+	frame := len(whole) / 3
+	for cut := 1; cut <= frame; cut += 7 {
+		dir, file := stored(t)
+		require.NoError(t, os.WriteFile(bulk.OpenPath(dir), file[:len(file)-cut], 0o600))
+		got, stats := read(t, dir)
+		require.Equal(t, []string{"a", "b", "later"}, got)
+		require.EqualValues(t, 2, stats.Waiting)
+		require.Zero(t, stats.DamagedBytes)
+	}
+}
+
+func TestWhatAFailedDiskLeavesBehindIsCutOff(t *testing.T) {
+	dir, file := stored(t)
+	for name, tail := range map[string][]byte{"zeros": make([]byte, 5000), "a begun frame": file[:60], "text": []byte("KMB1KMB1")} {
+		t.Run(name, func(t *testing.T) {
+			dir := dir + name
+			require.NoError(t, os.Mkdir(dir, 0o700))
+			require.NoError(t, os.WriteFile(bulk.OpenPath(dir), append(file[:len(file):len(file)], tail...), 0o600))
+			got, _ := read(t, dir)
+			assert.Equal(t, []string{"a", "b", "c", "later"}, got)
+		})
+	}
+}
+
+func TestDamageCostsNoMoreThanItsWrite(t *testing.T) {
+	_, whole := stored(t)
+	frame := len(whole) / 3
+	for at := range frame {
+		if at%5 != 0 && at > 30 {
+			continue
+		}
+		dir, file := stored(t)
+		file[frame+at] ^= 0x10
+		require.NoError(t, os.WriteFile(bulk.OpenPath(dir), file, 0o600))
+		got, stats := read(t, dir)
+		require.Equal(t, []string{"a", "c", "later"}, got, "at %d", at)
+		require.EqualValues(t, frame, stats.DamagedBytes)
+		kept, err := filepath.Glob(filepath.Join(dir, "*.damaged"))
+		require.NoError(t, err)
+		require.Len(t, kept, 1, "what is damaged is kept")
+	}
+}
+
+func TestADirectoryHasOneSender(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, bucketOf("http://127.0.0.1:1"))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := bulk.Open(ctx, dir, bucketOf("http://127.0.0.1:1"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "in use")
+
+	opened := make(chan error)
+	go func() {
+		next, err := bulk.Open(t.Context(), dir, bucketOf("http://127.0.0.1:1"))
+		if err == nil {
+			err = next.Close(t.Context())
+		}
+		opened <- err
+	}()
+	closeSender(t, s)
+	require.NoError(t, <-opened, "it waits for the one before")
+}
+
+func TestAFailingDiskRefusesAndRecovers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	shelf := new(shelf)
+	s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(shelf.put))
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	err := s.Send(t.Context(), []kissmetrics.Record{record("refused")})
+	var storage *bulk.StorageError
+	require.ErrorAs(t, err, &storage)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.Zero(t, statsOf(t, s).Waiting)
+	require.NoError(t, os.Rename(dir+".away", dir))
+	send(t, s, "stored")
+	start(t, s)
+	flush(t, s)
+	assert.Equal(t, [][]string{{"stored"}}, shelf.records)
+	closeSender(t, s)
+}
+
+func TestOpenReportsEveryOptionThatIsWrong(t *testing.T) {
+	_, err := bulk.Open(t.Context(), "", bulk.Bucket{Base: "-x", Endpoint: "shop", AccessKey: "a"}, nil, bulk.WithInterval(0),
+		bulk.WithMaxRecords(0), bulk.WithBackoff(0, 0), bulk.WithRequestTimeout(0), bulk.WithLogger(nil))
+	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	for _, part := range []string{
+		"directory", "no name", "base", "endpoint", "secret key", "option is nil", "WithInterval", "WithMaxRecords", "WithBackoff", "WithRequestTimeout", "WithLogger",
+	} {
+		assert.ErrorContains(t, err, part)
+	}
+}
