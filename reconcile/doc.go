@@ -1,0 +1,54 @@
+// Package reconcile compares what was sent to Kissmetrics with what Kissmetrics
+// exports, and says record by record what is missing, what is there twice, and what
+// was altered and how. Kissmetrics answers 200 to everything, so this is the only
+// proof that something arrived.
+//
+// What was sent is an [Archive] that stood in front of the sender, or the files of
+// a bulk import. What arrived is a data export. [Open] reads both:
+//
+//	sent, err := reconcile.Open("archive")
+//	...
+//	exported, err := reconcile.Open("export")
+//	...
+//	r, err := reconcile.New()
+//	...
+//	for difference, err := range r.Differences(ctx, sent.Records(), exported.Records()) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(difference)
+//	}
+//	fmt.Println(r.Counts().Missing)
+//
+// The command kmreconcile does that with files.
+//
+// # What is compared
+//
+// Records are compared as Kissmetrics compares them: identities and names without
+// regard to case, a comma or a colon in a name as a space, values as texts, times
+// in whole seconds. Nothing of this is a difference.
+//
+// Kissmetrics judges properties by themselves. A record of properties has arrived
+// if each of its values is in some row of that person and second, whatever the row.
+// Its [Difference] speaks of the properties that are not.
+//
+// An alias has no direction and, by the tracking API, no time. Neither is compared.
+// One that is exported several times changes nothing, and is no difference.
+//
+// A record that is sent several times counts once; the others are [Counts].Repeats.
+// What is exported but was never sent is counted as Unsent and is no difference,
+// because a product may have other senders.
+//
+// # How
+//
+// Both sides are written to temporary files, in parts small enough to be compared
+// in memory, by a hash of the person and the second. What finds no partner there is
+// compared once more by what a changed time, a cut value or an alias leaves alone.
+// So memory does not grow with the input: see [WithMemory]. Temporary files take
+// about as much room as the uncompressed input, and are gone when the loop ends.
+// Records are taken for equal if 128 bits of their SHA-256 are.
+//
+// To measure lines a second and peak memory:
+//
+//	go test -run '^$' -bench Differences -benchtime 1x -lines 2000000 ./reconcile
+package reconcile
