@@ -93,8 +93,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		server := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/e", status))
 		for _, options := range [][]kissmetrics.Option{
-			{kissmetrics.WithBaseURL(server.URL)},
-			{kissmetrics.WithBaseURL(server.URL), kissmetrics.WithDoer(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})},
+			{kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1)},
+			{kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1), kissmetrics.WithDoer(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}})},
 		} {
 			failed := requireDelivery(t, newClient(t, options...).Track(t.Context(), ok))
 			assert.Equal(t, kissmetrics.FailureRefused, failed.Kind)

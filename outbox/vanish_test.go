@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,12 +91,7 @@ func TestTheRelayGoesOnWhateverVanishes(t *testing.T) {
 				return err == nil
 			}, time.Minute, 50*time.Millisecond)
 			require.Eventually(t, func() bool {
-				for _, name := range names(recorder.Records()) {
-					if name == "after" {
-						return true
-					}
-				}
-				return false
+				return slices.Contains(names(recorder.Records()), "after")
 			}, time.Minute, time.Millisecond)
 		})
 	}

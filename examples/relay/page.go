@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -158,8 +159,8 @@ func (p *page) view(queue kissmetrics.Stats) view {
 		s := p.sources[name]
 		v.Sources = append(v.Sources, sourceView{*s, s.rate(v.At)})
 	}
-	for i := len(p.notes) - 1; i >= 0; i-- {
-		v.Notes = append(v.Notes, p.notes[i])
+	for _, note := range slices.Backward(p.notes) {
+		v.Notes = append(v.Notes, note)
 	}
 	return v
 }
