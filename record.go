@@ -153,31 +153,50 @@ func Bool(name string, value bool) Property {
 //
 // [current rule]: https://support.kissmetrics.io/docs/detecting-duplicates
 func RepeatKey(records []Record) [sha256.Size]byte {
-	var b []byte
-	text := func(s string) {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
-	}
-	for _, r := range records {
-		b = binary.AppendUvarint(b, uint64(r.Kind)) //nolint:gosec // a small number
-		b = binary.AppendVarint(b, r.Time.Unix())
-		text(name.FoldIdentity(r.Person))
-		if r.Kind == KindAlias {
-			text(name.FoldIdentity(r.Name))
-		} else {
-			text(name.Fold(r.Name))
-		}
-		b = binary.AppendUvarint(b, uint64(len(r.Properties)))
-		folded := make([]Property, len(r.Properties))
-		for i, p := range r.Properties {
-			folded[i] = Property{Name: name.Fold(p.Name), Value: p.Value}
-		}
-		for _, p := range sorted(folded) {
-			text(p.Name)
-			text(p.Value)
-		}
+	var room [1 << 10]byte // spares most an allocation
+	b := room[:0]
+	for i := range records {
+		b = records[i].appendRepeat(b)
 	}
 	return sha256.Sum256(b)
+}
+
+// appendRepeat appends all that a record says to Kissmetrics.
+func (r *Record) appendRepeat(b []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(r.Kind)) //nolint:gosec // a small number
+	b = binary.AppendVarint(b, r.Time.Unix())
+	b = appendCounted(b, name.FoldIdentity(r.Person))
+	if r.Kind == KindAlias {
+		b = appendCounted(b, name.FoldIdentity(r.Name))
+	} else {
+		b = appendCounted(b, name.Fold(r.Name))
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.Properties)))
+	for _, p := range folded(r.Properties) {
+		b = appendCounted(appendCounted(b, p.Name), p.Value)
+	}
+	return b
+}
+
+func appendCounted(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// folded returns properties with names as Kissmetrics compares them, in their order.
+func folded(properties []Property) []Property {
+	last := ""
+	for i := range properties {
+		if p := &properties[i]; !name.IsFolded(p.Name) || p.Name < last {
+			all := make([]Property, len(properties))
+			for i, p := range properties {
+				all[i] = Property{Name: name.Fold(p.Name), Value: p.Value}
+			}
+			slices.SortStableFunc(all, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
+			return all
+		}
+		last = properties[i].Name
+	}
+	return properties
 }
 
 // parameters is a record as go-querystring encodes it.

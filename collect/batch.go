@@ -26,6 +26,10 @@ type batch struct {
 	traits     kissmetrics.Properties // of the context,
 	traitsRead bool                   // once they were asked for
 	lent       int                    // what they took, once for every message that they were given to
+
+	wasRead     bool // the library of a context was asked for,
+	lastContext []byte
+	lastLibrary sentAtKind // and is this
 }
 
 // A head is what is known of a message before it is parsed.

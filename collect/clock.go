@@ -66,9 +66,9 @@ func steps(behind int64, step time.Duration) int64 {
 // that is behind, rather than of a batch that took long to come. One that lies after it
 // always is proof of one that is ahead.
 func (h *Handler) provesClock(b *batch, m *head, seconds int64) bool {
-	kind := library(m.context)
+	kind := b.library(m.context)
 	if kind == sentAtUnknown {
-		kind = library(b.context)
+		kind = b.library(b.context)
 	}
 	switch kind {
 	case sentAtTry:

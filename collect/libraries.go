@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
@@ -69,6 +70,14 @@ var libraries = map[string]sentAtKind{
 	"events-sdk-java":             sentAtClosed,
 	"analytics-csharp":            sentAtClosed,
 	"events-sdk-csharp":           sentAtClosed,
+}
+
+// library is [library] of a context of the batch. Most are like the one before.
+func (b *batch) library(context []byte) sentAtKind {
+	if !b.wasRead || !bytes.Equal(b.lastContext, context) {
+		b.wasRead, b.lastContext, b.lastLibrary = true, context, library(context)
+	}
+	return b.lastLibrary
 }
 
 // library returns when the SDK of a message writes sentAt.

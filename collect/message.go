@@ -3,7 +3,6 @@ package collect
 import (
 	"bytes"
 	"crypto/sha256"
-	"slices"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -70,16 +69,17 @@ func (m *message) identify(source *Source) {
 		return
 	}
 	start := m.records[0].Time
-	timeless := slices.Clone(m.records)
+	var room [4]kissmetrics.Record // for most, so that nothing is allocated
+	timeless := append(room[:0], m.records...)
 	for i := range timeless {
 		if t := &timeless[i].Time; !t.IsZero() {
 			*t = time.Unix(0, 0).Add(t.Sub(start))
 		}
 	}
 	key := kissmetrics.RepeatKey(timeless)
-	parts := append(key[:], source.Name...)
-	parts = append(append(parts, 0), m.id...)
-	sum := sha256.Sum256(parts)
+	var parts [256]byte
+	said := append(append(append(parts[:0], key[:]...), source.Name...), 0)
+	sum := sha256.Sum256(append(said, m.id...))
 	copy(m.identity[:], sum[:])
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 )
 
-// sendTimeout bounds what a sender takes for one message.
+// sendTimeout bounds what a sender takes for one message, to within a second.
 const sendTimeout = 30 * time.Second
 
 var (
@@ -86,9 +86,23 @@ type taken struct {
 	why                         error    // and why the first was deferred
 }
 
+// A taker hands the messages of a batch to the sender.
+type taker struct {
+	*Handler
+	taken
+
+	ctx    context.Context // of the request
+	source *Source
+
+	calls  context.Context // of the sender,
+	begun  time.Time       // since when
+	cancel context.CancelFunc
+}
+
 // take hands the messages of a batch to the sender.
 func (h *Handler) take(ctx context.Context, b *batch) taken {
-	var t taken
+	t := taker{Handler: h, ctx: ctx, source: b.source, cancel: func() {}}
+	defer func() { t.cancel() }()
 	var untimed []loose
 	for i := range b.messages {
 		if t.why == nil && ctx.Err() != nil {
@@ -97,42 +111,42 @@ func (h *Handler) take(ctx context.Context, b *batch) taken {
 		if t.why != nil && !errors.Is(t.why, kissmetrics.ErrQueueFull) {
 			// Those behind would only meet the same, and slowly. A queue says no at
 			// once, and may have room for others.
-			h.settle(ctx, &t, Result{Index: i, Source: b.source.Name}, Deferred, t.why)
+			t.settle(&Result{Index: i, Source: b.source.Name}, Deferred, t.why)
 			continue
 		}
 		m, err := h.message(b, &b.messages[i])
 		result := Result{Index: i, MessageID: m.id, Type: m.kind, Source: b.source.Name, Records: len(m.records), Adjustments: m.adjustments}
 		switch {
 		case err != nil:
-			h.settle(ctx, &t, result, Refused, err)
+			t.settle(&result, Refused, err)
 		case m.ignored:
-			h.settle(ctx, &t, result, Ignored, nil)
+			t.settle(&result, Ignored, nil)
 		case !m.timed:
 			untimed = append(untimed, loose{result, m})
 		case m.identity == identity{}:
-			h.settle(ctx, &t, result, 0, h.send(ctx, b.source, m.records))
+			t.settle(&result, 0, t.send(m.records))
 		default:
-			h.once(ctx, &t, b.source, result, m)
+			t.once(&result, &m)
 		}
 	}
-	h.takeLoose(ctx, &t, b.source, untimed)
-	return t
+	t.takeLoose(untimed)
+	return t.taken
 }
 
 // once sends a message unless it was accepted before.
-func (h *Handler) once(ctx context.Context, t *taken, source *Source, result Result, m message) {
-	state, at := h.memory.begin(m.identity, m.records[0].Time)
+func (t *taker) once(result *Result, m *message) {
+	state, at := t.memory.begin(m.identity, m.records[0].Time)
 	switch state {
 	case accepted:
-		h.settle(ctx, t, result, Repeated, nil)
+		t.settle(result, Repeated, nil)
 	case underWay:
-		h.settle(ctx, t, result, Deferred, errUnderWay)
+		t.settle(result, Deferred, errUnderWay)
 	default:
 		err := kissmetrics.ErrSenderPanicked
-		defer func() { h.memory.end(m.identity, err == nil) }() // also where the sender ends the goroutine
+		defer func() { t.memory.end(m.identity, err == nil) }() // also where the sender ends the goroutine
 		m.happened(at)
-		err = h.send(ctx, source, m.records)
-		h.settle(ctx, t, result, 0, err)
+		err = t.send(m.records)
+		t.settle(result, 0, err)
 	}
 }
 
@@ -145,25 +159,29 @@ type loose struct {
 
 // takeLoose takes the loose messages of a batch, for nothing of them may be accepted
 // where a repeat is to come.
-func (h *Handler) takeLoose(ctx context.Context, t *taken, source *Source, all []loose) {
+func (t *taker) takeLoose(all []loose) {
+	if len(all) == 0 {
+		return
+	}
 	begun := map[identity]error{} // and what became of them
 	defer func() {
 		for id, err := range begun {
-			h.memory.end(id, err == nil)
+			t.memory.end(id, err == nil)
 		}
 	}()
-	var left, twins []loose // without an outcome
+	var left, twins []*loose // without an outcome
 	err := t.why
-	for _, l := range all {
+	for i := range all {
+		l := &all[i]
 		if _, ok := begun[l.identity]; ok {
 			twins = append(twins, l)
 			continue
 		}
 		if err == nil && l.identity != (identity{}) {
-			state, at := h.memory.begin(l.identity, l.records[0].Time)
+			state, at := t.memory.begin(l.identity, l.records[0].Time)
 			switch state {
 			case accepted:
-				h.settle(ctx, t, l.result, Repeated, nil)
+				t.settle(&l.result, Repeated, nil)
 				continue
 			case underWay:
 				err = errUnderWay
@@ -174,32 +192,32 @@ func (h *Handler) takeLoose(ctx context.Context, t *taken, source *Source, all [
 		}
 		left = append(left, l)
 	}
-	for i, err := range h.sendLoose(ctx, source, left, err) {
+	for i, err := range t.sendLoose(left, err) {
 		l := left[i]
 		if _, ok := begun[l.identity]; ok {
 			begun[l.identity] = err
 		}
-		h.settle(ctx, t, l.result, 0, err)
+		t.settle(&l.result, 0, err)
 	}
 	for _, l := range twins {
 		outcome := Repeated
 		if begun[l.identity] != nil {
 			outcome = 0
 		}
-		h.settle(ctx, t, l.result, outcome, begun[l.identity])
+		t.settle(&l.result, outcome, begun[l.identity])
 	}
 }
 
 // sendLoose hands messages to the sender in one call, unless there is an error
 // already, and says what became of each. Where that is for good there is no repeat
 // to come, so that each can have an outcome of its own.
-func (h *Handler) sendLoose(ctx context.Context, source *Source, all []loose, err error) []error {
+func (t *taker) sendLoose(all []*loose, err error) []error {
 	var records []kissmetrics.Record
 	for _, l := range all {
 		records = append(records, l.records...)
 	}
 	if err == nil && len(records) > 0 {
-		err = h.send(ctx, source, records)
+		err = t.send(records)
 	}
 	errs := slices.Repeat([]error{err}, len(all))
 	if err == nil || !isFinal(err) || len(all) == 1 {
@@ -212,7 +230,7 @@ func (h *Handler) sendLoose(ctx context.Context, source *Source, all []loose, er
 	}
 	for i, l := range all {
 		if !isDelivery { // the sender found one that is not valid, and took none
-			errs[i] = h.send(ctx, source, l.records)
+			errs[i] = t.send(l.records)
 			continue
 		}
 		refused := false
@@ -233,15 +251,19 @@ func (h *Handler) sendLoose(ctx context.Context, source *Source, all []loose, er
 // send hands records to the sender of their source. What the sender has begun to
 // store is carried through, although the client may have given up: what is stored
 // and forgotten would count twice when it is sent again.
-func (h *Handler) send(ctx context.Context, source *Source, records []kissmetrics.Record) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
-	defer cancel()
+func (t *taker) send(records []kissmetrics.Record) (err error) {
+	const lasts = time.Second // so that quick calls share a context
+	if now := time.Now(); t.calls == nil || now.Sub(t.begun) > lasts {
+		t.cancel()
+		t.begun = now
+		t.calls, t.cancel = context.WithTimeout(context.WithoutCancel(t.ctx), sendTimeout)
+	}
 	defer func() {
 		if recover() != nil {
 			err = kissmetrics.ErrSenderPanicked
 		}
 	}()
-	if err = source.Sender.Send(ctx, records); err != nil {
+	if err = t.source.Sender.Send(t.calls, records); err != nil {
 		_ = err.Error() // panics here, and nowhere else, if it is a nil pointer
 	}
 	return err
@@ -249,7 +271,7 @@ func (h *Handler) send(ctx context.Context, source *Source, records []kissmetric
 
 // settle counts and reports what became of a message. Where the outcome is zero,
 // it is what the sender's error says.
-func (h *Handler) settle(ctx context.Context, t *taken, result Result, outcome Outcome, err error) {
+func (t *taker) settle(result *Result, outcome Outcome, err error) {
 	if outcome == 0 {
 		switch {
 		case err == nil:
@@ -265,7 +287,7 @@ func (h *Handler) settle(ctx context.Context, t *taken, result Result, outcome O
 		result.Reason = safeText(err)
 	}
 	if len(result.Adjustments) > 0 && len(t.adjusted) < listedFailures && (outcome == Accepted || outcome == Repeated) {
-		t.adjusted = append(t.adjusted, result)
+		t.adjusted = append(t.adjusted, *result)
 	}
 	switch outcome {
 	case Refused:
@@ -273,7 +295,7 @@ func (h *Handler) settle(ctx context.Context, t *taken, result Result, outcome O
 			t.first = err
 		}
 		if t.refused++; t.refused <= listedFailures {
-			t.failures = append(t.failures, result)
+			t.failures = append(t.failures, *result)
 		}
 	case Deferred:
 		if t.why == nil || errors.Is(t.why, kissmetrics.ErrQueueFull) {
@@ -283,17 +305,17 @@ func (h *Handler) settle(ctx context.Context, t *taken, result Result, outcome O
 	default:
 		t.accepted++
 	}
-	h.report(ctx, result)
+	t.report(*result)
 }
 
 // report calls the caller's function.
-func (h *Handler) report(ctx context.Context, result Result) {
+func (t *taker) report(result Result) {
 	defer func() {
 		if recover() != nil {
-			h.config.logger.ErrorContext(ctx, "collect: the function of WithOnResult panicked")
+			t.config.logger.ErrorContext(t.ctx, "collect: the function of WithOnResult panicked")
 		}
 	}()
-	h.config.onResult(ctx, result)
+	t.config.onResult(t.ctx, result)
 }
 
 // safeText returns the text of an error that is known to hold no secrets, and
