@@ -87,9 +87,6 @@ func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
 		}
 		return err
 	})
-	if err == nil {
-		err = w.End()
-	}
 	b.context = own.context
 	if e.kind != "" {
 		own.kind = e.kind

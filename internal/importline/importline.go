@@ -60,9 +60,6 @@ func Read(data []byte, limit int, allNames bool) (Line, error) {
 		}
 		return err
 	})
-	if err == nil {
-		err = r.End()
-	}
 	if err == nil && l.Time != "" {
 		whole, _, _ := strings.Cut(l.Time, ".")
 		var wrong error

@@ -1,8 +1,11 @@
-// Package jsonwalk reads JSON from memory, in one pass and as it is written:
-// numbers keep their digits, and a value that is only to be passed on is not
-// copied. It is a thin layer over encoding/json/jsontext.
+// Package jsonwalk reads JSON from memory, as it is written: numbers keep their
+// digits, and a value that is only to be passed on is not copied.
 //
-// It is as tolerant as encoding/json has always been. Of two members with one
+// Package encoding/json/jsontext checks the data as a whole, before anything of it is
+// read. What is left to do here, to take apart what is known to be JSON, is simple and
+// fast.
+//
+// The package is as tolerant as encoding/json has always been. Of two members with one
 // name, the last counts. Bytes that are not valid UTF-8 are read as U+FFFD. [Mend]
 // helps with what many programs write although it is not JSON. Errors tell the
 // place and never quote the input.
@@ -10,7 +13,6 @@ package jsonwalk
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/json/jsontext"
 	"errors"
 	"fmt"
@@ -31,123 +33,94 @@ func (e *Error) Error() string { return fmt.Sprintf("is not JSON, as of byte %d"
 // ErrKind is the error of a value that is not of the kind that was asked for.
 var ErrKind = errors.New("is JSON of another kind")
 
-// A Reader reads one JSON value, or the values of a sequence, one after another.
+// A Reader reads one JSON value, or one part of it after another.
 type Reader struct {
-	data   []byte
-	buffer bytes.Buffer
-	json   jsontext.Decoder
-	depth  int
+	data      []byte
+	at        int // how much of data is read
+	depth     int
+	isChecked bool
+	err       error // why data is not JSON
 }
 
 // NewReader returns a reader of data, which must not change while it is in use.
-func NewReader(data []byte) *Reader {
-	r := &Reader{data: data, buffer: *bytes.NewBuffer(data)}
-	r.json.Reset(&r.buffer, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	return r
-}
+func NewReader(data []byte) *Reader { return &Reader{data: data} }
 
 // Value returns the one value that data holds: a string, a bool, a json.Number, a
 // map[string]any, a []any, or nil for null.
-func Value(data []byte) (any, error) {
-	r := NewReader(data)
-	v, err := r.Value()
+func Value(data []byte) (any, error) { return NewReader(data).Value() }
+
+// check reports whether data is JSON.
+func (r *Reader) check() bool {
+	if !r.isChecked {
+		r.isChecked = true
+		r.err = check(r.data)
+		r.at += space(r.data)
+	}
+	return r.err == nil
+}
+
+// check returns an error unless data is one JSON value.
+func check(data []byte) error {
+	options := jsontext.AllowInvalidUTF8(true)
+	if jsontext.Value(data).IsValid(jsontext.AllowDuplicateNames(true), options) {
+		return nil
+	}
+	d := jsontext.NewDecoder(bytes.NewReader(data), jsontext.AllowDuplicateNames(true), options)
+	_, err := d.ReadValue()
 	if err == nil {
-		err = r.End()
+		_, err = d.ReadToken()
 	}
-	if err != nil {
-		return nil, err
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return &Error{Offset: syntax.ByteOffset}
 	}
-	return v, nil
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return &Error{Offset: int64(len(data))}
+	}
+	return &Error{Offset: d.InputOffset()} // there is something behind the value
 }
 
 // Kind returns the first byte of the next value: one of { [ " t f n and, for any
 // number, 0. It is zero where there is none.
-func (r *Reader) Kind() byte { return byte(r.json.PeekKind()) }
-
-// End returns an error unless all of data was read.
-func (r *Reader) End() error {
-	if _, err := r.json.ReadToken(); !errors.Is(err, io.EOF) {
-		return r.fail(err)
+func (r *Reader) Kind() byte {
+	if !r.check() || r.at == len(r.data) {
+		return 0
 	}
-	return nil
+	switch c := r.data[r.at]; c {
+	case '{', '[', '"', 't', 'f', 'n':
+		return c
+	case '}', ']':
+		return 0
+	}
+	return '0'
 }
 
-// Value reads the next value; see [Value].
+// Value reads the next value; see the function of that name.
 func (r *Reader) Value() (any, error) {
-	kind := r.json.PeekKind()
-	if (kind == '{' || kind == '[') && r.depth == MaxDepth {
-		return nil, r.Skip()
+	if !r.check() {
+		return nil, r.err
 	}
-	token, err := r.json.ReadToken()
-	if err != nil {
-		return nil, r.fail(err)
-	}
-	switch kind {
-	case '"':
-		return token.String(), nil
-	case '0':
-		return json.Number(token.String()), nil
-	case 't':
-		return true, nil
-	case 'f':
-		return false, nil
-	case '{':
-		return r.object()
-	case '[':
-		return r.list()
-	}
-	return nil, nil
-}
-
-// object reads what follows the beginning of an object.
-func (r *Reader) object() (any, error) {
-	r.depth++
-	m := make(map[string]any)
-	for r.json.PeekKind() == '"' {
-		token, err := r.json.ReadToken()
-		if err != nil {
-			return nil, r.fail(err)
-		}
-		name := token.String()
-		if m[name], err = r.Value(); err != nil {
-			return nil, err
-		}
-	}
-	return m, r.end()
-}
-
-// list reads what follows the beginning of a list.
-func (r *Reader) list() (any, error) {
-	r.depth++
-	list := []any{}
-	for {
-		if kind := r.json.PeekKind(); kind == ']' || kind == jsontext.KindInvalid {
-			return list, r.end()
-		}
-		v, err := r.Value()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, v)
-	}
+	d := decoder{depth: r.depth}
+	rest := r.data[r.at:]
+	v, length := d.value(rest)
+	r.pass(length)
+	return v, nil
 }
 
 // Raw returns the next value as it is written. It is a part of data.
 func (r *Reader) Raw() ([]byte, error) {
-	value, err := r.json.ReadValue()
-	if err != nil {
-		return nil, r.fail(err)
+	if !r.check() {
+		return nil, r.err
 	}
-	end := int(r.json.InputOffset())
-	return r.data[end-len(value) : end : end], nil
+	begin := r.at
+	end := begin + valueEnd(r.data[begin:])
+	r.pass(end - begin)
+	return r.data[begin:end:end], nil
 }
 
 // Skip reads the next value for nothing.
 func (r *Reader) Skip() error {
-	if err := r.json.SkipValue(); err != nil {
-		return r.fail(err)
-	}
-	return nil
+	_, err := r.Raw()
+	return err
 }
 
 // Members reads an object. For every member it calls visit with the name, which is
@@ -160,22 +133,21 @@ func (r *Reader) Members(visit func(name []byte) error) error {
 
 // Object is [Reader.Members], and returns the object as [Reader.Raw] does.
 func (r *Reader) Object(visit func(name []byte) error) ([]byte, error) {
+	begin := r.at
 	if err := r.begin('{'); err != nil {
 		return nil, err
 	}
-	begin := r.json.InputOffset() - 1
-	for r.json.PeekKind() == '"' {
-		name, err := r.name()
-		if err == nil {
-			err = visit(name)
-		}
-		if err != nil {
+	for r.data[r.at] != '}' {
+		end := r.at + textEnd(r.data[r.at:])
+		name := Unquote(r.data[r.at:end])
+		r.pass(end - r.at) // and the colon
+		if err := visit(name); err != nil {
 			return nil, err
 		}
 	}
-	err := r.end()
-	end := r.json.InputOffset()
-	return r.data[begin:end:end], err
+	end := r.at + 1
+	r.end()
+	return r.data[begin:end:end], nil
 }
 
 // Elements reads a list. For every element it calls visit, which must read it, and
@@ -185,42 +157,38 @@ func (r *Reader) Elements(visit func() error) error {
 	if err := r.begin('['); err != nil {
 		return err
 	}
-	for {
-		if kind := r.json.PeekKind(); kind == ']' || kind == jsontext.KindInvalid {
-			return r.end()
-		}
+	for r.data[r.at] != ']' {
 		if err := visit(); err != nil {
 			return err
 		}
 	}
+	r.end()
+	return nil
 }
 
-func (r *Reader) begin(kind jsontext.Kind) error {
-	if next := r.json.PeekKind(); next != kind && next != jsontext.KindInvalid {
+func (r *Reader) begin(kind byte) error {
+	if !r.check() {
+		return r.err
+	}
+	if r.at == len(r.data) || r.data[r.at] != kind {
 		return ErrKind
 	}
-	if _, err := r.json.ReadToken(); err != nil {
-		return r.fail(err)
-	}
 	r.depth++
+	r.at++
+	r.at += space(r.data[r.at:])
 	return nil
 }
 
-func (r *Reader) end() error {
-	if _, err := r.json.ReadToken(); err != nil {
-		return r.fail(err)
-	}
+func (r *Reader) end() {
 	r.depth--
-	return nil
+	r.pass(1)
 }
 
-// name reads the name of a member.
-func (r *Reader) name() ([]byte, error) {
-	quoted, err := r.json.ReadValue()
-	if err != nil {
-		return nil, r.fail(err)
-	}
-	return Unquote(quoted), nil
+// pass reads so many bytes, and what separates them from the next value or the end of
+// the one that holds them.
+func (r *Reader) pass(length int) {
+	r.at += length
+	r.at += separator(r.data[r.at:])
 }
 
 // Unquote returns what a JSON text stands for, and nil where value is no text. It
@@ -235,12 +203,4 @@ func Unquote(value []byte) []byte {
 	}
 	text, _ := jsontext.AppendUnquote(nil, value) // bytes that are not UTF-8 become U+FFFD, and are told
 	return text
-}
-
-// fail returns the error for one of jsontext, which may quote the input.
-func (r *Reader) fail(err error) error {
-	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return &Error{Offset: syntax.ByteOffset}
-	}
-	return &Error{Offset: r.json.InputOffset()}
 }

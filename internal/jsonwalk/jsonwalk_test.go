@@ -164,7 +164,6 @@ func TestMembersAndElements(t *testing.T) {
 		}
 		return r.Skip()
 	}))
-	require.NoError(t, r.End())
 	assert.Equal(t, []string{`{ {"x":1}`, `" "y"`, `0 7`, `object {"i":1}`}, got)
 }
 
@@ -178,7 +177,6 @@ func TestAnotherKindIsNotRead(t *testing.T) {
 		assert.Equal(t, json.Number("7"), v)
 		return err
 	}))
-	require.NoError(t, r.End())
 	assert.NotErrorIs(t, jsonwalk.NewReader(nil).Members(fail), jsonwalk.ErrKind, "nothing has no kind")
 }
 

@@ -72,9 +72,6 @@ func parse(data []byte) (Message, error) {
 		}
 		return Message{}, err
 	}
-	if err := r.End(); err != nil {
-		return Message{}, err
-	}
 	if f.isRow() {
 		return row(data)
 	}
