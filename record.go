@@ -172,7 +172,8 @@ func (r *Record) appendRepeat(b []byte) []byte {
 		b = appendCounted(b, name.Fold(r.Name))
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.Properties)))
-	for _, p := range folded(r.Properties) {
+	var room [32]Property // spares most an allocation
+	for _, p := range appendFolded(room[:0], r.Properties) {
 		b = appendCounted(appendCounted(b, p.Name), p.Value)
 	}
 	return b
@@ -182,21 +183,14 @@ func appendCounted(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// folded returns properties with names as Kissmetrics compares them, in their order.
-func folded(properties []Property) []Property {
-	last := ""
-	for i := range properties {
-		if p := &properties[i]; !name.IsFolded(p.Name) || p.Name < last {
-			all := make([]Property, len(properties))
-			for i, p := range properties {
-				all[i] = Property{Name: name.Fold(p.Name), Value: p.Value}
-			}
-			slices.SortStableFunc(all, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
-			return all
-		}
-		last = properties[i].Name
+// appendFolded appends properties with names as Kissmetrics compares them, in their
+// order.
+func appendFolded(dst, properties []Property) []Property {
+	for _, p := range properties {
+		dst = append(dst, Property{Name: name.Fold(p.Name), Value: p.Value})
 	}
-	return properties
+	slices.SortStableFunc(dst, func(a, b Property) int { return strings.Compare(a.Name, b.Name) })
+	return dst
 }
 
 // parameters is a record as go-querystring encodes it.

@@ -3,6 +3,7 @@ package collect
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -44,12 +45,34 @@ type head struct {
 	context             []byte
 }
 
+// batches keep the memory that they work in.
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func newBatch(kind string) *batch {
+	b, _ := batches.Get().(*batch)
+	b.kind = kind
+	return b
+}
+
+// release keeps a batch that is done for another one.
+func (b *batch) release() {
+	const most = 1 << 10 // messages
+	messages := b.messages
+	if cap(messages) > most {
+		messages = nil
+	}
+	clear(messages[:cap(messages)])
+	*b = batch{messages: messages[:0]}
+	batches.Put(b)
+}
+
 // parse takes a body apart, in one walk. The problem is the answer to one that is not
 // what it should be; even then its write key is returned, where it was found.
 func (h *Handler) parse(data []byte, e endpoint) (*batch, *answer) {
 	b, err := h.walk(data, e)
 	if _, ok := errors.AsType[*jsonwalk.Error](err); ok {
 		if mended, ok := jsonwalk.Mend(data); ok {
+			b.release()
 			b, err = h.walk(mended, e)
 		}
 	}
@@ -71,7 +94,7 @@ func (h *Handler) parse(data []byte, e endpoint) (*batch, *answer) {
 // walk reads the members of a body. Of a body that is one message, they are those of
 // a batch and of its message.
 func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
-	b := &batch{kind: e.kind}
+	b := newBatch(e.kind)
 	w := walker{Reader: jsonwalk.NewReader(data), kind: e.kind}
 	own := head{data: data, isObject: true}
 	err := w.Members(func(name []byte) (err error) {
@@ -90,7 +113,7 @@ func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
 	b.context = own.context
 	if e.kind != "" {
 		own.kind = e.kind
-		b.messages = []head{own}
+		b.messages = append(b.messages[:0], own)
 	} else {
 		b.sentAt, b.integrations = own.sentAt, own.integrations
 	}
@@ -106,7 +129,7 @@ type walker struct {
 // list reads the messages of a batch, up to one more than most, and reports whether
 // it is one.
 func (w *walker) list(messages *[]head, most int) (ok bool, err error) {
-	*messages = nil
+	*messages = (*messages)[:0]
 	if w.Kind() != '[' || w.kind != "" {
 		return false, w.Skip()
 	}
@@ -149,7 +172,7 @@ func (w *walker) member(m *head, name []byte) (err error) {
 	case "messageId":
 		m.id = string(jsonwalk.Unquote(value))
 	case "type":
-		m.kind = string(jsonwalk.Unquote(value))
+		m.kind = kindOf(jsonwalk.Unquote(value))
 	case "timestamp":
 		m.timestamp = readTime(&m.at, value, true)
 	case "originalTimestamp":
@@ -158,6 +181,14 @@ func (w *walker) member(m *head, name []byte) (err error) {
 		m.sentAt, _ = wire.InstantOf(value)
 	}
 	return err
+}
+
+// kindOf returns the type of a message.
+func kindOf(name []byte) string {
+	if kind, ok := kinds[string(name)]; ok && len(kind) == len(name) {
+		return kind // without an allocation
+	}
+	return string(name)
 }
 
 // readTime reports whether a value, as it is written, is a time, and if so keeps it

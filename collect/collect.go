@@ -225,6 +225,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answe
 	}
 	defer body.release()
 	b, problem := h.parse(body.content(), e)
+	defer b.release()
 	if source == nil {
 		if source, known = h.sources.of(b.writeKey); !known {
 			return unauthorized(r)

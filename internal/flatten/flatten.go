@@ -75,15 +75,26 @@ type Flattener struct {
 	stopped bool // there were too many values: what is left is not looked at
 }
 
+// Reset makes the flattener as good as new, but keeps some of its memory.
+func (f *Flattener) Reset() {
+	const most = 256 // pairs
+	pairs := f.pairs
+	if cap(pairs) > most {
+		pairs = nil
+	}
+	clear(pairs[:cap(pairs)])
+	*f = Flattener{pairs: pairs[:0], fields: f.fields}
+}
+
 // Overflowed reports whether there were more values than are looked at.
 func (f *Flattener) Overflowed() bool { return f.stopped }
 
 // Members flattens every member of m but for the one named skip, which it
 // returns.
 func (f *Flattener) Members(m map[string]any, skip string) (skipped any) {
-	if f.pairs == nil {
+	if cap(f.pairs) == 0 {
 		const more = 2 // such as a Billing Amount
-		f.pairs = make([]Pair, 0, min(len(m)+more, 32))
+		f.pairs = make([]Pair, 0, min(max(len(m)+more, 16), 32))
 	}
 	if skip != "" {
 		skipped = m[skip]
