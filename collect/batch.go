@@ -28,7 +28,8 @@ type batch struct {
 	traitsRead bool                   // once they were asked for
 	lent       int                    // what they took, once for every message that they were given to
 
-	wasRead     bool // the library of a context was asked for,
+	own         [2]kissmetrics.Property // for the identity of a message
+	wasRead     bool                    // the library of a context was asked for,
 	lastContext []byte
 	lastLibrary sentAtKind // and is this
 }
@@ -137,20 +138,19 @@ func (w *walker) list(messages *[]head, most int) (ok bool, err error) {
 		if len(*messages) > most {
 			return w.Skip()
 		}
-		m, err := w.head()
-		*messages = append(*messages, m)
-		return err
+		*messages = append(*messages, head{})
+		return w.head(&(*messages)[len(*messages)-1])
 	})
 }
 
 // head reads one message.
-func (w *walker) head() (m head, err error) {
+func (w *walker) head(m *head) (err error) {
 	if w.Kind() != '{' {
-		return m, w.Skip()
+		return w.Skip()
 	}
 	m.isObject = true
-	m.data, err = w.Object(func(name []byte) error { return w.member(&m, name) })
-	return m, err
+	m.data, err = w.Object(func(name []byte) error { return w.member(m, name) })
+	return err
 }
 
 // member reads a member of a message.

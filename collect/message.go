@@ -2,7 +2,6 @@ package collect
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -58,28 +57,26 @@ func (h *Handler) message(b *batch, head *head) (m message, err error) {
 	}
 	second := m.records[0].Time
 	m.timed = second.Unix() != b.received.Unix() || second.Unix() == own.Unix() && own.Before(b.received)
-	m.identify(b.source)
+	b.identify(&m)
 	return m, h.guardAlias(b.source, &m)
 }
 
 // identify sets by what a repeat of the message is known: its messageId and all that
 // it says, but for when.
-func (m *message) identify(source *Source) {
+func (b *batch) identify(m *message) {
 	if m.id == "" || len(m.records) == 0 {
 		return
 	}
 	start := m.records[0].Time
-	var room [4]kissmetrics.Record // for most, so that nothing is allocated
+	var room [5]kissmetrics.Record // for most, so that nothing is allocated
 	timeless := append(room[:0], m.records...)
 	for i := range timeless {
 		if t := &timeless[i].Time; !t.IsZero() {
 			*t = time.Unix(0, 0).Add(t.Sub(start))
 		}
 	}
-	key := kissmetrics.RepeatKey(timeless)
-	var parts [256]byte
-	said := append(append(append(parts[:0], key[:]...), source.Name...), 0)
-	sum := sha256.Sum256(append(said, m.id...))
+	b.own = [...]kissmetrics.Property{{Value: b.source.Name}, {Value: m.id}}
+	sum := kissmetrics.RepeatKey(append(timeless, kissmetrics.Record{Properties: b.own[:]}))
 	copy(m.identity[:], sum[:])
 }
 

@@ -197,10 +197,20 @@ func Unquote(value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
 		return nil
 	}
-	inner := value[1 : len(value)-1]
-	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+	inner, isASCII := value[1:len(value)-1], true
+	for _, c := range inner {
+		if c == '\\' {
+			return unescape(value)
+		}
+		isASCII = isASCII && c < utf8.RuneSelf
+	}
+	if isASCII || utf8.Valid(inner) {
 		return inner
 	}
+	return unescape(value)
+}
+
+func unescape(value []byte) []byte {
 	text, _ := jsontext.AppendUnquote(nil, value) // bytes that are not UTF-8 become U+FFFD, and are told
 	return text
 }
