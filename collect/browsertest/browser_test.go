@@ -7,12 +7,15 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
@@ -25,7 +28,7 @@ var chromium context.Context
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil { // they mostly wait
+	if err := flag.Set("test.parallel", "6"); err != nil { // they mostly wait
 		log.Fatal(err)
 	}
 	program := findChromium()
@@ -92,7 +95,7 @@ func newVisitor(t *testing.T) visitor {
 	if chromium == nil {
 		t.Skip("no Chromium was found; Debian has it: apt-get install chromium")
 	}
-	limited, cancelLimit := context.WithTimeout(chromium, 3*time.Minute)
+	limited, cancelLimit := context.WithTimeout(chromium, 5*time.Minute)
 	ctx, cancel := chromedp.NewContext(limited, chromedp.WithNewBrowserContext())
 	t.Cleanup(func() {
 		cancel()
@@ -114,7 +117,21 @@ type tab struct {
 func (v visitor) open(t *testing.T, address string) tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(v)
-	t.Cleanup(cancel)
+	var mu sync.Mutex
+	var blocked []string // what the browser kept the page from asking or reading
+	t.Cleanup(func() {
+		cancel()
+		mu.Lock()
+		defer mu.Unlock()
+		assert.Empty(t, blocked)
+	})
+	require.NoError(t, chromedp.Listen(ctx, func(event any) {
+		if e, ok := event.(*cdplog.EventEntryAdded); ok && strings.Contains(e.Entry.Text, "CORS") {
+			mu.Lock()
+			defer mu.Unlock()
+			blocked = append(blocked, e.Entry.Text)
+		}
+	}))
 	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(address)))
 	return tab{ctx, cancel}
 }
