@@ -55,8 +55,8 @@ func (s *Sender) work(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			s.fail(err)
 			s.config.logger.WarnContext(ctx, "bulk: a file could not be put into the bucket, which is tried again", "error", err)
+			s.fail(err)
 			pause(ctx, waits.Next(0, 0), nil)
 			continue
 		}
