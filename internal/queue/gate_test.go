@@ -120,3 +120,20 @@ func TestSuccessBeginsTheScheduleAgain(t *testing.T) {
 	_, wait, _ := g.failed(time.Now(), false, 0)
 	assert.LessOrEqual(t, wait, time.Millisecond)
 }
+
+// A delivery that began before the outage says nothing about its end, so the waits
+// go on growing.
+func TestSuccessFromBeforeTheOutageDoesNotBeginTheScheduleAgain(t *testing.T) {
+	g := gate{schedule: retry.NewSchedule(1, time.Hour)}
+	for range 60 {
+		g.failed(time.Now(), true, 0)
+	}
+	g.succeeded(false)
+	longest := time.Duration(0)
+	for range 100 {
+		_, wait, _ := g.failed(time.Now(), true, 0)
+		longest = max(longest, wait)
+	}
+	assert.Greater(t, longest, time.Minute)
+	assert.Equal(t, 160, g.failures)
+}

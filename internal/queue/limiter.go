@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"math"
 	"time"
 )
 
@@ -18,8 +17,10 @@ const (
 	slack    = 2 * time.Millisecond
 	// probeEvery is how often the shortest answer is measured again.
 	probeEvery = 30 * time.Second
-	// rest is how long the limit stays when another one has achieved less.
-	rest = 5 * time.Second
+	// step is by how much the limit changes to try whether another one is better, and
+	// rest how long it stays when that was not so.
+	step = 1.25
+	rest = 2 * time.Second
 	// restAfter is how long nothing may happen before the limiter begins with few
 	// again.
 	restAfter = 10 * time.Second
@@ -70,6 +71,7 @@ type Limiter struct {
 
 	achieved  float64   // answers a second, by the last round
 	back      float64   // the limit before a change that is being tried
+	fewer     bool      // the next change is to try fewer, if there is reason to
 	restUntil time.Time // until then none is tried
 }
 
@@ -202,23 +204,25 @@ func (l *Limiter) endRound(now time.Time) {
 	}
 }
 
-// climb looks for the limit that achieves most.
+// climb looks for the limit that achieves most: it tries more, and where answers
+// take longer than the shortest, fewer too. What has not proved better is undone.
 func (l *Limiter) climb(now time.Time, mean time.Duration) {
 	achieved := float64(l.Limit()) / mean.Seconds() // answers a second
 	before, back := l.achieved, l.back
 	l.achieved, l.back = achieved, 0
-	switch {
-	case back > l.limit && achieved < 0.98*before, // fewer achieve less
-		back > 0 && back < l.limit && achieved < before: // more do
+	switch fewer := back > l.limit; {
+	case back > 0 && fewer && achieved < 0.98*before,
+		back > 0 && !fewer && achieved < before*(1+(l.limit/back-1)/4):
+		l.fewer = !fewer
 		l.set(now, back)
 		l.restUntil = now.Add(rest)
 	case now.Before(l.restUntil):
-	case float64(mean) > 1.25*float64(max(l.shortest, slack)):
+	case l.fewer && float64(mean) > step*float64(max(l.shortest, slack)):
 		l.back = l.limit
-		l.set(now, l.less(0.8*l.limit))
+		l.set(now, l.less(l.limit/step))
 	case l.limit < l.ceiling:
-		l.back = l.limit
-		l.set(now, min(l.ceiling, l.limit+math.Sqrt(l.limit)))
+		l.back, l.fewer = l.limit, true
+		l.set(now, min(l.ceiling, l.limit*step))
 	}
 }
 

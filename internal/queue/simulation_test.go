@@ -126,6 +126,22 @@ func (s *relieved) serve(now time.Time, under int) (time.Duration, bool, time.Du
 	return s.then.serve(now, under)
 }
 
+// A troubled server answers late for a second, and a little later ever after.
+type troubled struct{ begin time.Time }
+
+func (s *troubled) serve(now time.Time, _ int) (time.Duration, bool, time.Duration) {
+	if s.begin.IsZero() {
+		s.begin = now
+	}
+	switch passed := now.Sub(s.begin); {
+	case passed < 3*time.Second:
+		return 50 * time.Millisecond, false, 0
+	case passed < 4*time.Second:
+		return time.Duration(300+200*rand.Float64()) * time.Millisecond, false, 0
+	}
+	return 68 * time.Millisecond, false, 0
+}
+
 // A second is what happened in one second of a simulation.
 type second struct{ taken, refused, most int }
 
@@ -203,6 +219,7 @@ func TestSimulations(t *testing.T) {
 		"becomes faster":         {server: &relieved{steady(4 * delay), steady(delay), 10 * time.Second, time.Time{}}, from: 12, until: 20, least: 1250, most: 1280, underWay: 64},
 		"late at random":         {server: newNoisy(0), from: 3, until: 20, least: 740, most: 900, underWay: 64},
 		"fails once in a 100":    {server: newNoisy(0.01), from: 3, until: 20, least: 700, most: 900, refused: 1.5, underWay: 64},
+		"is late for a second":   {server: &troubled{}, from: 15, until: 30, least: 850, most: 941, underWay: 64},
 		"serves one by one":      {server: &line{each: 5 * time.Millisecond}, from: 1, until: 120, least: 199, most: 200, underWay: 16},
 		"slow if more than 20":   {server: crowd(20), from: 5, until: 120, least: 380, most: 400, underWay: 32},
 		"slow if more than 4":    {server: crowd(4), from: 60, until: 120, least: 70, most: 80, underWay: 8},
