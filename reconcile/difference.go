@@ -114,24 +114,24 @@ func (d Difference) String() string {
 // Counts are those of a comparison. Every record that was sent is counted once in
 // Arrived, Repeats, Missing, Dropped or Altered.
 type Counts struct {
-	Sent               int64 // records that were sent
-	Exported           int64 // rows that are exported
-	UnreadableSent     int64 // lines that cannot be read, and are not compared
-	UnreadableExported int64
-	Arrived            int64 // sent and there, unaltered
-	Repeats            int64 // sent again although the same was sent before
-	Missing            int64
-	Dropped            int64
-	Altered            int64
-	Cut                int64 // of those that are altered; one can be altered in several ways
-	Moved              int64
-	Merged             int64
-	Values             int64
-	Twice              int64 // of those that arrived
-	Unsent             int64 // rows of what was not sent
+	Sent               int64 `json:"sent"`           // records that were sent
+	Exported           int64 `json:"exported"`       // rows that are exported
+	UnreadableSent     int64 `json:"unreadableSent"` // lines that cannot be read, and are not compared
+	UnreadableExported int64 `json:"unreadableExported"`
+	Arrived            int64 `json:"arrived"` // sent and there, unaltered
+	Repeats            int64 `json:"repeats"` // sent again although the same was sent before
+	Missing            int64 `json:"missing"`
+	Dropped            int64 `json:"dropped"`
+	Altered            int64 `json:"altered"`
+	Cut                int64 `json:"cut"` // of those that are altered; one can be altered in several ways
+	Moved              int64 `json:"moved"`
+	Merged             int64 `json:"merged"`
+	Values             int64 `json:"values"`
+	Twice              int64 `json:"twice"`  // of those that arrived
+	Unsent             int64 `json:"unsent"` // rows of what was not sent
 	// UnusedAliases is how many aliases found no room in memory. Who was merged by
 	// them only is missing.
-	UnusedAliases int64
+	UnusedAliases int64 `json:"unusedAliases"`
 }
 
 // Complete reports whether every record arrived unaltered, and every line could be

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/reconcile"
+)
+
+// lines is a file of import lines, which has its name only once it is complete.
+// Without a name, it takes everything and does nothing.
+type lines struct {
+	name   string
+	file   *os.File
+	writer *kissmetrics.ImportWriter
+}
+
+func newLines(name string) (*lines, error) {
+	if name == "" {
+		return &lines{}, nil
+	}
+	if _, err := os.Lstat(name); err == nil {
+		return nil, fmt.Errorf("%s is there already", name)
+	}
+	file, err := os.OpenFile(name+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // which the user names
+	if err != nil {
+		return nil, err
+	}
+	return &lines{name, file, kissmetrics.NewImportWriter(bufio.NewWriterSize(file, 64<<10))}, nil
+}
+
+// add adds a record. An alias that has no time gets that of today, since a line needs
+// one.
+func (l *lines) add(ctx context.Context, r kissmetrics.Record) error {
+	if l.file == nil {
+		return nil
+	}
+	if r.Time.IsZero() {
+		r.Time = time.Now()
+	}
+	return l.writer.Send(ctx, []kissmetrics.Record{r})
+}
+
+// keep gives the file its name.
+func (l *lines) keep(ctx context.Context) error {
+	if l.file == nil {
+		return nil
+	}
+	if err := errors.Join(l.writer.Flush(ctx), l.file.Sync(), l.file.Close()); err != nil {
+		return err
+	}
+	// A link, unlike a renaming, never replaces a file.
+	if err := os.Link(l.name+".part", l.name); err != nil {
+		return err
+	}
+	l.file = nil
+	return os.Remove(l.name + ".part")
+}
+
+// discard removes the file, unless it was kept.
+func (l *lines) discard() {
+	if l.file != nil {
+		_ = l.file.Close()
+		_ = os.Remove(l.name + ".part")
+	}
+}
+
+// maxTold is how many lines that cannot be read are told of.
+const maxTold = 10
+
+// unreadable tells of the first lines that cannot be read.
+type unreadable struct {
+	mu   sync.Mutex
+	w    io.Writer
+	told int
+}
+
+func (u *unreadable) tell(side reconcile.Side, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.told++; u.told <= maxTold {
+		_, _ = fmt.Fprintf(u.w, "kmreconcile: %s: %v\n", side, err)
+	} else if u.told == maxTold+1 {
+		_, _ = fmt.Fprintln(u.w, "kmreconcile: more lines cannot be read; they are counted")
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// folder makes a folder of what was sent and of an export, and goes there.
+func folder(t *testing.T, sent, exported string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("sent.json", []byte(sent), 0o600))
+	require.NoError(t, os.MkdirAll("export/revisions", 0o700))
+	require.NoError(t, os.WriteFile("export/index.csv", []byte("file\n"), 0o600))
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
+	_, err := w.Write([]byte(exported))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	require.NoError(t, os.WriteFile("export/revisions/1.json.gz", compressed.Bytes(), 0o600))
+}
+
+// kmreconcile runs the program.
+func kmreconcile(t *testing.T, terminal bool, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	p := program{stdout: &out, stderr: &errs, terminal: terminal}
+	status = p.run(t.Context(), args)
+	return status, out.String(), errs.String()
+}
+
+const (
+	a      = `{"_p":"Ann","_t":1700000000,"_n":"a"}` + "\n"
+	b      = `{"_p":"Ann","_t":1700000000,"_n":"b","Seats":3}` + "\n"
+	aThere = `{"_n":"a","_p":"ann","_t":1700000000}` + "\n"
+	aMoved = `{"_n":"a","_p":"ann","_t":1700000005}` + "\n"
+)
+
+var both = []string{"-sent", "sent.json", "-exported", "export"}
+
+func TestWhatIsMissingCanBeSentAgain(t *testing.T) {
+	folder(t, a+b, aThere)
+	status, stdout, stderr := kmreconcile(t, false, append(both, "-missing", "missing.json")...)
+	assert.Equal(t, incomplete, status)
+	assert.Empty(t, stderr)
+	for _, row := range []string{"2 records were sent", "1 arrived as they were sent", "1 are missing", "1 rows are exported"} {
+		assert.Contains(t, stdout, row)
+	}
+	missing, err := os.ReadFile("missing.json")
+	require.NoError(t, err)
+	assert.Equal(t, b, string(missing))
+
+	status, _, stderr = kmreconcile(t, false, append(both, "-missing", "missing.json")...)
+	assert.Equal(t, failed, status)
+	assert.Contains(t, stderr, "is there already")
+	assertNothingElse(t, "export", "missing.json", "sent.json")
+}
+
+func TestAllThere(t *testing.T) {
+	folder(t, a, aThere+aThere)
+	status, stdout, stderr := kmreconcile(t, true, both...)
+	assert.Equal(t, complete, status)
+	assert.Contains(t, stdout, "1 are there twice")
+	assert.Contains(t, stderr, "1 sent, 2 exported", "the bar")
+}
+
+func TestJSON(t *testing.T) {
+	folder(t, a+b, aMoved)
+	status, stdout, _ := kmreconcile(t, false, append(both, "-json")...)
+	assert.Equal(t, incomplete, status)
+	got := strings.Split(strings.TrimSpace(stdout), "\n")
+	require.Len(t, got, 3)
+	assert.ElementsMatch(t, []string{
+		`{"kind":"altered","changes":["time moved"],"sent":` + strings.TrimSpace(a) + `,"exported":{"_p":"ann","_t":1700000005,"_n":"a"}}`,
+		`{"kind":"missing","sent":` + strings.TrimSpace(b) + `}`,
+	}, got[:2])
+	assert.Regexp(t, `^{"complete":false,"counts":{"sent":2,"exported":1,.*"missing":1,`, got[2])
+}
+
+func TestList(t *testing.T) {
+	folder(t, a+b, aMoved)
+	_, stdout, _ := kmreconcile(t, false, append(both, "-list")...)
+	assert.Contains(t, stdout, "altered (time moved): "+a+"\texported as: {\"_p\":\"ann\",\"_t\":1700000005,\"_n\":\"a\"}\n")
+	assert.Contains(t, stdout, "missing: "+b)
+}
+
+func TestALineThatCannotBeReadIsNotComplete(t *testing.T) {
+	folder(t, a+strings.Repeat("{\n", 12), aThere)
+	status, stdout, stderr := kmreconcile(t, false, both...)
+	assert.Equal(t, incomplete, status)
+	assert.Contains(t, stdout, "12 lines of what was sent cannot be read")
+	assert.Contains(t, stderr, "sent.json: kissmetrics: line 2: ")
+	assert.Equal(t, 11, strings.Count(stderr, "\n"))
+}
+
+func TestFailures(t *testing.T) {
+	folder(t, a, aThere)
+	require.NoError(t, os.WriteFile("torn.gz", []byte("\x1f\x8b\x08\x00torn"), 0o600))
+	require.NoError(t, os.Mkdir("empty", 0o700))
+	for _, args := range [][]string{
+		{}, {"-sent", "sent.json"}, {"-nonsense"}, append(both, "more"), append(both, "-memory", "1"),
+		{"-sent", "nowhere", "-exported", "export"}, {"-sent", "empty", "-exported", "export"},
+		{"-sent", "sent.json", "-exported", "torn.gz", "-missing", "missing.json"}, append(both, "-temp", "nowhere"),
+	} {
+		status, stdout, stderr := kmreconcile(t, false, args...)
+		assert.Equal(t, failed, status, "%v", args)
+		assert.Empty(t, stdout)
+		assert.Regexp(t, `^kmreconcile: .*\n$`, stderr)
+	}
+	assertNothingElse(t, "empty", "export", "sent.json", "torn.gz")
+}
+
+func TestHelp(t *testing.T) {
+	status, stdout, _ := kmreconcile(t, false, "-h")
+	assert.Equal(t, complete, status)
+	assert.Contains(t, stdout, "-missing file")
+}
+
+// assertNothingElse fails the test if another file was left behind.
+func assertNothingElse(t *testing.T, names ...string) {
+	t.Helper()
+	found, err := filepath.Glob("*")
+	require.NoError(t, err)
+	assert.Equal(t, names, found)
+}
