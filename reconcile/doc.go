@@ -43,7 +43,8 @@
 //
 // Both sides are written to temporary files, in parts small enough to be compared
 // in memory, by a hash of the person and the second. What finds no partner there is
-// compared once more by what a changed time, a cut value or an alias leaves alone.
+// compared again by what a changed time, a cut value or an alias leaves alone, and at
+// last with what is like it in part.
 // So memory does not grow with the input: see [WithMemory]. Temporary files take
 // about as much room as the uncompressed input, and are gone when the loop ends.
 // Records are taken for equal if 128 bits of their SHA-256 are.

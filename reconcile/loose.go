@@ -65,13 +65,51 @@ func (c *comparison) looseGroup(group []located) error {
 			return err
 		}
 	}
-	c.update(func(counts *Counts) { counts.Unsent += int64(len(rows)) })
 	for _, l := range lost {
-		data := c.data(l.located)
-		if err := c.tell(Difference{Kind: Kind(data[0]), Sent: unpack(data[1:])}); err != nil {
+		if err := c.leaveLast(c.lost, l); err != nil {
 			return err
 		}
 	}
+	for _, row := range rows {
+		if err := c.leaveLast(c.extra, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leaveLast keeps what found no partner for the last pass.
+func (c *comparison) leaveLast(to *spill, l loosened) error {
+	data := c.data(l.located)
+	r := unpack(data[1:])
+	return to.add(entry{c.keyer.like(&r), [2]uint64{}, data})
+}
+
+// likeGroup pairs events of one person, name and second of which a part is the same.
+// This comes last, so that no row is taken for what it is like that says the same as
+// another. What finds no partner here is missing.
+func (c *comparison) likeGroup(group []located) error {
+	var sides [2][]*item
+	for i := range group {
+		sides[group[i].side] = append(sides[group[i].side], newItem(c.data(&group[i])[1:]))
+	}
+	if err := c.pairEvents(sides[Sent], sides[Exported], byPart); err != nil {
+		return err
+	}
+	n := 0
+	for i := range group {
+		if group[i].side == Exported {
+			continue
+		}
+		if s := sides[Sent][n]; !s.paired {
+			if err := c.tell(Difference{Kind: Kind(c.data(&group[i])[0]), Sent: s.record}); err != nil {
+				return err
+			}
+		}
+		n++
+	}
+	unsent := len(slices.DeleteFunc(sides[Exported], func(row *item) bool { return row.paired }))
+	c.update(func(counts *Counts) { counts.Unsent += int64(unsent) })
 	return nil
 }
 

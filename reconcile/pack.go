@@ -108,6 +108,15 @@ func (k *keyer) loose(r *kissmetrics.Record, people *aliases) (group uint64, key
 	return binary.BigEndian.Uint64(sum[:]), [2]uint64{person, uint64(r.Time.Unix())} //nolint:gosec // turned back
 }
 
+// like returns a group of records of one person, kind, name and second.
+func (k *keyer) like(r *kissmetrics.Record) (group uint64) {
+	k.buffer = appendText(k.buffer[:0], name.FoldIdentity(r.Person))
+	k.buffer = binary.AppendVarint(append(k.buffer, byte(r.Kind)), r.Time.Unix()) //nolint:gosec // a small number
+	k.buffer = appendText(k.buffer, name.Fold(r.Name))
+	sum := sha256.Sum256(k.buffer)
+	return binary.BigEndian.Uint64(sum[:])
+}
+
 // said appends to the buffer what a record says beside person and time, with values
 // cut to some characters, unless that is zero.
 func (k *keyer) said(r *kissmetrics.Record, chars int) {

@@ -92,7 +92,7 @@ type comparison struct {
 
 	people      *aliases
 	keyer       keyer
-	lost, extra *spill // what found no partner at first
+	lost, extra *spill // what found no partner in this pass, for the next
 	arena       []byte
 	entries     []located
 	packed      []byte
@@ -107,28 +107,34 @@ func (c *comparison) tell(d Difference) error {
 	return nil
 }
 
-func (c *comparison) run(sent, exported iter.Seq2[kissmetrics.Record, error]) (err error) {
+func (c *comparison) run(sent, exported iter.Seq2[kissmetrics.Record, error]) error {
 	spills, err := c.takeIn(sent, exported)
-	defer closeAll(spills[:])
+	defer func() { closeAll(spills[:]) }()
 	if err != nil {
 		return err
 	}
-	later := make([]*spill, 2)
-	defer func() { closeAll(later) }()
-	for i := range later {
-		if later[i], err = newSpill(&c.config, 0); err != nil {
+	for _, compare := range []func([]located) error{c.exactGroup, c.looseGroup, c.likeGroup} {
+		left, err := c.passAll(spills, compare)
+		closeAll(spills[:])
+		if spills = left; err != nil {
 			return err
 		}
 	}
-	c.lost, c.extra = later[0], later[1]
-	if err := c.pass(spills[Sent], spills[Exported], c.exactGroup); err != nil {
-		return err
+	return nil
+}
+
+// passAll compares two spills, and returns what found no partner.
+func (c *comparison) passAll(spills [2]*spill, compare func([]located) error) (left [2]*spill, err error) {
+	for i := range left {
+		if left[i], err = newSpill(&c.config, 0); err != nil {
+			return left, err
+		}
 	}
-	closeAll(spills[:]) // the second pass needs their room
-	if err := errors.Join(c.lost.finish(), c.extra.finish()); err != nil {
-		return err
+	c.lost, c.extra = left[Sent], left[Exported]
+	if err := c.pass(spills[Sent], spills[Exported], compare); err != nil {
+		return left, err
 	}
-	return c.pass(c.lost, c.extra, c.looseGroup)
+	return left, errors.Join(c.lost.finish(), c.extra.finish())
 }
 
 func closeAll(spills []*spill) {

@@ -134,6 +134,18 @@ func TestDifferences(t *testing.T) {
 			want:     []string{`altered (time moved): event "a" with 1 properties`},
 			counts:   reconcile.Counts{Arrived: 1, Altered: 1, Moved: 1},
 		},
+		"a value that is another is altered": {
+			sent:     []string{`{"_p":"ann","_n":"a","_t":1700000000,"n":"1.50","m":1}`},
+			exported: []string{`{"m":"1","n":"1.5","_n":"a","_p":"ann","_t":1700000000}`},
+			want:     []string{`altered (properties differ): event "a" with 2 properties [n]`},
+			counts:   reconcile.Counts{Altered: 1, Values: 1},
+		},
+		"a row that was moved into a second is not taken for one of that second that is like it": {
+			sent:     []string{`{"_p":"ann","_n":"a","_t":1700000000,"n":1,"m":1}`, `{"_p":"ann","_n":"a","_t":1700000009,"n":2,"m":1}`},
+			exported: []string{`{"m":"1","n":"2","_n":"a","_p":"ann","_t":1700000000}`},
+			want:     []string{`altered (time moved): event "a" with 2 properties`, `dropped as a repeat (old rule): event "a" with 2 properties`},
+			counts:   reconcile.Counts{Altered: 1, Moved: 1, Dropped: 1},
+		},
 		"a time that is more than a day away is another": {
 			sent:     []string{`{"_p":"ann","_n":"a","_t":1700000000}`},
 			exported: []string{`{"_n":"a","_p":"ann","_t":1700086401}`},

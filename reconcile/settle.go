@@ -16,15 +16,15 @@ type item struct {
 	paired     bool
 }
 
-func (c *comparison) item(l *located) *item {
-	r := unpack(c.data(l))
+func newItem(data []byte) *item {
+	r := unpack(data)
 	return &item{record: r, name: name.Fold(r.Name), properties: appendFolded(nil, r.Properties)}
 }
 
 func (c *comparison) items(entries []located) []*item {
 	items := make([]*item, len(entries))
 	for i := range entries {
-		items[i] = c.item(&entries[i])
+		items[i] = newItem(c.data(&entries[i]))
 	}
 	return items
 }
@@ -38,7 +38,7 @@ type moment struct {
 func (c *comparison) moment(group []located) *moment {
 	m := &moment{map[Side]map[string][]string{Sent: {}, Exported: {}}, map[string]bool{}}
 	for i := range group {
-		said := c.item(&group[i])
+		said := newItem(c.data(&group[i]))
 		if group[i].side == Exported && said.record.Kind == kissmetrics.KindEvent {
 			m.events[said.name] = true
 		}
@@ -72,7 +72,7 @@ func (c *comparison) settle(group, lost, extra []located) error {
 		return c.leaveRows(rows) // the other side says nothing at all
 	}
 	m := c.moment(group)
-	if err := c.pairEvents(sent, rows); err != nil {
+	if err := c.pairEvents(sent, rows, butCut, butLost); err != nil {
 		return err
 	}
 	for _, s := range sent {
@@ -145,12 +145,21 @@ func (m *moment) said(properties []folded) bool {
 // maxCompared bounds with how many events of its name and second one is compared.
 const maxCompared = 64
 
-// pairEvents pairs events of one name: at first those of which nothing but values
-// was cut, and then, for each row, the one that is most like it.
-func (c *comparison) pairEvents(sent, rows []*item) error {
-	for _, mostly := range []bool{false, true} {
+// A match says how like a row must be to be taken for what was sent.
+type match int
+
+const (
+	butCut  match = iota // nothing but the ends of values differ
+	butLost              // or properties are missing
+	byPart               // or values are others, as long as one is not
+)
+
+// pairEvents pairs events of one person, name and second: each row with the one that
+// is most like it, if any is like enough.
+func (c *comparison) pairEvents(sent, rows []*item, matches ...match) error {
+	for _, m := range matches {
 		for _, row := range rows {
-			best := closest(sent, row, mostly)
+			best := closest(sent, row, m)
 			if best == nil {
 				continue
 			}
@@ -167,8 +176,7 @@ func (c *comparison) pairEvents(sent, rows []*item) error {
 }
 
 // closest returns the event that was sent and is most like an exported row, or nil.
-// A row whose properties all differ is none of them.
-func closest(sent []*item, row *item, mostly bool) (best *item) {
+func closest(sent []*item, row *item, m match) (best *item) {
 	if row.paired || row.record.Kind != kissmetrics.KindEvent {
 		return nil
 	}
@@ -181,17 +189,24 @@ func closest(sent []*item, row *item, mostly bool) (best *item) {
 			break
 		}
 		l := compareProperties(s.properties, row.properties)
-		switch {
-		case !mostly && l.changes() != Cut:
-			continue
-		case mostly && l.same == 0 && len(l.cut) == 0 && len(row.properties) > 0:
-			continue
-		}
-		if score := l.same + len(l.cut) - 1000*l.conflicts; best == nil || score > bestScore {
+		score := l.same + len(l.cut) - 1000*l.conflicts
+		if l.is(m, row) && (best == nil || score > bestScore) {
 			best, bestScore = s, score
 		}
 	}
 	return best
+}
+
+// is reports whether a row is like enough. One that has lost all its properties is,
+// but one of which all differ is another.
+func (l likeness) is(m match, row *item) bool {
+	switch {
+	case m == butCut:
+		return l.changes() == Cut
+	case m == butLost && l.conflicts > 0:
+		return false
+	}
+	return l.same > 0 || len(l.cut) > 0 || len(row.properties) == 0
 }
 
 // A likeness says how the properties of two records compare.

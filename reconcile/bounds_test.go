@@ -1,0 +1,180 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/reconcile"
+)
+
+// generated returns n events as a sequence that holds none of them; those that skip
+// returns true for are left out.
+func generated(n int, skip func(i int) bool) iter.Seq2[kissmetrics.Record, error] {
+	return func(yield func(kissmetrics.Record, error) bool) {
+		for i := range n {
+			if !skip(i) && !yield(kissmetrics.NewEvent("person "+strconv.Itoa(i%1000), "e", at(i/1000), kissmetrics.Number("number", i)), nil) {
+				return
+			}
+		}
+	}
+}
+
+func never(int) bool { return false }
+
+// TestMemoryDoesNotGrow: nine tenths of the records are missing, so that both passes
+// have much to do, and every part is divided again.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	n := 200_000
+	if testing.Short() {
+		n = 50_000
+	}
+	r, err := reconcile.New(reconcile.WithTempDir(t.TempDir()), reconcile.WithMemory(1<<20))
+	require.NoError(t, err)
+	before, most, found := inUse(), uint64(0), 0
+	for d, err := range r.Differences(t.Context(), generated(n, never), generated(n, func(i int) bool { return i%10 != 0 })) {
+		require.NoError(t, err)
+		require.Equal(t, reconcile.Missing, d.Kind)
+		if found++; found%(n/20) == 0 {
+			most = max(most, inUse())
+		}
+	}
+	assert.Equal(t, n/10*9, found)
+	t.Logf("%d KiB in use", (most-before)>>10)
+	assert.Less(t, most, before+4<<20)
+}
+
+func TestOneSecondThatDoesNotFitIsAnError(t *testing.T) {
+	t.Parallel()
+	r, err := reconcile.New(reconcile.WithTempDir(t.TempDir()), reconcile.WithMemory(1<<20))
+	require.NoError(t, err)
+	var last error
+	for _, err := range r.Differences(t.Context(), func(yield func(kissmetrics.Record, error) bool) {
+		for i := range 10_000 {
+			if !yield(kissmetrics.NewEvent("ann", "e"+strconv.Itoa(i), at(0)), nil) {
+				return
+			}
+		}
+	}, sequence(nil)) {
+		last = err
+	}
+	require.ErrorIs(t, last, reconcile.ErrGroupTooLarge)
+}
+
+func TestAliasesThatDoNotFitAreTold(t *testing.T) {
+	t.Parallel()
+	var all []kissmetrics.Record
+	for i := range 10_000 {
+		all = append(all, kissmetrics.NewAlias("a"+strconv.Itoa(i), "b"+strconv.Itoa(i), at(0)))
+	}
+	_, counts := compare(t, sequence(all), sequence(all), reconcile.WithMemory(1<<20))
+	assert.Positive(t, counts.UnusedAliases)
+	_, counts = compare(t, sequence(append(all[:100:100], all[:100]...)), sequence(all[:100]), reconcile.WithMemory(1<<20))
+	assert.Zero(t, counts.UnusedAliases)
+}
+
+func TestNoTemporaryFileIsLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r, err := reconcile.New(reconcile.WithTempDir(dir))
+	require.NoError(t, err)
+	for range r.Differences(t.Context(), generated(100, never), sequence(nil)) {
+		break
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+	assert.EqualValues(t, 100, r.Counts().Sent)
+}
+
+func TestWhatEndsAComparison(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		side iter.Seq2[kissmetrics.Record, error]
+		dir  string
+		want string
+	}{
+		"an error of a sequence": {t.Context(), func(yield func(kissmetrics.Record, error) bool) { yield(kissmetrics.Record{}, broken) }, "", "broken"},
+		"a panic of a sequence":  {t.Context(), func(func(kissmetrics.Record, error) bool) { panic("secret") }, "", "panicked"},
+		"its context":            {ended, sequence(nil), "", "context canceled"},
+		"no temporary folder":    {t.Context(), sequence(nil), "nowhere", "nowhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := reconcile.New(reconcile.WithTempDir(filepath.Join(t.TempDir(), test.dir)))
+			require.NoError(t, err)
+			endless := func(yield func(kissmetrics.Record, error) bool) {
+				for yield(event(1), nil) {
+				}
+			}
+			if test.dir != "" {
+				endless = sequence(nil)
+			}
+			for _, sides := range [][2]iter.Seq2[kissmetrics.Record, error]{{test.side, endless}, {endless, test.side}} {
+				var errs []error
+				for _, err := range r.Differences(test.ctx, sides[0], sides[1]) {
+					errs = append(errs, err)
+				}
+				require.Len(t, errs, 1)
+				require.ErrorContains(t, errs[0], test.want)
+				assert.NotContains(t, errs[0].Error(), "secret")
+			}
+		})
+	}
+}
+
+func TestALineThatCannotBeReadIsCounted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sent.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte(`{"_p":"ann","_n":"e","_t":1700000000}`+"\n{\n"+`{"_p":"ann","_n":"f","_t":1700000000}`), 0o600))
+	f, err := reconcile.Open(dir)
+	require.NoError(t, err)
+	var told []string
+	_, counts := compare(t, f.Records(), sequence(nil), reconcile.WithOnUnreadable(func(side reconcile.Side, err error) {
+		told = append(told, side.String()+" "+strings.TrimPrefix(err.Error(), dir+"/"))
+	}))
+	assert.EqualValues(t, 2, counts.Sent)
+	assert.EqualValues(t, 1, counts.UnreadableSent)
+	require.Len(t, told, 1)
+	assert.Contains(t, told[0], "sent sent.jsonl: kissmetrics: line 2: ")
+	assert.False(t, counts.Complete())
+}
+
+func TestRevisionsAreReadInTheOrderOfTheirNumbers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "revisions"), 0o700))
+	for _, name := range []string{"revisions/10.json", "revisions/9.json.gz", "revisions/x.csv", "index.csv", "other.json"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+	}
+	f, err := reconcile.Open(dir, filepath.Join(dir, "other.json"))
+	require.NoError(t, err)
+	assert.Equal(t, []string{filepath.Join(dir, "revisions/9.json.gz"), filepath.Join(dir, "revisions/10.json"), filepath.Join(dir, "other.json")}, f.Paths())
+	for _, path := range []string{filepath.Join(dir, "nowhere"), t.TempDir()} {
+		_, err = reconcile.Open(path)
+		require.Error(t, err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	_, err := reconcile.New(reconcile.WithMemory(1<<20-1), reconcile.WithMaxShift(-1), reconcile.WithOnUnreadable(nil))
+	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+	for _, problem := range []string{"memory", "shift", "nil"} {
+		assert.ErrorContains(t, err, problem)
+	}
+}
