@@ -123,7 +123,7 @@ func BenchmarkOutboxRelay(b *testing.B) {
 	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	require.NoError(b, err)
 	defer sender.CloseIdleConnections()
-	box, err := outbox.Open(b.Context(), filepath.Join(b.TempDir(), "outbox.db"), outbox.WithWorkers(8))
+	box, err := outbox.Open(b.Context(), filepath.Join(b.TempDir(), "outbox.db"))
 	require.NoError(b, err)
 	ratios := series{}
 	n := 0

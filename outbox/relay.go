@@ -137,7 +137,6 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		kissmetrics.WithCapacity(math.MaxInt, math.MaxInt), // bounded by what is read
 		kissmetrics.WithOnResult(r.result),
 		kissmetrics.WithContextValues(flightKey{}),
-		kissmetrics.WithContextValues(flightKey{}),
 	)
 	if err != nil {
 		return err
