@@ -98,9 +98,8 @@ func (t *transformer) bill() {
 // billed returns the Billing Amount that is given, in any case, or nil. Of several
 // it is the one that stays.
 func (t *transformer) billed() (billed *flatten.Pair) {
-	pairs := t.found.Pairs()
-	for i := range pairs {
-		p := &pairs[i]
+	for i := range t.found.Len() {
+		p := t.found.At(i)
 		isBilled := len(p.Name) >= len(billingAmount) && name.Same(p.Name, billingAmount)
 		if isBilled && (billed == nil || p.Name < billed.Name) {
 			billed = p
@@ -111,10 +110,13 @@ func (t *transformer) billed() (billed *flatten.Pair) {
 
 // hasMembers reports whether an object was found under a name.
 func (t *transformer) hasMembers(object string) bool {
-	return slices.ContainsFunc(t.found.Pairs(), func(p flatten.Pair) bool {
-		rest, ok := strings.CutPrefix(p.Name, object)
-		return ok && strings.HasPrefix(rest, ".") && p.IsNested()
-	})
+	for i := range t.found.Len() {
+		p := t.found.At(i)
+		if rest, ok := strings.CutPrefix(p.Name, object); ok && strings.HasPrefix(rest, ".") && p.IsNested() {
+			return true
+		}
+	}
+	return false
 }
 
 // amountOf returns the amount of money that a property is. A number is one as it
@@ -163,9 +165,8 @@ func (t *transformer) prefix(event string, style PrefixStyle) {
 	if style == PrefixNone {
 		return
 	}
-	pairs := t.found.Pairs()
-	for i := range pairs {
-		switch p := &pairs[i]; {
+	for i := range t.found.Len() {
+		switch p := t.found.At(i); {
 		case name.Same(p.Name, billingAmount):
 		case style == PrefixHyphen && p.Name != revenueName:
 			t.found.Prefix(p, event, "-")

@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/flatten"
@@ -95,7 +94,6 @@ func Transform(message Message, now time.Time, options TransformOptions) ([]Reco
 // a time of its own.
 func transform(message Message, now time.Time, options TransformOptions) ([]Record, []Adjustment, bool, error) {
 	t := newTransformer(now, options)
-	defer func() { t.release() }()
 	records := t.message(message)
 	if t.found.Overflowed() { // what is cut off must not depend on the order of a map
 		t = newTransformer(now, options)
@@ -119,21 +117,10 @@ type transformer struct {
 	adjustments []Adjustment
 }
 
-// transformers keep the memory that they work in.
-var transformers = sync.Pool{New: func() any { return new(transformer) }}
-
 func newTransformer(now time.Time, options TransformOptions) *transformer {
-	t, _ := transformers.Get().(*transformer)
-	t.options, t.now = options, now
+	t := &transformer{options: options, now: now}
 	t.found.MaxValue = min(max(options.MaxValueLength, 0), maxRecordValue)
 	return t
-}
-
-// release keeps a transformer that is done for another one.
-func (t *transformer) release() {
-	t.found.Reset()
-	*t = transformer{found: t.found}
-	transformers.Put(t)
 }
 
 func (t *transformer) message(message Message) []Record {

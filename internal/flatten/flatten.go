@@ -11,6 +11,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -36,24 +37,6 @@ const (
 	Object              // a map or struct, yet to be taken apart
 )
 
-// A Pair is one name and one text.
-type Pair struct {
-	Name  string // as it is sent
-	Value string
-	Class Class
-
-	prefix   uint16 // the bytes of Name that Given has not
-	depth    uint8  // levels of nesting; that of a literal name is 1
-	nameCut  bool
-	valueCut bool
-}
-
-// Given returns the name as the caller knows it, without a prefix.
-func (p *Pair) Given() string { return p.Name[p.prefix:] }
-
-// IsNested reports whether a pair is a member of another.
-func (p *Pair) IsNested() bool { return p.depth > 1 }
-
 // A Flattener takes the properties of one message apart. The zero value is
 // ready for use, and may be reused for each product of an order: their values
 // are counted together.
@@ -66,7 +49,7 @@ type Flattener struct {
 	// Under precedes the names that notes tell, with a dot between.
 	Under string
 
-	pairs   []Pair
+	pairs   pairs
 	notes   []Note
 	text    strings.Builder // what the texts and names made here are parts of
 	scratch [64]byte        // room for one number
@@ -75,27 +58,12 @@ type Flattener struct {
 	stopped bool // there were too many values: what is left is not looked at
 }
 
-// Reset makes the flattener as good as new, but keeps some of its memory.
-func (f *Flattener) Reset() {
-	const most = 256 // pairs
-	pairs := f.pairs
-	if cap(pairs) > most {
-		pairs = nil
-	}
-	clear(pairs[:cap(pairs)])
-	*f = Flattener{pairs: pairs[:0], fields: f.fields}
-}
-
 // Overflowed reports whether there were more values than are looked at.
 func (f *Flattener) Overflowed() bool { return f.stopped }
 
 // Members flattens every member of m but for the one named skip, which it
 // returns.
 func (f *Flattener) Members(m map[string]any, skip string) (skipped any) {
-	if cap(f.pairs) == 0 {
-		const more = 2 // such as a Billing Amount
-		f.pairs = make([]Pair, 0, min(max(len(m)+more, 16), 32))
-	}
 	if skip != "" {
 		skipped = m[skip]
 	}
@@ -109,16 +77,20 @@ func (f *Flattener) Add(name, value string, class Class) { f.put(name, value, cl
 
 // Find returns the pair with exactly that name, which is not a nested one's.
 func (f *Flattener) Find(name string) *Pair {
-	for i := range f.pairs {
-		if p := &f.pairs[i]; p.depth <= 1 && p.Name == name {
+	for i := range f.pairs.count {
+		if p := f.pairs.at(i); p.depth <= 1 && p.Name == name {
 			return p
 		}
 	}
 	return nil
 }
 
-// Pairs returns the pairs found so far, in no order. Their values may be changed.
-func (f *Flattener) Pairs() []Pair { return f.pairs }
+// Len returns the number of pairs found so far.
+func (f *Flattener) Len() int { return f.pairs.count }
+
+// At returns one of the pairs found so far, which are in no order. Its value may be
+// changed.
+func (f *Flattener) At(i int) *Pair { return f.pairs.at(i) }
 
 // Prefix puts a text before the name that a pair is sent by. If both together
 // are too long, the end of the text is left out, so that names which can be told
@@ -153,6 +125,18 @@ func (f *Flattener) members(under string, m map[string]any, skip string, depth i
 
 // value flattens v under the given name.
 func (f *Flattener) value(name string, v any, depth int) {
+	switch v := v.(type) { // the most frequent; scalar knows them all
+	case string:
+		if f.enter(name, depth) {
+			f.put(name, v, Text, depth)
+		}
+		return
+	case int:
+		if f.enter(name, depth) {
+			f.put(name, f.keep(strconv.AppendInt(f.scratch[:0], int64(v), 10)), Number, depth)
+		}
+		return
+	}
 	s, class, rest := f.scalar(name, v, depth)
 	switch class {
 	case None:
@@ -216,8 +200,8 @@ func typeName(key reflect.Value) string {
 
 // put adds a pair, with its name and value cut to what is kept.
 func (f *Flattener) put(given, value string, class Class, depth int) {
-	p := Pair{Class: class, depth: uint8(depth)} //nolint:gosec // at most 64 levels
-	p.Name, p.nameCut = cutName(given)
+	given, nameCut := cutName(given)
+	valueCut := false
 	if most := f.maxValue(); class != Bool && name.Longer(value, most) { // half a boolean is none
 		ok := true
 		if class == Number {
@@ -226,13 +210,17 @@ func (f *Flattener) put(given, value string, class Class, depth int) {
 			value = name.Cut(value, most)
 		}
 		if !ok {
-			f.drop(p.Name, "is a number of too many digits")
+			f.drop(given, "is a number of too many digits")
 			return
 		}
-		p.valueCut = true
+		valueCut = true
 	}
-	p.Value = name.Valid(value)
-	f.pairs = append(f.pairs, p)
+	p := f.pairs.add()
+	if class != Number && class != Bool { // which are ASCII
+		value = name.Valid(value)
+	}
+	p.Name, p.Value, p.Class, p.depth = given, value, class, uint8(depth)
+	p.nameCut, p.valueCut = nameCut, valueCut
 }
 
 func cutName(s string) (cut string, isCut bool) {

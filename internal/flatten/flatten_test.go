@@ -14,17 +14,19 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/flatten"
 )
 
-// property is what a caller of Settle has of its own.
+// property is what a caller makes of a pair.
 type property struct {
 	Name, Value string
 	Literal     bool
 }
 
+func settle(f *flatten.Flattener) []property { return flatten.Settle[property](f) }
+
 // flat returns what the members of a map become, and the notes made of them.
 func flat(m map[string]any) (map[string]string, []flatten.Note) {
 	var f flatten.Flattener
 	f.Members(m, "")
-	properties := flatten.Settle[property](&f)
+	properties := settle(&f)
 	values := make(map[string]string, len(properties))
 	for _, p := range properties {
 		values[p.Name] = p.Value
@@ -139,7 +141,7 @@ func TestTooMany(t *testing.T) {
 		f.Members(wide, "")
 		require.True(t, f.Overflowed())
 		got := make(map[string]string)
-		for _, p := range flatten.Settle[property](&f) {
+		for _, p := range settle(&f) {
 			got[p.Name] = p.Value
 		}
 		require.Len(t, f.Notes(), 1)
@@ -167,11 +169,11 @@ func kindsOf(notes []flatten.Note) (kinds []flatten.Kind) {
 func TestPrefix(t *testing.T) {
 	var f flatten.Flattener
 	f.Members(map[string]any{"a": 1, strings.Repeat("n", 250): 2, strings.Repeat("m", 255): 3}, "")
-	for i := range f.Pairs() {
-		f.Prefix(&f.Pairs()[i], "évent", " - ")
+	for i := range f.Len() {
+		f.Prefix(f.At(i), "évent", " - ")
 	}
 	names := []string{}
-	for _, p := range flatten.Settle[property](&f) {
+	for _, p := range settle(&f) {
 		names = append(names, p.Name)
 	}
 	assert.ElementsMatch(t, []string{"évent - a", "év - " + strings.Repeat("n", 250), strings.Repeat("m", 255)}, names)
@@ -185,9 +187,9 @@ func TestAddBeatsWhatWasFound(t *testing.T) {
 	assert.Nil(t, f.Find("b.c"), "is nested")
 	assert.Equal(t, "found", f.Find("id").Value)
 	f.Add("id", "added", flatten.Text)
-	assert.Equal(t, []property{{"b.c", "1", true}, {"id", "added", false}}, flatten.Settle[property](&f))
-	assert.Empty(t, f.Pairs())
-	assert.Empty(t, flatten.Settle[property](&f), "they are forgotten")
+	assert.Equal(t, []property{{"b.c", "1", true}, {"id", "added", false}}, settle(&f))
+	assert.Zero(t, f.Len())
+	assert.Empty(t, settle(&f), "they are forgotten")
 }
 
 func TestObjects(t *testing.T) {
@@ -209,14 +211,14 @@ func TestObjects(t *testing.T) {
 			var f flatten.Flattener
 			objects := f.Objects("p", test.v)
 			assert.Len(t, objects, test.want)
-			assert.Equal(t, test.flat, flatten.Settle[property](&f))
+			assert.Equal(t, test.flat, settle(&f))
 			for _, e := range objects {
 				f.Element(e)
 			}
 			if len(objects) > 0 {
-				assert.Equal(t, []property{{"a", "1", true}}, flatten.Settle[property](&f))
+				assert.Equal(t, []property{{"a", "1", true}}, settle(&f))
 				f.Elements("p", objects)
-				assert.Equal(t, []property{{"p.0.a", "1", true}, {"p.2.a", "1", true}}, flatten.Settle[property](&f))
+				assert.Equal(t, []property{{"p.0.a", "1", true}, {"p.2.a", "1", true}}, settle(&f))
 			}
 		})
 	}
@@ -246,7 +248,7 @@ func TestFlattenerReadsOnly(t *testing.T) {
 func settled(v any) []property {
 	var f flatten.Flattener
 	f.Members(map[string]any{"v": v}, "")
-	return flatten.Settle[property](&f)
+	return settle(&f)
 }
 
 type otherText string
@@ -264,7 +266,7 @@ func TestTooManyOfAnyKeys(t *testing.T) {
 		f := flatten.Flattener{Ordered: true}
 		f.Members(map[string]any{"a": before, "v": wide}, "")
 		require.True(t, f.Overflowed())
-		got := flatten.Settle[property](&f)
+		got := settle(&f)
 		if i == 0 {
 			first = got
 		}
@@ -277,7 +279,7 @@ func TestOfEqualValuesTheNumberStays(t *testing.T) {
 	for range 50 {
 		var f flatten.Flattener
 		f.Members(map[string]any{"\xff": "1", "\xfe": 1}, "")
-		require.Equal(t, []property{{"\ufffd", "1", true}}, flatten.Settle[property](&f))
+		require.Equal(t, []property{{"\ufffd", "1", true}}, settle(&f))
 		require.Empty(t, f.Notes())
 	}
 }

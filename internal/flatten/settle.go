@@ -2,6 +2,7 @@ package flatten
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,19 +18,18 @@ func Settle[P ~struct {
 	Name, Value string
 	Literal     bool
 }](f *Flattener) []P {
-	var room [32]uint32 // spares most messages an allocation
+	var room [32]key // spares most messages an allocation
 	order := f.sorted(room[:0])
 	if f.hasClash(order) {
 		order = f.resolve(order)
 	}
-	pairs := f.pairs
-	f.pairs = f.pairs[:0]
+	defer f.pairs.clear()
 	if len(order) == 0 {
 		return nil
 	}
 	properties := make([]P, len(order))
-	for i, at := range order {
-		p := &pairs[at]
+	for i, k := range order {
+		p := f.pairs.at(k.place())
 		if p.nameCut || p.valueCut {
 			f.noteCut(p)
 		}
@@ -38,19 +38,32 @@ func Settle[P ~struct {
 	return properties
 }
 
-// sorted appends the places of all pairs whose names can be sent, in the order of
+// A key is the first four bytes of a name, and below them the place of its pair.
+// Most names differ so early, and numbers are quick to sort.
+type key uint64
+
+func (f *Flattener) key(place int) key {
+	var first [4]byte
+	copy(first[:], f.pairs.at(place).Name)
+	return key(binary.BigEndian.Uint32(first[:]))<<32 | key(place)
+}
+
+func (k key) place() int { return int(uint32(k)) }
+
+// sorted appends the keys of all pairs whose names can be sent, in the order of
 // the names.
-func (f *Flattener) sorted(order []uint32) []uint32 {
-	for i := range f.pairs {
-		if !f.isUnnamed(&f.pairs[i]) {
-			order = append(order, uint32(i))
+func (f *Flattener) sorted(order []key) []key {
+	for i := range f.pairs.count {
+		if !f.isUnnamed(f.pairs.at(i)) {
+			order = append(order, f.key(i))
 		}
 	}
-	slices.SortFunc(order, func(a, b uint32) int {
-		if c := strings.Compare(f.pairs[a].Name, f.pairs[b].Name); c != 0 {
-			return c
+	slices.SortFunc(order, func(a, b key) int {
+		if a>>32 != b>>32 {
+			return cmp.Compare(a, b)
 		}
-		return compareSame(&f.pairs[a], &f.pairs[b])
+		p, q := f.pairs.at(a.place()), f.pairs.at(b.place())
+		return cmp.Or(strings.Compare(p.Name, q.Name), compareSame(p, q))
 	})
 	return order
 }
@@ -85,21 +98,21 @@ func compareSame(a, b *Pair) int {
 
 // hasClash reports whether two of the names, which are sorted, are one to
 // Kissmetrics.
-func (f *Flattener) hasClash(order []uint32) bool {
+func (f *Flattener) hasClash(order []key) bool {
 	const few = 64 // beyond which it is better to compare folds once
 	if len(order) > few {
 		return true
 	}
-	for i, at := range order {
-		s := f.pairs[at].Name
-		if i > 0 && s == f.pairs[order[i-1]].Name {
+	for i, k := range order {
+		s := f.pairs.at(k.place()).Name
+		if i > 0 && s == f.pairs.at(order[i-1].place()).Name {
 			return true
 		}
 		if name.IsFolded(s) {
 			continue
 		}
 		for j, other := range order {
-			if i != j && name.Same(s, f.pairs[other].Name) {
+			if i != j && name.Same(s, f.pairs.at(other.place()).Name) {
 				return true
 			}
 		}
@@ -109,21 +122,22 @@ func (f *Flattener) hasClash(order []uint32) bool {
 
 // resolve keeps one of all pairs whose names are one to Kissmetrics. Another with
 // the same value is not missed; any other is noted.
-func (f *Flattener) resolve(order []uint32) []uint32 {
-	kept := make(map[string]uint32, len(order)) // by fold
-	for _, at := range order {
-		folded := name.Fold(f.pairs[at].Name)
-		if other, ok := kept[folded]; !ok || compareSame(&f.pairs[at], &f.pairs[other]) < 0 {
-			kept[folded] = at
+func (f *Flattener) resolve(order []key) []key {
+	kept := make(map[string]key, len(order)) // by fold
+	for _, k := range order {
+		p := f.pairs.at(k.place())
+		folded := name.Fold(p.Name)
+		if other, ok := kept[folded]; !ok || compareSame(p, f.pairs.at(other.place())) < 0 {
+			kept[folded] = k
 		}
 	}
-	return slices.DeleteFunc(order, func(at uint32) bool {
-		p := &f.pairs[at]
-		place := kept[name.Fold(p.Name)]
-		if place != at {
-			f.noteClash(p, &f.pairs[place])
+	return slices.DeleteFunc(order, func(k key) bool {
+		p := f.pairs.at(k.place())
+		winner := kept[name.Fold(p.Name)]
+		if winner != k {
+			f.noteClash(p, f.pairs.at(winner.place()))
 		}
-		return place != at
+		return winner != k
 	})
 }
 

@@ -30,10 +30,10 @@ func (f *Flattener) structure(under string, rv reflect.Value, depth int) {
 		if field.omitEmpty && isEmpty(v) || field.omitZero && f.isZeroField(name, v) {
 			continue
 		}
-		before := len(f.pairs)
+		before := f.pairs.count
 		f.value(name, v.Interface(), depth+1)
-		if field.asText && len(f.pairs) > before {
-			f.pairs[before].Class = Text
+		if field.asText && f.pairs.count > before {
+			f.pairs.at(before).Class = Text
 		}
 	}
 }

@@ -138,7 +138,7 @@ func TestWhatMethodsSay(t *testing.T) {
 			var f flatten.Flattener
 			f.Members(map[string]any{"v": test.v}, "")
 			got := make(map[string]string)
-			for _, p := range flatten.Settle[property](&f) {
+			for _, p := range settle(&f) {
 				got[p.Name] = p.Value
 				assert.Equal(t, test.literal, p.Literal)
 			}
@@ -188,7 +188,7 @@ func TestValuesAreCut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := flatten.Flattener{MaxValue: 10}
 			f.Members(map[string]any{"v": test.v}, "")
-			properties := flatten.Settle[property](&f)
+			properties := settle(&f)
 			require.Len(t, properties, 1)
 			assert.Equal(t, test.want, properties[0].Value)
 			assert.Equal(t, []flatten.Kind{flatten.ValueCut}, kindsOf(f.Notes()))
@@ -196,6 +196,6 @@ func TestValuesAreCut(t *testing.T) {
 	}
 	f := flatten.Flattener{MaxValue: 10}
 	f.Members(map[string]any{"v": 12345678901}, "")
-	assert.Empty(t, flatten.Settle[property](&f), "a part of a whole number is another number")
+	assert.Empty(t, settle(&f), "a part of a whole number is another number")
 	assert.Equal(t, []flatten.Kind{flatten.ValueDropped}, kindsOf(f.Notes()))
 }

@@ -15,7 +15,7 @@ func Generic(identity string) bool {
 		"true", "false", "-1", "id", "email", "distinct_id", "distinctid", "{}", "[]":
 		return true
 	}
-	return isZero(s) || isPrinted(s) || isPlaceholder(s)
+	return !isLetter(s[0]) && (isZero(s) || isPrinted(s) || isPlaceholder(s))
 }
 
 // unquoted returns a text without the quotes, brackets and blanks around it.
@@ -23,6 +23,9 @@ func Generic(identity string) bool {
 func unquoted(s string) string {
 	for {
 		s = Trim(s)
+		if s == "" || isLetter(s[0]) {
+			return s
+		}
 		inner, ok := within(s, "''", `""`, "``", "()", "<>", "‘’", "“”", "«»")
 		if !ok {
 			return s
@@ -30,6 +33,8 @@ func unquoted(s string) string {
 		s = inner
 	}
 }
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
 // within returns what stands between one of the pairs of marks.
 func within(s string, pairs ...string) (inner string, ok bool) {

@@ -35,12 +35,20 @@ func Fold(name string) string {
 // names are one only if they are equal.
 func IsFolded(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; c >= utf8.RuneSelf || 'A' <= c && c <= 'Z' || c == ',' || c == ':' {
+		if !isFolded[name[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+// isFolded holds true for the bytes of ASCII that are their own fold.
+var isFolded = func() (t [256]bool) {
+	for c := range rune(utf8.RuneSelf) {
+		t[c] = foldRune(c) == c
+	}
+	return t
+}()
 
 // AppendFold appends the fold of a name to dst.
 func AppendFold(dst []byte, name string) []byte {
@@ -53,6 +61,13 @@ func AppendFold(dst []byte, name string) []byte {
 // Same reports whether Kissmetrics takes two names for one.
 func Same(a, b string) bool {
 	for a != "" && b != "" {
+		if c, d := a[0], b[0]; c < utf8.RuneSelf && d < utf8.RuneSelf {
+			if c != d && foldRune(rune(c)) != foldRune(rune(d)) {
+				return false
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
 		r, n := utf8.DecodeRuneInString(a)
 		s, m := utf8.DecodeRuneInString(b)
 		if r != s && foldRune(r) != foldRune(s) {
