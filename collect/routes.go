@@ -3,6 +3,8 @@ package collect
 import (
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A route is what a request is for.
@@ -157,5 +159,5 @@ func headerNames(list string) string {
 
 // isNoToken reports whether no name of a header holds c; see RFC 9110, section 5.6.2.
 func isNoToken(c rune) bool {
-	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	return c >= utf8.RuneSelf || !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 }

@@ -145,12 +145,11 @@ func intro(c config, address net.Addr) string {
 	if !c.demo {
 		return fmt.Sprintf("relay: listening on %s\n", address)
 	}
-	key := ""
-	if len(c.writeKeys) > 0 {
-		key = c.writeKeys[0]
-	} else {
-		key = c.sources[0].WriteKeys[0]
+	keys := c.writeKeys
+	if len(keys) == 0 {
+		keys = c.sources[0].WriteKeys
 	}
+	key := keys[0]
 	return fmt.Sprintf(`relay: listening on %[1]s, with a tracking server of its own. Send it something:
 
   curl -u %[2]s: http://%[1]s/v1/track -d '{"userId":"ada","event":"Signed Up","properties":{"plan":"pro"}}'
