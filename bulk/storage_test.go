@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func TestWhatAFailedDiskLeavesBehindIsCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := dir + name
 			require.NoError(t, os.Mkdir(dir, 0o700))
-			require.NoError(t, os.WriteFile(bulk.OpenPath(dir), append(file[:len(file):len(file)], tail...), 0o600))
+			require.NoError(t, os.WriteFile(bulk.OpenPath(dir), append(slices.Clip(file), tail...), 0o600))
 			got, _ := read(t, dir)
 			assert.Equal(t, []string{"a", "b", "c", "later"}, got)
 		})
