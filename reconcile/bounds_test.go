@@ -70,6 +70,25 @@ func TestOneSecondThatDoesNotFitIsAnError(t *testing.T) {
 	require.ErrorIs(t, last, reconcile.ErrGroupTooLarge)
 }
 
+// One person did the same so often that the events do not fit into memory: they are
+// compared by their seconds all the same.
+func TestEventsThatSayTheSameAndDoNotFitAreTold(t *testing.T) {
+	t.Parallel()
+	beats := func(first int) iter.Seq2[kissmetrics.Record, error] {
+		return func(yield func(kissmetrics.Record, error) bool) {
+			for i := range 10_000 {
+				if !yield(kissmetrics.NewEvent("ann", "beat", at(2*(first+i))), nil) {
+					return
+				}
+			}
+		}
+	}
+	_, counts := compare(t, beats(0), beats(1000), reconcile.WithMemory(1<<20))
+	assert.Equal(t, reconcile.Counts{Sent: 10_000, Exported: 10_000, Arrived: 9000, Altered: 1000, Moved: 1000}, counts, "what is left fits")
+	_, counts = compare(t, beats(0), beats(10_000), reconcile.WithMemory(1<<20))
+	assert.Equal(t, reconcile.Counts{Sent: 10_000, Exported: 10_000, Missing: 10_000, Unsent: 10_000, Unpaired: 10_000}, counts)
+}
+
 func TestAliasesThatDoNotFitAreTold(t *testing.T) {
 	t.Parallel()
 	var all []kissmetrics.Record

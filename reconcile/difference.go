@@ -129,6 +129,10 @@ type Counts struct {
 	Values             int64 `json:"values"`
 	Twice              int64 `json:"twice"`  // of those that arrived
 	Unsent             int64 `json:"unsent"` // rows of what was not sent
+	// Unpaired is how many records could not be looked for at another time or under
+	// another identity, because one person has too many that say the same: more than
+	// fit into memory. Those that were moved or merged are missing.
+	Unpaired int64 `json:"unpaired"`
 	// UnusedAliases is how many aliases found no room in memory. Who was merged by
 	// them only is missing.
 	UnusedAliases int64 `json:"unusedAliases"`

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -66,21 +67,29 @@ func (c *comparison) looseGroup(group []located) error {
 		}
 	}
 	for _, l := range lost {
-		if err := c.leaveLast(c.lost, l); err != nil {
+		if err := c.leaveLast(c.lost, c.data(l.located)); err != nil {
 			return err
 		}
 	}
 	for _, row := range rows {
-		if err := c.leaveLast(c.extra, row); err != nil {
+		if err := c.leaveLast(c.extra, c.data(row.located)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// skipLoose keeps a part that is too large to be paired for the last pass.
+func (c *comparison) skipLoose(sent, exported *spill, index int) error {
+	c.update(func(counts *Counts) { counts.Unpaired += sent.parts[index].count })
+	return errors.Join(
+		sent.each(index, func(e entry) error { return c.leaveLast(c.lost, e.data) }),
+		exported.each(index, func(e entry) error { return c.leaveLast(c.extra, e.data) }),
+	)
+}
+
 // leaveLast keeps what found no partner for the last pass.
-func (c *comparison) leaveLast(to *spill, l loosened) error {
-	data := c.data(l.located)
+func (c *comparison) leaveLast(to *spill, data []byte) error {
 	r := unpack(data[1:])
 	return to.add(entry{c.keyer.like(&r), [2]uint64{}, data})
 }

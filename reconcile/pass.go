@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 )
 
@@ -46,7 +47,10 @@ func (c *comparison) passFiner(sent, exported *spill, index int, compare func(gr
 	defer func() { closeAll(finer[:]) }()
 	var err error
 	for i, side := range []*spill{sent, exported} {
-		if finer[i], err = side.divide(&c.config, index); err != nil {
+		finer[i], err = side.divide(&c.config, index)
+		if errors.Is(err, ErrGroupTooLarge) && c.tooLarge != nil {
+			return c.tooLarge(sent, exported, index)
+		} else if err != nil {
 			return err
 		}
 	}

@@ -92,7 +92,8 @@ type comparison struct {
 
 	people      *aliases
 	keyer       keyer
-	lost, extra *spill // what found no partner in this pass, for the next
+	lost, extra *spill                                       // what found no partner in this pass, for the next
+	tooLarge    func(sent, exported *spill, index int) error // takes a part of one group; nil fails
 	arena       []byte
 	entries     []located
 	packed      []byte
@@ -113,8 +114,12 @@ func (c *comparison) run(sent, exported iter.Seq2[kissmetrics.Record, error]) er
 	if err != nil {
 		return err
 	}
-	for _, compare := range []func([]located) error{c.exactGroup, c.looseGroup, c.likeGroup} {
-		left, err := c.passAll(spills, compare)
+	for _, pass := range []struct {
+		compare  func(group []located) error
+		tooLarge func(sent, exported *spill, index int) error
+	}{{c.exactGroup, nil}, {c.looseGroup, c.skipLoose}, {c.likeGroup, nil}} {
+		c.tooLarge = pass.tooLarge
+		left, err := c.passAll(spills, pass.compare)
 		closeAll(spills[:])
 		if spills = left; err != nil {
 			return err

@@ -130,31 +130,39 @@ func (s *spill) load(dst []byte, index int) ([]byte, error) {
 }
 
 // divide divides a part further.
-func (s *spill) divide(c *config, index int) (_ *spill, err error) {
+func (s *spill) divide(c *config, index int) (*spill, error) {
 	finer, err := newSpill(c, s.used())
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			finer.close()
-		}
-	}()
+	if err := s.each(index, finer.add); err != nil {
+		finer.close()
+		return nil, err
+	}
+	if err := finer.finish(); err != nil {
+		finer.close()
+		return nil, err
+	}
+	return finer, nil
+}
+
+// each calls f for each entry of a part. Its data is good for that call only.
+func (s *spill) each(index int, f func(e entry) error) error {
 	var data []byte
 	for _, b := range s.parts[index].blocks {
 		data = slices.Grow(data[:0], b.n)[:b.n]
 		if _, err := s.file.ReadAt(data, b.at); err != nil {
-			return nil, fmt.Errorf("reconcile: a temporary file: %w", withoutPath(err))
+			return fmt.Errorf("reconcile: a temporary file: %w", withoutPath(err))
 		}
 		for rest := data; len(rest) > 0; {
 			var e entry
 			e, rest = readEntry(rest)
-			if err := finer.add(e); err != nil {
-				return nil, err
+			if err := f(e); err != nil {
+				return err
 			}
 		}
 	}
-	return finer, finer.finish()
+	return nil
 }
 
 // readEntry reads the entry that data begins with.

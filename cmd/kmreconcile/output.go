@@ -102,6 +102,7 @@ func (o *output) counts(c reconcile.Counts) error {
 		{c.Exported, true, "rows are exported"},
 		{c.UnreadableExported, false, "lines of the export cannot be read"},
 		{c.Unsent, false, "rows are of what was not sent"},
+		{c.Unpaired, false, "were not looked for at another time; give more with -memory"},
 		{c.UnusedAliases, false, "aliases did not fit into memory; give more with -memory"},
 	} {
 		if row.n != 0 || row.always {
