@@ -9,7 +9,8 @@ import (
 // people are joined, and then asked for.
 type aliases struct {
 	edges  [][2]uint64
-	most   int // edges, so that all takes no more than its share of the memory
+	most   int  // edges, so that all takes no more than its share of the memory
+	full   bool // of edges that differ, which are sorted
 	unused int64
 
 	identities []uint64 // sorted
@@ -23,21 +24,28 @@ func newAliases(memory int64) *aliases { return &aliases{most: int(memory / edge
 
 // add adds an alias of two identities.
 func (a *aliases) add(x, y uint64) {
-	switch {
-	case x == y:
+	if x == y {
 		return
-	case len(a.edges) >= a.most:
-		if a.compact(); len(a.edges) > a.most*3/4 {
-			a.unused++
-			return
-		}
 	}
-	a.edges = append(a.edges, [2]uint64{min(x, y), max(x, y)})
+	edge := [2]uint64{min(x, y), max(x, y)}
+	if len(a.edges) >= a.most && !a.full {
+		a.compact()
+		a.full = len(a.edges) > a.most*3/4
+	}
+	if !a.full {
+		a.edges = append(a.edges, edge)
+	} else if _, known := slices.BinarySearchFunc(a.edges, edge, compareEdges); !known {
+		a.unused++
+	}
+}
+
+func compareEdges(x, y [2]uint64) int {
+	return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1]))
 }
 
 // compact drops repeats.
 func (a *aliases) compact() {
-	slices.SortFunc(a.edges, func(x, y [2]uint64) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) })
+	slices.SortFunc(a.edges, compareEdges)
 	a.edges = slices.Compact(a.edges)
 }
 

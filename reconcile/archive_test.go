@@ -106,6 +106,22 @@ func TestArchiveDoesNotSendWhatItCannotWrite(t *testing.T) {
 	assert.Len(t, archived(t, dir), 1)
 }
 
+func TestArchiveBeginsANewFileAfterAFailure(t *testing.T) {
+	t.Parallel()
+	dir, recorder := t.TempDir(), &kissmetricstest.Recorder{}
+	a, err := reconcile.NewArchive(dir, recorder)
+	require.NoError(t, err)
+	require.NoError(t, a.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	a.BreakFile()
+	_, ok := errors.AsType[*kissmetrics.DeliveryError](a.Send(t.Context(), []kissmetrics.Record{event(2)}))
+	require.True(t, ok)
+	require.NoError(t, a.Send(t.Context(), []kissmetrics.Record{event(3)}))
+	require.NoError(t, a.Close(t.Context()))
+	assert.Equal(t, []kissmetrics.Record{event(1), event(3)}, archived(t, dir))
+	assert.Equal(t, archived(t, dir), recorder.Records())
+	assert.Len(t, files(t, dir), 2)
+}
+
 func TestArchiveRefusesWhatIsNotValid(t *testing.T) {
 	t.Parallel()
 	recorder := &kissmetricstest.Recorder{}

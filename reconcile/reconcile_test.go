@@ -146,6 +146,12 @@ func TestDifferences(t *testing.T) {
 			want:     []string{`altered (time moved): event "a" with 2 properties`, `dropped as a repeat (old rule): event "a" with 2 properties`},
 			counts:   reconcile.Counts{Altered: 1, Moved: 1, Dropped: 1},
 		},
+		"a row with a property that was not sent comes last": {
+			sent:     []string{`{"_p":"ann","_n":"a","_t":1700000000,"n":1}`, `{"_p":"ann","_n":"a","_t":1700000009,"n":1,"m":1}`},
+			exported: []string{`{"m":"1","n":"1","_n":"a","_p":"ann","_t":1700000000}`},
+			want:     []string{`altered (time moved): event "a" with 2 properties`, `dropped as a repeat (old rule): event "a" with 1 properties`},
+			counts:   reconcile.Counts{Altered: 1, Moved: 1, Dropped: 1},
+		},
 		"a time that is more than a day away is another": {
 			sent:     []string{`{"_p":"ann","_n":"a","_t":1700000000}`},
 			exported: []string{`{"_n":"a","_p":"ann","_t":1700086401}`},

@@ -218,7 +218,7 @@ type likeness struct {
 // compareProperties compares two lists of properties, each in order.
 func compareProperties(sent, exported []folded) (l likeness) {
 	for len(sent) > 0 || len(exported) > 0 {
-		order := 0
+		var order int
 		switch {
 		case len(sent) == 0:
 			order = 1

@@ -69,7 +69,7 @@ func (s *spill) close() {
 
 // add adds an entry to its part.
 func (s *spill) add(e entry) error {
-	p := &s.parts[e.group>>s.shift&uint64(len(s.parts)-1)]
+	p := &s.parts[e.group>>s.shift&uint64(len(s.parts)-1)] //nolint:gosec // positive
 	if size := entryHead + binary.MaxVarintLen64 + len(e.data); len(p.buffer)+size > s.block && len(p.buffer) > 0 {
 		if err := s.flush(p); err != nil {
 			return err

@@ -1,0 +1,4 @@
+package reconcile
+
+// BreakFile makes the next write fail.
+func (a *Archive) BreakFile() { _ = a.file.Close() }
