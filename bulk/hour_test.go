@@ -77,6 +77,7 @@ func TestAnHourIsOneObject(t *testing.T) {
 func TestAfterAnOutageThereAreTwoObjects(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *bulk.Sender, shelf *shelf) {
 		shelf.set(true)
+		time.Sleep(30 * time.Minute)
 		for _, name := range []string{"a", "b", "c", "d", "e"} {
 			send(t, s, name)
 			time.Sleep(time.Hour)

@@ -60,6 +60,7 @@ type server struct {
 	*httptest.Server
 
 	Backend *s3mem.Backend
+	real    http.Handler // behind the fault
 
 	mu    sync.Mutex
 	fault func(http.ResponseWriter, *http.Request) bool
@@ -71,13 +72,13 @@ func newServer(t testing.TB) *server {
 	t.Helper()
 	s := &server{Backend: s3mem.New()}
 	require.NoError(t, s.Backend.CreateBucket(bucketName))
-	fake := gofakes3.New(s.Backend, gofakes3.WithTimeSkewLimit(15*time.Minute)).Server()
+	s.real = gofakes3.New(s.Backend, gofakes3.WithTimeSkewLimit(15*time.Minute)).Server()
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		fault := s.fault
 		s.mu.Unlock()
 		if fault == nil || !fault(w, r) {
-			fake.ServeHTTP(w, r)
+			s.real.ServeHTTP(w, r)
 		}
 	}))
 	t.Cleanup(s.Close)

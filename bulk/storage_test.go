@@ -2,6 +2,8 @@ package bulk_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,4 +136,31 @@ func TestOpenReportsEveryOptionThatIsWrong(t *testing.T) {
 	} {
 		assert.ErrorContains(t, err, part)
 	}
+}
+
+// TestWhatIsNotedIsNotRepeated has a crash come between the note that a file is in the
+// bucket and its removal, after which Kissmetrics has imported and deleted the object.
+func TestWhatIsNotedIsNotRepeated(t *testing.T) {
+	dir, shelf := t.TempDir(), new(shelf)
+	to := bulk.Bucket{Name: "b", Base: "shop"}
+	var file string
+	var content []byte
+	s := open(t, dir, to, bulk.WithPut(func(ctx context.Context, object, id string, lines io.Reader) (err error) {
+		file = sealed(t, dir)[0]
+		content, err = os.ReadFile(file)
+		return errors.Join(err, shelf.put(ctx, object, id, lines))
+	}))
+	send(t, s, "a", "b")
+	start(t, s)
+	flush(t, s)
+	closeSender(t, s)
+	require.NoError(t, os.WriteFile(file, content, 0o600))
+
+	s = open(t, dir, to, bulk.WithPut(shelf.put))
+	send(t, s, "c")
+	start(t, s)
+	flush(t, s)
+	assert.Equal(t, [][]string{{"a", "b"}, {"c"}}, shelf.records)
+	assert.EqualValues(t, 3, statsOf(t, s).Delivered)
+	assert.Empty(t, sealed(t, dir))
 }

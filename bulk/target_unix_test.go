@@ -179,7 +179,7 @@ func TestTarget(t *testing.T) {
 	require.NoError(t, stdin.Close())
 	require.NoError(t, cmd.Wait())
 
-	rate, cpu := large.rate()/queued.rate(), queued.perCPU()/large.perCPU()
+	rate, cpu := large.rate()/queuedBatches.rate(), queuedBatches.perCPU()/large.perCPU()
 	t.Logf("messages of one record: %.1f times as many records a second, 1/%.1f of the processor time", single.rate()/queued.rate(), queued.perCPU()/single.perCPU())
 	t.Logf("messages of 100:        %.1f times as many records a second, 1/%.1f of the processor time", rate, cpu)
 	assert.GreaterOrEqual(t, rate, 25.0)
