@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,12 +17,11 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/bulk"
 )
 
-// A shelf is a bucket in memory that notes when objects came. It can be away.
+// A shelf is a bucket in memory that can be away.
 type shelf struct {
 	mu      sync.Mutex
 	away    bool
 	objects []string
-	at      []time.Time
 	records [][]string
 }
 
@@ -38,7 +38,7 @@ func (s *shelf) put(_ context.Context, object, _ string, lines io.Reader) error 
 		}
 		read = append(read, r.Name)
 	}
-	s.objects, s.at, s.records = append(s.objects, object), append(s.at, time.Now().UTC()), append(s.records, read)
+	s.objects, s.records = append(s.objects, object), append(s.records, read)
 	return nil
 }
 
@@ -46,6 +46,20 @@ func (s *shelf) set(away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.away = away
+}
+
+// names returns the names of the objects.
+func (s *shelf) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.objects)
+}
+
+// lists returns the names of the records of each object.
+func (s *shelf) lists() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.records)
 }
 
 // The clock of a bubble begins at midnight.
@@ -58,14 +72,14 @@ func TestAnHourIsOneObject(t *testing.T) {
 		time.Sleep(49 * time.Minute)
 		send(t, s, "b")
 		synctest.Wait()
-		assert.Empty(t, shelf.objects)
+		assert.Empty(t, shelf.names())
 		time.Sleep(2 * time.Minute)
 		send(t, s, "c")
 		time.Sleep(3 * time.Hour)
 		send(t, s, "d")
 		time.Sleep(time.Hour)
-		assert.Equal(t, []string{midnight + "010000Z.json", midnight + "020000Z.json", midnight + "050000Z.json"}, shelf.objects, "and none for an hour without records")
-		assert.Equal(t, [][]string{{"a", "b"}, {"c"}, {"d"}}, shelf.records)
+		assert.Equal(t, []string{midnight + "010000Z.json", midnight + "020000Z.json", midnight + "050000Z.json"}, shelf.names(), "and none for an hour without records")
+		assert.Equal(t, [][]string{{"a", "b"}, {"c"}, {"d"}}, shelf.lists())
 		stats := statsOf(t, s)
 		assert.Equal(t, midnight+"050000Z.json", stats.LastObject)
 		assert.EqualValues(t, 4, stats.Delivered)
@@ -86,8 +100,8 @@ func TestAfterAnOutageThereAreTwoObjects(t *testing.T) {
 		assert.Equal(t, "away", statsOf(t, s).LastError)
 		shelf.set(false)
 		time.Sleep(2 * time.Minute)
-		assert.Equal(t, [][]string{{"a"}, {"b", "c", "d", "e"}}, shelf.records)
-		assert.Less(t, shelf.objects[0], shelf.objects[1])
+		assert.Equal(t, [][]string{{"a"}, {"b", "c", "d", "e"}}, shelf.lists())
+		assert.Less(t, shelf.names()[0], shelf.names()[1])
 	})
 }
 
@@ -100,8 +114,8 @@ func TestAFlushTakesThePlaceOfTheNextHour(t *testing.T) {
 		time.Sleep(time.Hour)
 		send(t, s, "c")
 		time.Sleep(time.Hour)
-		assert.Equal(t, []string{midnight + "002000Z.json", midnight + "020000Z.json"}, shelf.objects)
-		assert.Equal(t, [][]string{{"a"}, {"b", "c"}}, shelf.records)
+		assert.Equal(t, []string{midnight + "002000Z.json", midnight + "020000Z.json"}, shelf.names())
+		assert.Equal(t, [][]string{{"a"}, {"b", "c"}}, shelf.lists())
 	})
 }
 
@@ -116,13 +130,13 @@ func TestARestartKeepsTheHour(t *testing.T) {
 			stop()
 			closeSender(t, s)
 		}
-		assert.Empty(t, shelf.objects)
+		assert.Empty(t, shelf.names())
 		time.Sleep(10 * time.Hour)
 		s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(shelf.put))
 		assert.Equal(t, time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC), statsOf(t, s).Oldest)
 		start(t, s)
 		synctest.Wait()
-		assert.Equal(t, [][]string{{"a", "b"}}, shelf.records, "at once, for its hour is over")
+		assert.Equal(t, [][]string{{"a", "b"}}, shelf.lists(), "at once, for its hour is over")
 		closeSender(t, s)
 	})
 }
@@ -133,7 +147,7 @@ func TestAnObjectIsNamedAfterTheOneBefore(t *testing.T) {
 			send(t, s, name)
 			flush(t, s)
 		}
-		assert.Equal(t, []string{midnight + "000000Z.json", midnight + "000001Z.json", midnight + "000002Z.json"}, shelf.objects)
+		assert.Equal(t, []string{midnight + "000000Z.json", midnight + "000001Z.json", midnight + "000002Z.json"}, shelf.names())
 	})
 }
 
@@ -162,5 +176,5 @@ func TestAnAliasGetsATimeAndEmptyPropertiesNoLine(t *testing.T) {
 	assert.EqualValues(t, 1, statsOf(t, s).Waiting)
 	require.NoError(t, s.Send(t.Context(), records[1:]))
 	flush(t, s)
-	assert.Equal(t, [][]string{{"after"}}, shelf.records)
+	assert.Equal(t, [][]string{{"after"}}, shelf.lists())
 }

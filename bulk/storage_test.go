@@ -38,9 +38,9 @@ func read(t *testing.T, dir string) (records []string, stats bulk.Stats) {
 	send(t, s, "later")
 	start(t, s)
 	flush(t, s)
-	require.Len(t, shelf.records, 1)
+	require.Len(t, shelf.lists(), 1)
 	closeSender(t, s)
-	return shelf.records[0], stats
+	return shelf.lists()[0], stats
 }
 
 func TestWhatIsHalfWrittenIsCutOff(t *testing.T) {
@@ -123,7 +123,7 @@ func TestAFailingDiskRefusesAndRecovers(t *testing.T) {
 	send(t, s, "stored")
 	start(t, s)
 	flush(t, s)
-	assert.Equal(t, [][]string{{"stored"}}, shelf.records)
+	assert.Equal(t, [][]string{{"stored"}}, shelf.lists())
 	closeSender(t, s)
 }
 
@@ -160,7 +160,7 @@ func TestWhatIsNotedIsNotRepeated(t *testing.T) {
 	send(t, s, "c")
 	start(t, s)
 	flush(t, s)
-	assert.Equal(t, [][]string{{"a", "b"}, {"c"}}, shelf.records)
+	assert.Equal(t, [][]string{{"a", "b"}, {"c"}}, shelf.lists())
 	assert.EqualValues(t, 3, statsOf(t, s).Delivered)
 	assert.Empty(t, sealed(t, dir))
 }
