@@ -176,10 +176,17 @@ func TestTarget(t *testing.T) {
 	t.Logf("bulk, a file 5 times as large:    %v", large)
 	stop()
 	closeSender(t, s)
+
+	s = open(t, t.TempDir(), bucketOf(url), bulk.WithInterval(time.Second))
+	stop = start(t, s)
+	steady := measured(t, s, 2048, 50, 100)
+	t.Logf("bulk, an object a second:         %v", steady)
+	stop()
+	closeSender(t, s)
 	require.NoError(t, stdin.Close())
 	require.NoError(t, cmd.Wait())
 
-	rate, cpu := large.rate()/queuedBatches.rate(), queuedBatches.perCPU()/large.perCPU()
+	rate, cpu := steady.rate()/queuedBatches.rate(), queuedBatches.perCPU()/steady.perCPU()
 	t.Logf("messages of one record: %.1f times as many records a second, 1/%.1f of the processor time", single.rate()/queued.rate(), queued.perCPU()/single.perCPU())
 	t.Logf("messages of 100:        %.1f times as many records a second, 1/%.1f of the processor time", rate, cpu)
 	assert.GreaterOrEqual(t, rate, 25.0)
