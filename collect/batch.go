@@ -39,8 +39,7 @@ type head struct {
 	data                []byte // all of it
 	isObject            bool
 	id, kind            string
-	timestamp, original bool      // whether it has them
-	at                  time.Time // the first of them
+	timestamp, original time.Time // zero if it has none that can be read
 	sentAt              time.Time
 	integrations        wire.Integrations
 	context             []byte
@@ -174,9 +173,9 @@ func (w *walker) member(m *head, name []byte) (err error) {
 	case "type":
 		m.kind = kindOf(jsonwalk.Unquote(value))
 	case "timestamp":
-		m.timestamp = readTime(&m.at, value, true)
+		m.timestamp, _ = wire.InstantOf(value)
 	case "originalTimestamp":
-		m.original = readTime(&m.at, value, !m.timestamp)
+		m.original, _ = wire.InstantOf(value)
 	case "sentAt":
 		m.sentAt, _ = wire.InstantOf(value)
 	}
@@ -191,17 +190,12 @@ func kindOf(name []byte) string {
 	return string(name)
 }
 
-// readTime reports whether a value, as it is written, is a time, and if so keeps it
-// where it counts.
-func readTime(at *time.Time, value []byte, counts bool) bool {
-	t, ok := wire.InstantOf(value)
-	if !ok || t.IsZero() {
-		return false
+// at returns when the message happened by the clock of its device, or the zero time.
+func (m *head) at() time.Time {
+	if m.timestamp.IsZero() {
+		return m.original
 	}
-	if counts {
-		*at = t
-	}
-	return true
+	return m.timestamp
 }
 
 // contextTraits returns the traits of the batch's context.

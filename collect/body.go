@@ -74,13 +74,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) 
 	return b, nil
 }
 
-const (
-	gzipMagic     = "\x1f\x8b"
-	byteOrderMark = "\ufeff"
-)
-
-// content returns the body, less a byte order mark.
-func (b *body) content() []byte { return bytes.TrimPrefix(b.Bytes(), []byte(byteOrderMark)) }
+const gzipMagic = "\x1f\x8b"
 
 // gunzip returns a reader that its caller puts back.
 func gunzip(r io.Reader) (*gzip.Reader, error) {

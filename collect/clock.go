@@ -22,7 +22,8 @@ func (h *Handler) corrected(b *batch, m *head) (at time.Time, ok bool) {
 		return at, false
 	}
 	// The difference may be one of centuries, which no Duration can hold.
-	at = time.Unix(m.at.Unix()+by, int64(m.at.Nanosecond())).UTC()
+	own := m.at()
+	at = time.Unix(own.Unix()+by, int64(own.Nanosecond())).UTC()
 	if at.After(b.received) {
 		at = b.received
 	}
@@ -36,7 +37,7 @@ func (h *Handler) shift(b *batch, m *head) int64 {
 	if sent.IsZero() {
 		sent = b.sentAt
 	}
-	if sent.IsZero() || m.at.IsZero() || m.id == "" || m.original && m.timestamp || h.config.clockStep == 0 {
+	if sent.IsZero() || m.at().IsZero() || m.id == "" || !m.original.IsZero() && !m.timestamp.IsZero() || h.config.clockStep == 0 {
 		return 0 // a timestamp beside an originalTimestamp is one that the caller has set
 	}
 	by := steps(b.received.UnixMilli()-sent.UnixMilli(), h.config.clockStep)

@@ -172,3 +172,66 @@ func TestTimesOfDifferentClocksAreNotCorrected(t *testing.T) {
 		assert.Equal(t, happened, r.recorder.Records()[0].Time)
 	})
 }
+
+func TestASentAtOfTheMessageMayBeThatOfItsEnqueueing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		toToday()
+		device := time.Now().UTC().Add(-time.Hour) // or the message waited so long
+		message := fmt.Sprintf(`{"type":"track","messageId":"m","userId":"u","event":"E","timestamp":%s,"sentAt":%[1]s}`, stamp(device))
+		for path, want := range map[string]time.Time{"/v1/batch": device, "/v1/track": device.Add(time.Hour)} {
+			r := newReceiver(t)
+			body := message
+			if path == "/v1/batch" {
+				body = batch(message)
+			}
+			r.do(t, path, body)
+			require.Len(t, r.recorder.Records(), 1)
+			assert.Equal(t, want, r.recorder.Records()[0].Time, path)
+		}
+	})
+}
+
+func TestABatchMayBeOfSeveralSDKs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		toToday()
+		device := time.Now().UTC().Add(-time.Hour)
+		var messages []string
+		for i, library := range []string{"analytics-node", "analytics-java", "analytics-node", "analytics-java"} {
+			messages = append(messages, fmt.Sprintf(`{"type":"track","messageId":"%d","userId":"u","event":"%d","timestamp":%s,"context":{"library":{"name":"%s"}}}`,
+				i, i, stamp(device.Add(-time.Second)), library))
+		}
+		r := newReceiver(t)
+		r.do(t, "/v1/batch", `{"sentAt":`+stamp(device)+`,`+batch(messages...)[1:])
+		var corrected []bool
+		for _, record := range r.recorder.Records() {
+			corrected = append(corrected, record.Time.After(device))
+		}
+		assert.Equal(t, []bool{true, false, true, false}, corrected)
+	})
+}
+
+// What happens at its receipt would happen another time at another instance, so it is
+// sent last.
+func TestWhichMessagesHaveATimeThatStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		toToday()
+		time.Sleep(500 * time.Millisecond)
+		now := time.Now().UTC()
+		sent := now.Add(15*time.Minute + 30*time.Second) // which is corrected by 15 minutes
+		message := func(name, times string) string {
+			return `{"type":"track","messageId":"` + name + `","userId":"u","event":"` + name + `"` + times + `}`
+		}
+		r := newReceiver(t)
+		r.do(t, "/v1/batch", `{"sentAt":`+stamp(sent)+`,`+batch(
+			message("none", ""),
+			message("broken", `,"timestamp":"10:22"`),
+			message("1970", `,"sentAt":`+stamp(now)+`,"timestamp":"1970-01-01T00:00:00Z"`),
+			message("after the receipt", `,"timestamp":`+stamp(sent)),
+			message("before", `,"timestamp":`+stamp(sent.Add(-time.Minute))),
+			message("this second", `,"sentAt":`+stamp(now)+`,"timestamp":`+stamp(now.Add(-200*time.Millisecond))),
+			message("of the caller", `,"timestamp":`+stamp(now.Add(-200*time.Millisecond))+`,"originalTimestamp":`+stamp(now.Add(-time.Hour))),
+			message("a little fast", `,"sentAt":`+stamp(now)+`,"timestamp":`+stamp(now.Add(200*time.Millisecond))),
+		)[1:])
+		assert.Equal(t, []string{"before", "this second", "of the caller", "a little fast", "none", "broken", "1970", "after the receipt"}, r.names())
+	})
+}

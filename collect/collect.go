@@ -224,7 +224,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answe
 		return *refusal
 	}
 	defer body.release()
-	b, problem := h.parse(body.content(), e)
+	b, problem := h.parse(body.Bytes(), e)
 	defer b.release()
 	if source == nil {
 		if source, known = h.sources.of(b.writeKey); !known {

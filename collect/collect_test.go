@@ -127,8 +127,9 @@ func TestWriteKeys(t *testing.T) {
 			}
 		})
 	}
-	r := newReceiver(t)
+	r := newReceiver(t, collect.WithOrigins("https://shop.example"))
 	a := r.do(t, "/v1/batch", body, basic("wrong", ""), set("Origin", "https://shop.example"))
+	assert.Equal(t, http.StatusUnauthorized, a.status)
 	assert.Empty(t, a.header.Get("WWW-Authenticate"), "or a browser would ask the visitor for a password")
 }
 

@@ -48,7 +48,7 @@ func (h *Handler) message(b *batch, head *head) (m message, err error) {
 		}
 		parsed = identify
 	}
-	own := head.at
+	own := head.at()
 	if at, ok := h.corrected(b, head); ok {
 		parsed, own = happenedAt(parsed, at), at
 	}
@@ -56,7 +56,7 @@ func (h *Handler) message(b *batch, head *head) (m message, err error) {
 		return m, err
 	}
 	second := m.records[0].Time
-	m.timed = second.Unix() != b.received.Unix() || second.Unix() == own.Unix() && own.Before(b.received)
+	m.timed = second.Unix() != b.received.Unix() || second.Unix() == own.Unix() && !own.Equal(b.received)
 	b.identify(&m)
 	return m, h.guardAlias(b.source, &m)
 }

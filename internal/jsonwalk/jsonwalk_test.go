@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -219,4 +220,23 @@ func TestMend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is kept of a large value must not keep all of it.
+func TestATextDoesNotKeepAMegabyte(t *testing.T) {
+	const size = 8 << 20
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc) //nolint:gosec // a few megabytes
+	}
+	before := heap()
+	v, err := jsonwalk.Value([]byte(`{"large":"` + strings.Repeat("x", size) + `","small":"y"}`))
+	require.NoError(t, err)
+	small := v.(map[string]any)["small"]
+	v = nil
+	assert.Less(t, heap()-before, int64(size/2))
+	assert.Equal(t, "y", small)
+	assert.Nil(t, v)
 }
