@@ -219,7 +219,7 @@ func (f *Flattener) put(given, value string, class Class, depth int) {
 	if class != Number && class != Bool { // which are ASCII
 		value = name.Valid(value)
 	}
-	p.Name, p.Value, p.Class, p.depth = given, value, class, uint8(depth)
+	p.Name, p.Value, p.Class, p.depth = given, value, class, uint8(depth) //nolint:gosec // at most 64 levels
 	p.nameCut, p.valueCut = nameCut, valueCut
 }
 

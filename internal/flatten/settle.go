@@ -45,10 +45,10 @@ type key uint64
 func (f *Flattener) key(place int) key {
 	var first [4]byte
 	copy(first[:], f.pairs.at(place).Name)
-	return key(binary.BigEndian.Uint32(first[:]))<<32 | key(place)
+	return key(binary.BigEndian.Uint32(first[:]))<<32 | key(place) //nolint:gosec // a place is small
 }
 
-func (k key) place() int { return int(uint32(k)) }
+func (k key) place() int { return int(uint32(k)) } //nolint:gosec // the lower half
 
 // sorted appends the keys of all pairs whose names can be sent, in the order of
 // the names.
