@@ -329,3 +329,32 @@ func (l *importLine) clash(property string) {
 	}
 	l.record.Adjustments = append(l.record.Adjustments, Adjustment{Field: "property", Property: property, Kind: AdjustedClash})
 }
+
+// AppendImport appends the lines of Kissmetrics' bulk import that records have, each
+// with its end, as [ImportWriter] writes them and by the rules of that. If a record is
+// refused, dst is returned as it was, with the error.
+func AppendImport(dst []byte, records []Record) ([]byte, error) {
+	var p problems
+	written := dst
+	for i := range records {
+		r := &records[i]
+		before := len(p)
+		r.validate(&p)
+		if r.Kind == KindAlias && r.Time.IsZero() {
+			p.add("timestamp", "is missing, which an import needs of an alias too")
+		}
+		if len(p) > before || r.Kind == KindProperties && len(r.Properties) == 0 {
+			continue
+		}
+		start := len(written)
+		written = r.appendLine(written)
+		if len(written)-start > lines.MaxBytes {
+			p.add("message", lines.ErrTooLong.Error())
+		}
+		written = append(written, '\n')
+	}
+	if err := p.err(); err != nil {
+		return dst, err
+	}
+	return written, nil
+}

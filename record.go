@@ -3,6 +3,7 @@ package kissmetrics
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json/jsontext"
 	"log/slog"
 	"net/url"
 	"reflect"
@@ -326,4 +327,46 @@ func unpackRecords(s string) []Record {
 		}
 	}
 	return records
+}
+
+// MarshalJSON returns the record as a line of Kissmetrics' bulk import, without
+// the line's end: an object of _p, _t, _n for an event or _p2 for the other
+// identity of an alias, and the properties. It is also the form to store a record
+// in, since it holds no API key. A record that is not valid has no such form: the
+// error is that of [Record.Validate].
+func (r Record) MarshalJSON() ([]byte, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return r.appendLine(nil), nil
+}
+
+// appendLine appends the line of a record that is valid.
+func (r *Record) appendLine(dst []byte) []byte {
+	dst = appendText(append(dst, `{"_p":`...), r.Person)
+	if !r.Time.IsZero() {
+		dst = strconv.AppendInt(append(dst, `,"_t":`...), r.Time.Unix(), 10)
+	}
+	switch r.Kind {
+	case KindEvent:
+		dst = appendText(append(dst, `,"_n":`...), r.Name)
+	case KindAlias:
+		dst = appendText(append(dst, `,"_p2":`...), r.Name)
+	}
+	for i := range r.Properties {
+		p := &r.Properties[i]
+		dst = append(appendText(append(dst, ','), p.Name), ':')
+		if p.Literal {
+			dst = append(dst, p.Value...)
+		} else {
+			dst = appendText(dst, p.Value)
+		}
+	}
+	return append(dst, '}')
+}
+
+// appendText appends a text as JSON.
+func appendText(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // fails on what is not UTF-8, which no valid record has
+	return dst
 }
