@@ -23,6 +23,8 @@ type batch struct {
 	source       *Source
 	retry        bool // the SDK says that it has sent the same before
 
+	isUnreadable bool // whether the body is no JSON object
+
 	isList     bool                   // whether there is a list of messages
 	traits     kissmetrics.Properties // of the context,
 	traitsRead bool                   // once they were asked for
@@ -67,7 +69,7 @@ func (b *batch) release() {
 }
 
 // parse takes a body apart, in one walk. The problem is the answer to one that is not
-// what it should be; even then its write key is returned, where it was found.
+// what it should be; if it is JSON, its write key is returned even then.
 func (h *Handler) parse(data []byte, e endpoint) (*batch, *answer) {
 	b, err := h.walk(data, e)
 	if _, ok := errors.AsType[*jsonwalk.Error](err); ok {
@@ -82,6 +84,7 @@ func (h *Handler) parse(data []byte, e endpoint) (*batch, *answer) {
 	}
 	switch {
 	case err != nil:
+		b.isUnreadable = true
 		return problem(http.StatusBadRequest, "invalid_body", "the body is not a JSON object")
 	case e.isBatch() && !b.isList:
 		return problem(http.StatusBadRequest, "invalid_body", `"batch" is not a list`)

@@ -226,7 +226,7 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answe
 	defer body.release()
 	b, problem := h.parse(body.Bytes(), e)
 	defer b.release()
-	if source == nil {
+	if source == nil && !b.isUnreadable { // or nobody can say whose it is
 		if source, known = h.sources.of(b.writeKey); !known {
 			return unauthorized(r)
 		}
