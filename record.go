@@ -173,7 +173,7 @@ func (r *Record) appendRepeat(b []byte) []byte {
 		b = appendCounted(b, name.Fold(r.Name))
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.Properties)))
-	var room [32]Property // spares most an allocation
+	var room [16]Property // spares most an allocation
 	for _, p := range appendFolded(room[:0], r.Properties) {
 		b = appendCounted(appendCounted(b, p.Name), p.Value)
 	}

@@ -68,7 +68,7 @@ func (b *batch) identify(m *message) {
 		return
 	}
 	start := m.records[0].Time
-	var room [5]kissmetrics.Record // for most, so that nothing is allocated
+	var room [3]kissmetrics.Record // for most, so that nothing is allocated
 	timeless := append(room[:0], m.records...)
 	for i := range timeless {
 		if t := &timeless[i].Time; !t.IsZero() {
