@@ -284,6 +284,18 @@ func TestOfEqualValuesTheNumberStays(t *testing.T) {
 	}
 }
 
+// TestWhatIsCutToAnEqualValueIsTold: the rest of it is missed, although the value
+// that stays is the same.
+func TestWhatIsCutToAnEqualValueIsTold(t *testing.T) {
+	for range 50 {
+		f := flatten.Flattener{MaxValue: 1}
+		f.Members(map[string]any{"\xff": "x", "\xfe": "xyz"}, "")
+		require.Equal(t, []property{{"\ufffd", "x", false}}, settle(&f))
+		require.Len(t, f.Notes(), 1)
+		require.Equal(t, flatten.ValueCut, f.Notes()[0].Kind)
+	}
+}
+
 func TestNilOfAnyTypeIsNothing(t *testing.T) {
 	for _, v := range []any{(func())(nil), (chan int)(nil), (*int)(nil), map[string]any(nil), []any(nil), unsafe.Pointer(nil), error(nil)} {
 		got, notes := value(v)

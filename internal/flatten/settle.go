@@ -93,7 +93,18 @@ func (f *Flattener) noteCut(p *Pair) {
 // compareSame orders pairs whose names are one to Kissmetrics.
 func compareSame(a, b *Pair) int {
 	return cmp.Or(cmp.Compare(a.depth, b.depth), strings.Compare(a.Name, b.Name), strings.Compare(a.Value, b.Value),
-		-cmp.Compare(a.Class, b.Class))
+		-cmp.Compare(a.Class, b.Class), compareBool(a.valueCut, b.valueCut), compareBool(a.nameCut, b.nameCut))
+}
+
+// compareBool orders false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // hasClash reports whether two of the names, which are sorted, are one to
@@ -145,6 +156,7 @@ func (f *Flattener) resolve(order []key) []key {
 func (f *Flattener) noteClash(p, winner *Pair) {
 	switch {
 	case p.Value == winner.Value:
+		f.noteCut(p) // what was cut of it is missed, all the same
 	case p.Name == winner.Name && p.depth > winner.depth:
 		f.note(Note{Name: p.Given(), Kind: Hidden, Reason: "is nested, and stands there less nested too, with another value"})
 	default:

@@ -15,6 +15,7 @@ type worker struct {
 	ctx     context.Context //nolint:containedctx // what derives from it is cancelled when the queue stops
 	began   time.Time       // the delivery that is under way
 	message *Message        // under way, and not accounted for
+	comes   bool            // it is counted among the coming
 	prober  bool            // the one that tries again when deliveries fail
 	holds   bool            // a place of the limiter, from one delivery until it is ready for the next
 }
@@ -47,12 +48,9 @@ func (e *Engine) wakeAll() {
 func (e *Engine) run() {
 	ctx, cancel := context.WithCancel(e.stopping)
 	defer cancel()
-	w := &worker{e: e, ctx: ctx}
+	w := &worker{e: e, ctx: ctx, comes: true}
 	defer w.leave() // also by a runtime.Goexit in code that is not ours, such as a FailNow
 	w.courier = e.config.NewCourier()
-	e.mu.Lock()
-	e.coming--
-	e.mu.Unlock()
 	for w.take() {
 		if wait := w.deliver(); wait > 0 {
 			w.nap(wait)
@@ -67,6 +65,7 @@ func (w *worker) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.workers--
+	w.arrive()
 	if w.prober {
 		e.gate.resigned()
 	}
@@ -76,6 +75,14 @@ func (w *worker) leave() {
 	}
 	e.wake()
 	e.checkDrained()
+}
+
+// arrive notes that a worker that was started looks for work itself now.
+func (w *worker) arrive() {
+	if w.comes {
+		w.comes = false
+		w.e.coming--
+	}
 }
 
 // giveBack gives its place back to the limiter.
@@ -91,6 +98,7 @@ func (w *worker) take() bool {
 	e := w.e
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	w.arrive()
 	w.giveBack()
 	frees := true // this worker has just made it possible for another one to go on
 	for !e.stopped && (!e.closed || e.stats.Waiting > 0) {
