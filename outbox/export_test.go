@@ -1,6 +1,10 @@
 package outbox
 
-import "time"
+import (
+	"context"
+	"database/sql"
+	"time"
+)
 
 // WithMaxMessage sets how many bytes a message may have.
 func WithMaxMessage(bytes int) Option { return func(c *config) { c.maxMessage = bytes } }
@@ -15,6 +19,9 @@ func WithLongLog(bytes int64) Option { return func(c *config) { c.longLog = byte
 func WithWatchEvery(interval time.Duration) Option {
 	return func(c *config) { c.watchEvery = interval }
 }
+
+// CheckTx has the outbox look at a transaction, as SendTx does before it writes.
+func (o *Outbox) CheckTx(ctx context.Context, tx *sql.Tx) error { return o.checkTx(ctx, tx) }
 
 // Watched reports whether the outbox has seen that its log is short.
 func (o *Outbox) Watched() bool { return !o.logIsLong.Load() }

@@ -25,7 +25,20 @@ var ErrLibrary = fmt.Errorf("%w: outbox: a file that two SQLite libraries of one
 // buildOf asks an SQLite library for its version, and for how it was built. Two
 // libraries of the same version were built by different compilers, or with
 // different settings.
-const buildOf = "SELECT sqlite_source_id() || (SELECT coalesce(group_concat(compile_options), '') FROM pragma_compile_options)"
+//
+// It looks at no table, not even pragma_compile_options: that would begin to read
+// the file, and a transaction that has read can write no more once another has
+// written (SQLITE_BUSY_SNAPSHOT).
+var buildOf = "SELECT sqlite_source_id()" + buildOptions()
+
+// buildOptions returns the part of buildOf that tells the settings.
+func buildOptions() string {
+	var options strings.Builder
+	for i := range 80 { // libraries have about 40
+		fmt.Fprintf(&options, " || ' ' || coalesce(sqlite_compileoption_get(%d), '')", i)
+	}
+	return options.String()
+}
 
 // ownBuild returns what this package's library answers to buildOf.
 func ownBuild(ctx context.Context) (build string, err error) {

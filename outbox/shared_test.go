@@ -40,6 +40,19 @@ func application(t *testing.T, path string) *sql.DB {
 	return db
 }
 
+// TestSendTxReadsNothingBeforeItWrites: another transaction may have been committed
+// since the check, after which one that has read can write no more.
+func TestSendTxReadsNothingBeforeItWrites(t *testing.T) {
+	db, box := shared(t)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	require.NoError(t, box.CheckTx(t.Context(), tx))
+	_, err = db.ExecContext(t.Context(), "INSERT INTO orders VALUES ('of another')")
+	require.NoError(t, err)
+	require.NoError(t, box.SendTx(t.Context(), tx, []kissmetrics.Record{record("a")}))
+	require.NoError(t, tx.Commit())
+}
+
 func TestSendTxIsPartOfTheTransaction(t *testing.T) {
 	db, box := shared(t)
 	for _, commit := range []bool{true, false} {
