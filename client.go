@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
+	"github.com/kissmetrics-go/kissmetrics/internal/people"
 	"github.com/kissmetrics-go/kissmetrics/internal/seconds"
 )
 
@@ -36,6 +37,7 @@ type Client struct {
 	owned     *HTTPSender // where the client made its sender
 	queue     *Queue      // where there is one
 	seconds   seconds.Memory
+	people    people.Memory // those whom AliasOnIdentify has joined with somebody anonymous
 	seed      maphash.Seed
 	closed    atomic.Bool
 	adjusted  atomic.Int64
@@ -104,6 +106,13 @@ func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	records, adjustments, untimed, err := transform(message, now, c.transform)
 	if err != nil {
 		return err
+	}
+	if len(records) == 2 && records[0].Kind == KindAlias && !c.people.IsFirst("", records[0].Person, records[0].Name) {
+		if c.transform.Strict {
+			return &ValidationError{Field: "anonymousId", Reason: "was another person's before"}
+		}
+		records = records[1:]
+		adjustments = append(adjustments, Adjustment{Field: "anonymousId", Kind: AdjustedAlias})
 	}
 	if !c.spread(records, now, untimed) {
 		adjustments = append(adjustments, Adjustment{Field: "timestamp", Kind: AdjustedSecond})

@@ -143,3 +143,31 @@ func TestAdjustmentsAreLoggedOnceAMinute(t *testing.T) {
 		assert.Equal(t, 0, lines())
 	})
 }
+
+func TestAClientJoinsAnAnonymousIdentityWithOnePersonOnly(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		var recorder kissmetricstest.Recorder
+		client, err := kissmetrics.New(kissmetrics.WithSender(&recorder), kissmetrics.WithTransform(kissmetrics.TransformOptions{AliasOnIdentify: true, Strict: strict}))
+		require.NoError(t, err)
+		identify := func(userID, anonymousID string) (aliases int, err error) {
+			before := len(recorder.Records())
+			err = client.Identify(t.Context(), kissmetrics.Identify{UserID: userID, AnonymousID: anonymousID, Traits: kissmetrics.Properties{"a": 1}})
+			return max(0, len(recorder.Records())-before-1), err
+		}
+		for _, ids := range [][2]string{{"bob@example.com", "v-1"}, {"bob@example.com", "v-1"}, {"bob@example.com", "v-2"}} {
+			aliases, err := identify(ids[0], ids[1])
+			require.NoError(t, err)
+			assert.Equal(t, 1, aliases, ids)
+		}
+		for _, anonymousID := range []string{"v-1", "Bob@example.com"} { // another's, and one that is known to be named
+			aliases, err := identify("carol@example.com", anonymousID)
+			assert.Zero(t, aliases)
+			if strict {
+				require.ErrorContains(t, err, "anonymousId")
+			} else {
+				require.NoError(t, err)
+				assert.Equal(t, "carol@example.com", recorder.Records()[len(recorder.Records())-1].Person, "the traits are sent all the same")
+			}
+		}
+	}
+}

@@ -38,6 +38,10 @@ type TransformOptions struct {
 	// anonymousId when a visitor logs out and another logs in. The two people then
 	// become one, for good, unless the page calls reset(true). Package collect
 	// guards against this; Transform, which knows one message only, cannot.
+	//
+	// A [Client], and package collect, remember whom they have joined, and leave out an
+	// alias of an identity that was another person's, or a named one ([AdjustedAlias]).
+	// Transform itself remembers nothing.
 	AliasOnIdentify bool
 	// OrderTotalAsRevenue takes the property "total" of an event "Order Completed"
 	// (or "Completed Order", in any case, with spaces or underscores) for its

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/people"
 )
 
 // A Handler is an [http.Handler] that speaks the HTTP APIs of RudderStack and
@@ -178,7 +179,7 @@ type Handler struct {
 	config  config
 	sources sources
 	memory  *memory
-	people  people
+	people  people.Memory
 	nowhere atomic.Int64 // when the log last spoke of an unknown path, in Unix nanoseconds
 }
 

@@ -2,7 +2,6 @@ package collect
 
 import (
 	"encoding/binary"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,14 +71,4 @@ func TestMemoryLetsOneOfManyBegin(t *testing.T) {
 	}
 	group.Wait()
 	assert.Equal(t, int64(100), began.Load())
-}
-
-func TestPeopleKeepsAtLeastItsSizeAndAtMostTwice(t *testing.T) {
-	var p people
-	for i := range 3*rememberedPeople + 5 {
-		assert.True(t, p.isFirst("", "a"+strconv.Itoa(i), "u"))
-		assert.False(t, p.isFirst("", "a"+strconv.Itoa(max(0, i-rememberedPeople)), "v"))
-	}
-	assert.LessOrEqual(t, len(p.recent)+len(p.older), 2*rememberedPeople)
-	assert.True(t, p.isFirst("", "a0", "v"), "what was first is forgotten")
 }

@@ -54,6 +54,7 @@ func TestWhichIdentifiesAreAliased(t *testing.T) {
 	assert.Equal(t, 0, aliases(writeKey, "u3", "A"), "Kissmetrics tells no cases apart")
 	assert.Equal(t, 1, aliases(writeKey, "U1", "a"), "the same person again")
 	assert.Equal(t, 1, aliases(writeKey, "u2", "b"), "another browser of the person")
+	assert.Equal(t, 0, aliases(writeKey, "u6", "u1"), "an identity that is known to be named is nobody's anonymous one")
 	assert.Equal(t, 1, aliases("k", "u2", "a"), "another source has other people")
 	assert.Equal(t, 0, aliases("p", "u4", "c"), "where no alias is wanted, none is")
 	assert.Equal(t, 1, aliases(writeKey, "u5", "c"), "and nothing is remembered")
