@@ -36,12 +36,10 @@ type TransformOptions struct {
 	//
 	// Beware of anonymous ids that outlive a visit: RudderStack's web SDKs keep the
 	// anonymousId when a visitor logs out and another logs in. The two people then
-	// become one, for good, unless the page calls reset(true). Package collect
-	// guards against this; Transform, which knows one message only, cannot.
-	//
-	// A [Client], and package collect, remember whom they have joined, and leave out an
-	// alias of an identity that was another person's, or a named one ([AdjustedAlias]).
-	// Transform itself remembers nothing.
+	// become one, for good, unless the page calls reset(true). A [Client] and
+	// package collect remember whom they have joined, and leave out an alias of an
+	// identity that was another person's, or that is known to be a named one
+	// ([AdjustedAlias]). Transform, which knows one message only, cannot.
 	AliasOnIdentify bool
 	// OrderTotalAsRevenue takes the property "total" of an event "Order Completed"
 	// (or "Completed Order", in any case, with spaces or underscores) for its
