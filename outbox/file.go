@@ -45,7 +45,7 @@ func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
 	if !c.shared {
 		err = f.owned(ctx, path)
 	} else {
-		err = writer.QueryRowContext(ctx, buildOf).Scan(&f.build)
+		err = writer.QueryRowContext(ctx, buildOf()).Scan(&f.build)
 	}
 	for _, setting := range writing {
 		if err == nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -29,22 +30,23 @@ var ErrLibrary = fmt.Errorf("%w: outbox: a file that two SQLite libraries of one
 // It looks at no table, not even pragma_compile_options: that would begin to read
 // the file, and a transaction that has read can write no more once another has
 // written (SQLITE_BUSY_SNAPSHOT).
-var buildOf = "SELECT sqlite_source_id()" + buildOptions()
-
-// buildOptions returns the part of buildOf that tells the settings.
-func buildOptions() string {
-	var options strings.Builder
-	for i := range 80 { // libraries have about 40
-		fmt.Fprintf(&options, " || ' ' || coalesce(sqlite_compileoption_get(%d), '')", i)
+//
+// It is put together when it is first asked, and not for every program that imports
+// this package.
+var buildOf = sync.OnceValue(func() string {
+	var query strings.Builder
+	query.WriteString("SELECT sqlite_source_id()")
+	for i := range 80 { // libraries have about 40 settings
+		fmt.Fprintf(&query, " || ' ' || coalesce(sqlite_compileoption_get(%d), '')", i)
 	}
-	return options.String()
-}
+	return query.String()
+})
 
 // ownBuild returns what this package's library answers to buildOf.
 func ownBuild(ctx context.Context) (build string, err error) {
 	db := sql.OpenDB(connector{":memory:"})
 	defer func() { _ = db.Close() }()
-	err = db.QueryRowContext(ctx, buildOf).Scan(&build)
+	err = db.QueryRowContext(ctx, buildOf()).Scan(&build)
 	return build, storageError(err)
 }
 
@@ -52,7 +54,7 @@ func ownBuild(ctx context.Context) (build string, err error) {
 // answers with build.
 func checkLibrary(ctx context.Context, from queryer, build string) error {
 	var theirs string
-	err := from.QueryRowContext(ctx, buildOf).Scan(&theirs)
+	err := from.QueryRowContext(ctx, buildOf()).Scan(&theirs)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -122,7 +124,7 @@ func otherLibrary(ctx context.Context, build string) string {
 		}
 		// Others are not asked: for them the name may be that of a server.
 		if strings.Contains(strings.ToLower(driver.PkgPath()), "sqlite") {
-			err = db.QueryRowContext(ctx, buildOf).Scan(&theirs)
+			err = db.QueryRowContext(ctx, buildOf()).Scan(&theirs)
 		}
 		_ = db.Close()
 		if err == nil && theirs != "" && theirs != build {
