@@ -95,7 +95,7 @@ type HTTPSender struct {
 	config      *httpConfig
 	doer        Doer
 	connections *connections
-	userAgent   string
+	requests    map[Kind]*http.Request // of every kind one without its query, to be copied
 }
 
 // httpConfig is what the options of an [HTTPSender] say.
@@ -137,7 +137,15 @@ func newHTTPSender(c httpConfig) *HTTPSender {
 	if !looksLikeAPIKey(*c.apiKey) {
 		c.logger.Warn("kissmetrics: the API key does not look like one: keys have about 40 hexadecimal digits", "length", len(*c.apiKey))
 	}
-	s := &HTTPSender{config: &c, doer: c.doer, connections: &connections{}, userAgent: "kissmetrics-go/" + version()}
+	s := &HTTPSender{config: &c, doer: c.doer, connections: &connections{}, requests: make(map[Kind]*http.Request)}
+	header := http.Header{"User-Agent": {"kissmetrics-go/" + version()}}
+	for _, kind := range []Kind{KindEvent, KindProperties, KindAlias} {
+		target := c.base.JoinPath(kind.Path())
+		s.requests[kind] = &http.Request{
+			Method: http.MethodGet, URL: target, Host: target.Host, Header: header,
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		}
+	}
 	if client, ok := c.doer.(*http.Client); ok {
 		still := *client
 		still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -303,7 +311,7 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 		return &DeliveryError{Kind: FailureCanceled, Err: err, Reason: err.Error()}
 	}
 	for attempt := 1; ; attempt++ {
-		got, err := s.attempt(ctx, r.Kind.Path(), query)
+		got, err := s.attempt(ctx, r.Kind, query)
 		if got.Verdict == answer.Delivered {
 			return nil
 		}
@@ -338,7 +346,7 @@ func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {
 
 // attempt makes one request. It returns what the answer means, or why there was
 // none, in an error that quotes nothing.
-func (s *HTTPSender) attempt(ctx context.Context, path, query string) (got answer.Answer, err error) {
+func (s *HTTPSender) attempt(ctx context.Context, kind Kind, query string) (got answer.Answer, err error) {
 	defer func() {
 		if recover() != nil { // the Doer's panic, or that of the body or error it returned
 			err = errDoerPanicked
@@ -350,11 +358,7 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (got answe
 	}()
 	ctx, cancel := context.WithTimeout(ctx, s.config.timeout)
 	defer cancel()
-	request, err := s.request(ctx, path, query)
-	if err != nil {
-		return got, neterr.Wrap(err, "the request could not be made")
-	}
-	response, err := s.doer.Do(request)
+	response, err := s.doer.Do(s.request(ctx, kind, query))
 	if response != nil && response.Body != nil {
 		defer func() { _ = response.Body.Close() }()
 	}
@@ -369,23 +373,24 @@ func (s *HTTPSender) attempt(ctx context.Context, path, query string) (got answe
 
 // request returns the request for a query: a GET, or a POST of a form where the
 // query is long.
-func (s *HTTPSender) request(ctx context.Context, path, query string) (*http.Request, error) {
-	target := s.config.base.JoinPath(path)
-	method, body := http.MethodGet, io.Reader(nil)
-	if len(query) > maxQueryBytes {
-		method, body = http.MethodPost, strings.NewReader(query)
-	} else {
+func (s *HTTPSender) request(ctx context.Context, kind Kind, query string) *http.Request {
+	request := s.requests[kind].WithContext(ctx)
+	target := *request.URL
+	request.URL = &target
+	if s.connections.transport == nil { // which changes no header
+		request.Header = request.Header.Clone()
+	}
+	if len(query) <= maxQueryBytes {
 		target.RawQuery = query
+		return request
 	}
-	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
-	if err != nil {
-		return nil, err
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	request.Header.Set("User-Agent", s.userAgent)
-	return request, nil
+	request.Method = http.MethodPost
+	request.Header = request.Header.Clone()
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.ContentLength = int64(len(query))
+	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(query)), nil }
+	request.Body, _ = request.GetBody()
+	return request
 }
 
 var (

@@ -73,9 +73,16 @@ func drain(response *http.Response) []byte {
 	if response.Body == nil || response.Body == http.NoBody || response.StatusCode < 200 {
 		return nil
 	}
-	start, _ := io.ReadAll(io.LimitReader(response.Body, sniffBytes))
-	_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
-	return start
+	size := int64(sniffBytes)
+	if response.ContentLength > 0 {
+		size = min(size, response.ContentLength+1) // one more, to meet its end
+	}
+	start := make([]byte, size)
+	n, err := io.ReadFull(response.Body, start)
+	if err == nil {
+		_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
+	}
+	return start[:n]
 }
 
 // isPage reports whether a body is a web page, by its type or its beginning, such as

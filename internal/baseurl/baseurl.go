@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// Parse returns a base URL: a scheme (http or https), a host, and optionally a
-// port and a prefix of the path. The problem, empty where there is none, says
+// Parse returns a base URL: a scheme (http or https), a host, optionally a port,
+// and a path, which is at least "/". The problem, empty where there is none, says
 // what is wrong without quoting the URL, which may hold a password.
 func Parse(s string) (base *url.URL, problem string) {
 	base, err := url.Parse(s)
@@ -37,6 +37,9 @@ func Parse(s string) (base *url.URL, problem string) {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return nil, "the port is not one from 1 to 65535"
 		}
+	}
+	if base.Path == "" {
+		base.Path = "/"
 	}
 	return base, ""
 }

@@ -28,7 +28,7 @@ func Fold(name string) string {
 	if IsFolded(name) {
 		return name
 	}
-	return string(AppendFold(nil, name))
+	return strings.Map(foldRune, name)
 }
 
 // IsFolded reports whether a name is of ASCII alone and its own fold. Two such
