@@ -92,11 +92,11 @@ func (c *Client) Alias(ctx context.Context, m Alias) error { return c.SendMessag
 // properties, for that person and any of those properties. A message with a time of
 // its own is never moved, because it may be a repeat.
 //
-// This has limits. A client knows only what it has sent itself. It remembers at
-// least the last 32,768 pairs of person and name, and moves a message by 63 seconds
-// at most. One that would have to move further happens now, and that is told as an
-// [AdjustedSecond]. If the clock is set back by more than a minute, the seconds that
-// were used before it are forgotten.
+// This has limits. A client knows only what it has sent itself. It forgets seconds
+// that have passed, and remembers at least the last 32,768 pairs of person and name
+// that have used another. It moves a message by 63 seconds at most. One that would
+// have to move further happens now, and that is told as an [AdjustedSecond]. If the
+// clock is set back, the seconds that were used before may be forgotten.
 func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	if c.closed.Load() {
 		return ErrClosed

@@ -368,7 +368,7 @@ func (s *HTTPSender) attempt(ctx context.Context, kind Kind, query string) (got 
 	case response == nil:
 		return got, errNoResponse
 	}
-	return answer.Read(response, time.Now()), nil
+	return answer.Read(response), nil
 }
 
 // request returns the request for a query: a GET, or a POST of a form where the

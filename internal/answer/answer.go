@@ -42,7 +42,7 @@ const (
 )
 
 // Read reads an answer, but for closing its body.
-func Read(response *http.Response, now time.Time) Answer {
+func Read(response *http.Response) Answer {
 	a := Answer{Status: response.StatusCode}
 	start := drain(response)
 	switch {
@@ -61,7 +61,7 @@ func Read(response *http.Response, now time.Time) Answer {
 		a.Verdict, a.Reason = Refused, text(a.Status)
 	}
 	if a.Verdict != Delivered && response.Header.Get("Retry-After") != "" {
-		a.RetryAfter = retry.After(response.Header, now)
+		a.RetryAfter = retry.After(response.Header, time.Now())
 	}
 	return a
 }

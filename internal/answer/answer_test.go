@@ -50,7 +50,7 @@ func TestVerdicts(t *testing.T) {
 			if test.contentType != "" {
 				response.Header.Set("Content-Type", test.contentType)
 			}
-			assert.Equal(t, Answer{Status: test.status, Verdict: test.want, Reason: test.reason}, Read(response, time.Now()))
+			assert.Equal(t, Answer{Status: test.status, Verdict: test.want, Reason: test.reason}, Read(response))
 		})
 	}
 }
@@ -58,7 +58,7 @@ func TestVerdicts(t *testing.T) {
 func TestOnlyAFailureAsksToWait(t *testing.T) {
 	for status, want := range map[int]time.Duration{200: 0, 302: 7 * time.Second, 403: 7 * time.Second, 503: 7 * time.Second} {
 		response := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"7"}}}
-		assert.Equal(t, want, Read(response, time.Now()).RetryAfter, status)
+		assert.Equal(t, want, Read(response).RetryAfter, status)
 	}
 }
 
@@ -74,10 +74,10 @@ func (*endless) Close() error { return nil }
 
 func TestABodyIsReadToABound(t *testing.T) {
 	body := &endless{}
-	assert.Equal(t, Delivered, Read(&http.Response{StatusCode: http.StatusOK, Body: body}, time.Now()).Verdict)
+	assert.Equal(t, Delivered, Read(&http.Response{StatusCode: http.StatusOK, Body: body}).Verdict)
 	assert.LessOrEqual(t, body.read, 2*maxDrainBytes)
 
 	connection := &endless{}
-	Read(&http.Response{StatusCode: http.StatusSwitchingProtocols, Body: connection}, time.Now())
+	Read(&http.Response{StatusCode: http.StatusSwitchingProtocols, Body: connection})
 	assert.Zero(t, connection.read, "what follows 101 is no body")
 }

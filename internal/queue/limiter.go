@@ -9,7 +9,8 @@ const (
 	// after a rest.
 	few = 8
 	// fewest is how many may be under way however slow answers are, and however many
-	// fail: the gate does the rest.
+	// fail: the gate does the rest. Where an answer can take less than slack, that is
+	// few, for what makes those slow is seldom the server.
 	fewest = 4
 	// patience is how many times its shortest an answer may take before that
 	// counts as slow, and slack is how much longer it may take in any case.
@@ -227,7 +228,13 @@ func (l *Limiter) climb(now time.Time, mean time.Duration) {
 }
 
 // less returns a lower limit, if it is not too low.
-func (l *Limiter) less(limit float64) float64 { return min(l.limit, max(fewest, limit)) }
+func (l *Limiter) less(limit float64) float64 {
+	least := float64(fewest)
+	if l.shortest > 0 && l.shortest < slack {
+		least = few
+	}
+	return min(l.limit, max(least, limit))
+}
 
 // set changes the limit, and begins a new round.
 func (l *Limiter) set(now time.Time, limit float64) {

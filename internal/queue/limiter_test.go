@@ -74,16 +74,17 @@ func TestLimiter(t *testing.T) {
 		of   *bench
 	}{
 		"begins with few": {8, newBench(1000)},
-		"begins with less where the ceiling is less":  {3, newBench(3)},
-		"doubles while answers take no longer":        {64, fast(3)},
-		"never passes the ceiling":                    {1000, fast(20)},
-		"stays while places are free":                 {64, fast(3).some(63, quick).some(63, quick)},
-		"twice as long is not slow":                   {128, fast(3).answers(2 * quick)},
-		"halves when answers take ten times as long":  {32, fast(3).answers(slow)},
-		"shrinks by as much as a round was too slow":  {42, fast(3).answers(3 * quick)},
-		"a few milliseconds are never slow":           {32, newBench(1000).answers(10 * time.Microsecond).answers(2 * time.Millisecond)},
-		"is never below the fewest":                   {4, fast(0).answers(quick).answers(slow).answers(400 * time.Millisecond).answers(300 * time.Millisecond).answers(200 * time.Millisecond)},
-		"grows by a quarter after the first slow one": {40, fast(3).answers(slow).answers(quick)},
+		"begins with less where the ceiling is less":    {3, newBench(3)},
+		"doubles while answers take no longer":          {64, fast(3)},
+		"never passes the ceiling":                      {1000, fast(20)},
+		"stays while places are free":                   {64, fast(3).some(63, quick).some(63, quick)},
+		"twice as long is not slow":                     {128, fast(3).answers(2 * quick)},
+		"halves when answers take ten times as long":    {32, fast(3).answers(slow)},
+		"shrinks by as much as a round was too slow":    {42, fast(3).answers(3 * quick)},
+		"a few milliseconds are never slow":             {32, newBench(1000).answers(10 * time.Microsecond).answers(2 * time.Millisecond)},
+		"is never below the fewest":                     {4, fast(0).answers(quick).answers(slow).answers(400 * time.Millisecond).answers(300 * time.Millisecond).answers(200 * time.Millisecond)},
+		"is never below few where answers can be quick": {8, fast(0).answers(time.Millisecond).answers(slow).answers(400 * time.Millisecond).answers(300 * time.Millisecond).answers(200 * time.Millisecond)},
+		"grows by a quarter after the first slow one":   {40, fast(3).answers(slow).answers(quick)},
 		"does not blame itself where a quarter of them is no faster": {
 			32, fast(3).answers(slow).answers(slow).answers(slow), // doubled from 16
 		},

@@ -2,6 +2,7 @@
 package seconds
 
 import (
+	"maps"
 	"math/bits"
 	"sync"
 	"time"
@@ -11,8 +12,10 @@ const (
 	// Window is how many seconds, from the present one on, a thing can have used.
 	Window = 64
 	// Remembered is how many things are remembered at least, of those that used a
-	// second last.
+	// second last and not yet in the past.
 	Remembered = 1 << 15
+	// small is how many things there are before those of the past are looked for.
+	small = 1 << 9
 )
 
 // A Use is a second that something, named by a key, is to have for itself: that
@@ -23,12 +26,13 @@ type Use struct {
 }
 
 // A Memory knows which seconds of the present and the near future are used. It
-// forgets the things that used one longest ago, when there are too many of them,
-// and those of the past. It is safe for concurrent use; its zero value is empty.
+// forgets those of the past, and, when there are too many, the things that used
+// one longest ago. It is safe for concurrent use; its zero value is empty.
 type Memory struct {
 	mu    sync.Mutex
 	young map[uint64]window // the things that used a second last,
 	old   map[uint64]window // and those before them
+	most  int               // young ones
 }
 
 // A window is the seconds that one thing has used: bit i stands for first+i.
@@ -96,8 +100,26 @@ func (m *Memory) mark(key uint64, second int64, after int) {
 	}
 	w := m.find(key).at(second)
 	w.used |= 1 << after
-	if m.young == nil || len(m.young) >= Remembered {
-		m.young, m.old = make(map[uint64]window), m.young
+	if len(m.young) >= m.most {
+		m.makeRoom(second)
 	}
 	m.young[key] = w
+}
+
+// makeRoom forgets what is past, or else all old things.
+func (m *Memory) makeRoom(second int64) {
+	switch {
+	case m.young == nil:
+		m.young, m.old, m.most = make(map[uint64]window), make(map[uint64]window), small
+	case m.most < Remembered:
+		maps.DeleteFunc(m.young, func(_ uint64, w window) bool {
+			return w.at(second-1).used == 0 // another caller may have asked a moment before
+		})
+		if len(m.young) > m.most/2 {
+			m.most *= 2
+		}
+	default:
+		m.young, m.old = m.old, m.young
+		clear(m.young)
+	}
 }

@@ -78,6 +78,28 @@ func TestTheMemoryIsBounded(t *testing.T) {
 	assert.Zero(t, take(t, &m, now, Use{Key: 0}), "the first one is not")
 }
 
+func TestWhatIsPastTakesNoMemory(t *testing.T) {
+	const each = 1000
+	var m Memory
+	at := func(second int) time.Time { return now.Add(time.Duration(second) * time.Second) }
+	fill := func(second, things int) {
+		for i := range uint64(things) {
+			take(t, &m, at(second), Use{Key: uint64(second)<<32 + i})
+		}
+	}
+	const last = Window - 1
+	take(t, &m, now, Use{Key: 1, After: last})
+	for second := 1; second <= last; second++ {
+		fill(second, each)
+	}
+	assert.LessOrEqual(t, m.most, 8*each)
+	assert.LessOrEqual(t, len(m.young), m.most)
+	assert.Empty(t, m.old)
+	fill(last+1, 2*m.most)
+	assert.Equal(t, 1, take(t, &m, at(last), Use{Key: last << 32}), "a caller that read the clock a moment before")
+	assert.Equal(t, 1, take(t, &m, at(last), Use{Key: 1}), "a thing that used this second long ago")
+}
+
 func TestConcurrentUsesShareNoSecond(t *testing.T) {
 	var m Memory
 	var mu sync.Mutex
