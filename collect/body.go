@@ -44,37 +44,47 @@ func (b *body) release() {
 
 // read returns the body of a request, or the answer to one that has none.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) {
-	limited := bufio.NewReader(http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes)))
+	arriving := &arrival{Reader: http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes))}
+	limited := bufio.NewReader(arriving)
 	var content io.Reader = limited
-	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
-	case "", "identity", "gzip", "x-gzip":
-	default:
-		a := failure(http.StatusUnsupportedMediaType, "unsupported_encoding", "the Content-Encoding is not gzip")
-		return nil, &a
-	}
 	// The body itself says whether it is gzipped. No JSON begins so, and what stands
 	// between sometimes unpacks a body and leaves the header, or the other way round.
-	if start, _ := limited.Peek(len(gzipMagic)); string(start) == gzipMagic {
+	switch start, _ := limited.Peek(len(gzipMagic)); {
+	case string(start) == gzipMagic:
 		unzip, err := gunzip(limited)
 		if err != nil {
-			return nil, unreadable(err)
+			return nil, arriving.unreadable()
 		}
 		defer gunzips.Put(unzip)
 		content = io.LimitReader(unzip, int64(h.config.maxBytes)+1)
+	case isPacked(r.Header.Get("Content-Encoding"), start):
+		a := failure(http.StatusUnsupportedMediaType, "unsupported_encoding", "the Content-Encoding is not gzip")
+		return nil, &a
 	}
 	b := bodies.Get().(*body)
 	if _, err := b.ReadFrom(content); err != nil {
 		b.release()
-		return nil, unreadable(err)
+		return nil, arriving.unreadable()
 	}
 	if b.Len() > h.config.maxBytes {
 		b.release()
-		return nil, unreadable(&http.MaxBytesError{})
+		arriving.err = &http.MaxBytesError{}
+		return nil, arriving.unreadable()
 	}
 	return b, nil
 }
 
 const gzipMagic = "\x1f\x8b"
+
+// isPacked reports whether a body is in an encoding that is not understood. It is not
+// where it begins as JSON does.
+func isPacked(encoding string, start []byte) bool {
+	switch strings.ToLower(strings.TrimSpace(encoding)) {
+	case "", "identity", "gzip", "x-gzip":
+		return false
+	}
+	return len(start) > 0 && strings.IndexByte("{ \t\r\n\xef", start[0]) < 0
+}
 
 // gunzip returns a reader that its caller puts back.
 func gunzip(r io.Reader) (*gzip.Reader, error) {
@@ -88,15 +98,37 @@ func gunzip(r io.Reader) (*gzip.Reader, error) {
 	return gzip.NewReader(r)
 }
 
-// unreadable returns the answer to a request whose body could not be read.
-func unreadable(err error) *answer {
-	a := failure(http.StatusBadRequest, "invalid_body", "the body could not be read, or is not what its Content-Encoding says")
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		a = failure(http.StatusRequestEntityTooLarge, "too_large", "the body is too large")
-	} else if errors.Is(err, os.ErrDeadlineExceeded) {
-		// Nothing was accepted. Most SDKs drop what is answered with 408.
-		a = failure(http.StatusServiceUnavailable, "slow_body", "the body did not come in time")
-		a.retryAfter = 1
+// An arrival is a body as it arrives.
+type arrival struct {
+	io.Reader
+
+	err error // why no more of it does
+}
+
+func (a *arrival) Read(p []byte) (n int, err error) {
+	n, err = a.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		a.err = err
 	}
-	return &a
+	return n, err
+}
+
+// unreadable returns the answer to a request whose body could not be read. One that did
+// not arrive as a whole is nobody's fault: nothing was accepted, and a repeat may arrive.
+func (a *arrival) unreadable() *answer {
+	_, isTooLarge := errors.AsType[*http.MaxBytesError](a.err)
+	var refusal answer
+	switch {
+	case a.err == nil:
+		refusal = failure(http.StatusBadRequest, "invalid_body", "the body is not gzipped as it begins to be")
+	case isTooLarge:
+		refusal = failure(http.StatusRequestEntityTooLarge, "too_large", "the body is too large")
+	case errors.Is(a.err, os.ErrDeadlineExceeded): // most SDKs drop what is answered with 408
+		refusal = failure(http.StatusServiceUnavailable, "slow_body", "the body did not come in time")
+		refusal.retryAfter = 1
+	default:
+		refusal = failure(http.StatusServiceUnavailable, "incomplete_body", "the body did not come as a whole")
+		refusal.retryAfter = 1
+	}
+	return &refusal
 }

@@ -17,8 +17,7 @@ package collect
 import (
 	"context"
 	"net/http"
-	"path"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -180,7 +179,7 @@ type Handler struct {
 	sources sources
 	memory  *memory
 	people  people.Memory
-	nowhere atomic.Int64 // when the log last spoke of an unknown path, in Unix nanoseconds
+	logged  lately // of which refusals
 }
 
 // NewHandler returns a handler in front of a sender. It needs [WithWriteKeys] or
@@ -217,23 +216,23 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answe
 	key, known := givenKey(r)
 	if known { // before anything is read
 		if source, known = h.sources.of(key); !known {
-			return unauthorized(r)
+			return h.refuse(r, unauthorized(r))
 		}
 	}
 	body, refusal := h.read(w, r)
 	if refusal != nil {
-		return *refusal
+		return h.refuse(r, *refusal)
 	}
 	defer body.release()
 	b, problem := h.parse(body.Bytes(), e)
 	defer b.release()
 	if source == nil && !b.isUnreadable { // or nobody can say whose it is
 		if source, known = h.sources.of(b.writeKey); !known {
-			return unauthorized(r)
+			return h.refuse(r, unauthorized(r))
 		}
 	}
 	if problem != nil {
-		return *problem
+		return h.refuse(r, *problem)
 	}
 	b.received, b.source, b.retry = received, source, isRetry(r.Header.Get("X-Retry-Count"))
 	t := h.take(r.Context(), b)
@@ -242,12 +241,12 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answe
 }
 
 // givenKey returns the write key of a request that has one outside its body. An
-// Authorization that is not Basic is none of ours.
+// Authorization that is not Basic is none of ours, and one without a user says nothing.
 func givenKey(r *http.Request) (key string, known bool) {
-	if key, _, known = r.BasicAuth(); known {
-		return key, true
+	if key, _, _ = r.BasicAuth(); key == "" {
+		// No key has spaces, but SDKs do not escape a plus.
+		key = strings.ReplaceAll(r.URL.Query().Get("writeKey"), " ", "+")
 	}
-	key = r.URL.Query().Get("writeKey")
 	return key, key != ""
 }
 
@@ -259,7 +258,9 @@ func isRetry(count string) bool { return count != "" && count != "0" }
 // only where it says "invalid write key".
 func unauthorized(r *http.Request) answer {
 	a := failure(http.StatusUnauthorized, "invalid_write_key", "invalid write key")
-	a.challenge = r.Header.Get("Origin") == "" // a browser would ask the visitor for a password
+	// A browser would ask the visitor for a password. It names no origin where a page
+	// asks its own host for something.
+	a.challenge = r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Mode") == ""
 	return a
 }
 
@@ -275,20 +276,4 @@ func (h *Handler) logTaken(ctx context.Context, b *batch, t taken) {
 	if t.refused > 0 {
 		logger.WarnContext(ctx, "collect: messages refused", "accepted", t.accepted, "refused", t.refused, "reason", safeText(t.first))
 	}
-}
-
-// logNowhere logs, once a minute, that something is sent to a path that is none of
-// ours: most often one with a prefix, or without one. It names the part of the path
-// that is known to be no secret.
-func (h *Handler) logNowhere(r *http.Request) {
-	now, last := time.Now().UnixNano(), h.nowhere.Load()
-	if r.Method != http.MethodPost || now-last < int64(time.Minute) || !h.nowhere.CompareAndSwap(last, now) {
-		return
-	}
-	name := path.Base(r.URL.Path)
-	if endpointNamed(name).route == nowhere {
-		name = "…"
-	}
-	h.config.logger.WarnContext(r.Context(), "collect: nothing is at the path of a POST: is there a prefix that should be stripped?",
-		"path", "…/"+name)
 }

@@ -94,15 +94,17 @@ func TestWriteKeys(t *testing.T) {
 		change func(*http.Request)
 		status int
 	}{
-		"Basic":                                 {body, basic(writeKey, ""), 200},
-		"Basic with a password":                 {body, basic("another", "x"), 200},
-		"in the body":                           {withKey(writeKey), none, 200},
-		"in the query":                          {body, query(writeKey), 200},
-		"none":                                  {body, none, 401},
-		"none, and no JSON":                     {"x", none, 400},
-		"in a body that is cut off":             {withKey(writeKey)[:60], none, 400},
-		"wrong, and no JSON":                    {"x", basic("wrong", ""), 401},
-		"empty":                                 {body, basic("", ""), 401},
+		"Basic":                                  {body, basic(writeKey, ""), 200},
+		"Basic with a password":                  {body, basic("another", "x"), 200},
+		"in the body":                            {withKey(writeKey), none, 200},
+		"in the query":                           {body, query(writeKey), 200},
+		"none":                                   {body, none, 401},
+		"none, and no JSON":                      {"x", none, 400},
+		"in a body that is cut off":              {withKey(writeKey)[:60], none, 400},
+		"wrong, and no JSON":                     {"x", basic("wrong", ""), 401},
+		"empty":                                  {body, basic("", ""), 401},
+		"empty in the header, right in the body": {withKey(writeKey), basic("", ""), 200},
+		"empty in the header, right in the query": {body, func(r *http.Request) { query(writeKey)(r); r.SetBasicAuth("", "") }, 200},
 		"wrong":                                 {body, basic("wrong", ""), 401},
 		"nearly right":                          {body, basic(writeKey[:len(writeKey)-1], ""), 401},
 		"wrong in the body":                     {withKey("wrong"), none, 401},
@@ -133,6 +135,9 @@ func TestWriteKeys(t *testing.T) {
 	a := r.do(t, "/v1/batch", body, basic("wrong", ""), set("Origin", "https://shop.example"))
 	assert.Equal(t, http.StatusUnauthorized, a.status)
 	assert.Empty(t, a.header.Get("WWW-Authenticate"), "or a browser would ask the visitor for a password")
+	a = r.do(t, "/v1/batch", body, basic("wrong", ""), set("Sec-Fetch-Mode", "cors"))
+	assert.Equal(t, http.StatusUnauthorized, a.status)
+	assert.Empty(t, a.header.Get("WWW-Authenticate"), "also where a page of this host asks, which names no origin")
 }
 
 func TestBodiesThatAreNot(t *testing.T) {
@@ -159,7 +164,7 @@ func TestBodiesThatAreNot(t *testing.T) {
 		"too large once unzipped": {"/v1/batch", zipped(t, `{"batch":[`+strings.Repeat(" ", 100_000)+`]}`),
 			set("Content-Encoding", "gzip"), 413},
 		"too many messages": {"/v1/batch", `{"batch":[{},{},{},{}]}`, nil, 413},
-		"another encoding":  {"/v1/batch", batch, set("Content-Encoding", "br"), 415},
+		"another encoding":  {"/v1/batch", "\x0b\x02\x80" + batch, set("Content-Encoding", "br"), 415},
 		"another path":      {"/v1/merge", batch, nil, 404},
 		"no path":           {"/", batch, nil, 404},
 		"a GET":             {"/v1/batch", ``, func(r *http.Request) { r.Method = http.MethodGet }, 405},
@@ -235,6 +240,10 @@ func TestABodySaysItselfWhetherItIsGzipped(t *testing.T) {
 		"unpacked on the way, with the header":    {`{"batch":[` + track + `]}`, "gzip"},
 		"gzipped, and the header lost on the way": {zipped(t, `{"batch":[`+track+`]}`), ""},
 		"a byte order mark":                       {"\ufeff" + `{"batch":[` + track + `]}`, ""},
+		"unpacked, of another encoding":           {" " + `{"batch":[` + track + `]}`, "br"},
+		"an encoding that is none":                {`{"batch":[` + track + `]}`, "UTF-8"},
+		"several, of which one is none":           {zipped(t, `{"batch":[`+track+`]}`), "gzip, identity"},
+		"a byte order mark, and another encoding": {"\ufeff" + `{"batch":[` + track + `]}`, "deflate"},
 		"a byte order mark, gzipped":              {zipped(t, "\ufeff"+`{"batch":[`+track+`]}`), "gzip"},
 	} {
 		t.Run(name, func(t *testing.T) {

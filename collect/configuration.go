@@ -14,7 +14,7 @@ func (h *Handler) configuration(r *http.Request, e endpoint) answer {
 	}
 	source, ok := h.sources.of(key)
 	if !ok {
-		return unauthorized(r)
+		return h.refuse(r, unauthorized(r))
 	}
 	a := answer{status: http.StatusOK}
 	if e.route == sourceInfo {

@@ -91,6 +91,15 @@ func TestAPageOfAnotherOriginIsNotAccepted(t *testing.T) {
 	}
 }
 
+// A proxy in front may know the handler by another name than the world.
+func TestAPageOfThePublicHostIsNoOther(t *testing.T) {
+	r := newReceiver(t, collect.WithPublicURL("https://www.shop.example/collect"))
+	inner := func(r *http.Request) { r.Host = "10.0.0.7:8080" }
+	for origin, want := range map[string]int{"https://www.shop.example": 200, "https://WWW.shop.example": 200, "http://10.0.0.7:8080": 200, "https://shop.example": 403} {
+		assert.Equal(t, want, r.do(t, "/v1/track", track, set("Origin", origin), inner).status, origin)
+	}
+}
+
 func TestEveryPageMaySendWithoutCookies(t *testing.T) {
 	r := newReceiver(t, collect.WithOrigins("*"))
 	for _, origin := range []string{shop, "null"} {
@@ -184,6 +193,25 @@ func TestSDKsAreConfigured(t *testing.T) {
 	status, _ := get(t, newReceiver(t), "/sourceConfig", basic)
 	assert.Equal(t, http.StatusNotFound, status, "off by default")
 	assert.Equal(t, http.StatusMethodNotAllowed, r.do(t, "/sourceConfig", "{}").status)
+}
+
+// SDKs write a key into paths and queries as it is.
+func TestAKeyMayBeInBase64(t *testing.T) {
+	const key = "ab/cd+ef/gh=="
+	r := newReceiver(t, collect.WithWriteKeys(key), collect.WithPublicURL("https://collect.shop.example"))
+	for _, path := range []string{
+		"/v1/projects/" + key + "/settings", "/projects/" + key + "/settings/", "/v1/projects/ab%2Fcd+ef%2Fgh%3D%3D/settings",
+		"/sourceConfig?writeKey=" + key, "/sourceConfig/?writeKey=ab%2Fcd%2Bef%2Fgh%3D%3D",
+	} {
+		status, _ := get(t, r, path)
+		assert.Equal(t, http.StatusOK, status, path)
+	}
+	a := r.do(t, "/beacon/v1/batch?writeKey="+key, batch(track), func(r *http.Request) { r.Header.Del("Authorization") })
+	assert.Equal(t, http.StatusOK, a.status)
+	for _, path := range []string{"/v1/projects/settings", "/v1/projects//settings", "/projects/settings", "/v2/projects/" + key + "/settings"} {
+		status, _ := get(t, r, path)
+		assert.Equal(t, http.StatusNotFound, status, path)
+	}
 }
 
 func TestPublicURLsThatAreRefused(t *testing.T) {

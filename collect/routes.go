@@ -48,14 +48,26 @@ func (h *Handler) endpoint(path string) endpoint {
 		return endpoint{route: metrics}
 	case path == "sourceConfig" && h.config.publicURL != nil:
 		return endpoint{route: sourceInfo}
-	case len(parts) == 4 && parts[0] == "v1" && parts[1] == "projects" && parts[3] == "settings" && h.config.publicURL != nil:
-		return endpoint{route: settings, key: parts[2]}
-	case len(parts) == 3 && parts[0] == "projects" && parts[2] == "settings" && h.config.publicURL != nil:
-		return endpoint{route: settings, key: parts[1]}
 	case len(parts) == 2 && parts[0] == "v1", short:
 		return endpointNamed(parts[len(parts)-1])
 	}
+	if key, ok := projectKey(parts); ok && h.config.publicURL != nil {
+		return endpoint{route: settings, key: key}
+	}
 	return endpoint{}
+}
+
+// projectKey returns the write key in the path of a project's settings. It may have
+// slashes, which SDKs do not escape.
+func projectKey(parts []string) (key string, ok bool) {
+	if len(parts) > 0 && parts[0] == "v1" {
+		parts = parts[1:]
+	}
+	last := len(parts) - 1
+	if last < 2 || parts[0] != "projects" || parts[last] != "settings" {
+		return "", false
+	}
+	return strings.Join(parts[1:last], "/"), true
 }
 
 // endpointNamed returns the endpoint of the last part of a path.
@@ -81,10 +93,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodOptions && origin == originAllowed:
 		allowRequest(w, r)
 	case e.route == nowhere:
-		h.logNowhere(r)
-		write(w, failure(http.StatusNotFound, "not_found", "there is nothing at this path"))
+		a := failure(http.StatusNotFound, "not_found", "there is nothing at this path")
+		if r.Method == http.MethodPost {
+			a = h.refuse(r, a)
+		}
+		write(w, a)
 	case origin == originForbidden:
-		write(w, failure(http.StatusForbidden, "origin_not_allowed", "pages of this origin are not allowed to send"))
+		write(w, h.refuse(r, failure(http.StatusForbidden, "origin_not_allowed", "pages of this origin are not allowed to send")))
 	case r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead):
 		w.Header().Set("Allow", method)
 		write(w, failure(http.StatusMethodNotAllowed, "method_not_allowed", "only "+method+" is allowed"))
@@ -93,8 +108,21 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case method == http.MethodGet:
 		write(w, h.configuration(r, e))
 	default:
-		write(w, h.post(w, r, e))
+		a := h.post(w, r, e)
+		if _, known := givenKey(r); a.retryAfter > 0 && !known {
+			hide(w.Header())
+		}
+		write(w, a)
 	}
+}
+
+// hide keeps an answer from the page that made the request. The SDKs for pages that give
+// their key in the body alone do not look at the status, and drop what they were asked
+// to repeat. Where a browser tells them that the request failed, they repeat it.
+func hide(header http.Header) {
+	header.Del("Access-Control-Allow-Origin")
+	header.Del("Access-Control-Allow-Credentials")
+	header.Del("Access-Control-Expose-Headers")
 }
 
 // An originState says what the page that makes a request may do.
@@ -117,7 +145,7 @@ func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) originStat
 	}
 	listed := h.config.origins[origin]
 	if !listed && !h.config.origins["*"] {
-		if _, host, ok := strings.Cut(origin, "://"); ok && strings.EqualFold(host, r.Host) {
+		if _, host, ok := strings.Cut(origin, "://"); ok && h.isOwn(host, r) {
 			return originNone
 		}
 		return originForbidden
@@ -128,6 +156,12 @@ func (h *Handler) allowOrigin(w http.ResponseWriter, r *http.Request) originStat
 		header.Set("Access-Control-Allow-Credentials", "true")
 	}
 	return originAllowed
+}
+
+// isOwn reports whether a host is that of this handler, which a proxy may know by
+// another name.
+func (h *Handler) isOwn(host string, r *http.Request) bool {
+	return strings.EqualFold(host, r.Host) || h.config.publicURL != nil && strings.EqualFold(host, h.config.publicURL.Host)
 }
 
 // allowRequest answers a preflight: a page may set the headers that it asks for. A

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +25,9 @@ func (h *Handler) RoundTrip(r *http.Request) (*http.Response, error) {
 		body = http.NoBody
 	}
 	defer func() { _ = body.Close() }() // it is read, or nobody wants it
+	if r.URL == nil {
+		return nil, errors.New("collect: the request has no URL")
+	}
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}

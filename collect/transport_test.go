@@ -137,6 +137,13 @@ func TestTransportHeedsTheContext(t *testing.T) {
 	assert.Empty(t, r.names())
 }
 
+func TestTransportOfARequestWithoutAURL(t *testing.T) {
+	body := &closer{Reader: strings.NewReader(signedUp)}
+	_, err := newReceiver(t).transport().RoundTrip(&http.Request{Method: http.MethodPost, Body: body}) //nolint:bodyclose // there is none
+	require.Error(t, err)
+	assert.True(t, body.closed)
+}
+
 func TestTransportIsSafeForConcurrentUse(t *testing.T) {
 	r := newReceiver(t)
 	client := &http.Client{Transport: r.transport()}

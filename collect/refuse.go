@@ -1,0 +1,68 @@
+package collect
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"sync"
+	"time"
+)
+
+// Lately knows what was logged in the last minute.
+type lately struct {
+	mu   sync.Mutex
+	last map[string]time.Time // by the code of an answer, of which there are few
+}
+
+// isNew reports whether nothing was logged of a code for a minute, and notes that it is
+// now.
+func (l *lately) isNew(code string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now := time.Now(); now.Sub(l.last[code]) >= time.Minute {
+		if l.last == nil {
+			l.last = map[string]time.Time{}
+		}
+		l.last[code] = now
+		return true
+	}
+	return false
+}
+
+// refuse logs an answer to a request of which nothing was accepted, once a minute for
+// each code, and returns it. Who comes with a wrong key or from an unknown page comes
+// often.
+func (h *Handler) refuse(r *http.Request, a answer) answer {
+	if !h.logged.isNew(a.body.Code) {
+		return a
+	}
+	text, args := "collect: a request was refused", []any{"status", a.status, "code", a.body.Code, "reason", a.body.Message}
+	switch a.status {
+	case http.StatusNotFound:
+		text = "collect: nothing is at the path of a POST: is there a prefix that should be stripped?"
+		args = []any{"path", "…/" + knownName(r.URL.Path)}
+	case http.StatusForbidden:
+		args = append(args, "origin", knownOrigin(r.Header.Get("Origin")))
+	}
+	h.config.logger.WarnContext(r.Context(), text, args...)
+	return a
+}
+
+// knownName returns the last part of a path if that is known to be no secret.
+func knownName(of string) string {
+	name := path.Base(of)
+	if endpointNamed(name).route == nowhere {
+		return "…"
+	}
+	return name
+}
+
+// knownOrigin returns the scheme and the host of a page, if it is one.
+func knownOrigin(origin string) string {
+	const longest = 255 // bytes of a host
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" || len(u.Host) > longest || u.Scheme != "http" && u.Scheme != "https" {
+		return "…"
+	}
+	return u.Scheme + "://" + u.Host
+}
