@@ -31,7 +31,7 @@ import (
 // # Requests
 //
 // A request is a POST of a JSON object, whatever its Content-Type says. The object may
-// be gzipped, and may begin with a byte order mark:
+// be gzipped, whatever its Content-Encoding says, and may begin with a byte order mark:
 //
 //   - /v1/identify, /v1/page, /v1/screen, /v1/track, /v1/group and /v1/alias take one
 //     message, of the type that the path says;
@@ -44,11 +44,11 @@ import (
 // Doubled slashes count as one, and a slash at the end as none. The handler never
 // answers with a redirect, for SDKs turn the POST into a GET. So give it a host of its
 // own, or put it behind [http.StripPrefix]. An [http.ServeMux] in front of it would
-// redirect paths with doubled slashes. A POST to an unknown path is logged, once a
-// minute at most.
+// redirect paths with doubled slashes.
 //
 // The write key is the user of Basic authentication, the query's writeKey or the
-// body's. The first of these counts. An Authorization of any other kind is ignored.
+// body's. The first of these that is there counts. An Authorization of any other kind is
+// ignored.
 //
 // A message is what [kissmetrics.ParseMessage] makes of it. An identify without traits
 // takes those of the batch's context. A message whose integrations exclude Kissmetrics
@@ -64,7 +64,12 @@ import (
 // Browsers send from pages of other origins. [WithOrigins] lists the origins that may.
 // Their pages may send any header they ask for, and may read the answer and its
 // Retry-After. A POST from a page of any other origin is answered with 403, and nothing
-// of it is accepted.
+// of it is accepted. Pages of the handler's own host may always send.
+//
+// SDKs for pages that give their key in the body alone (Customer.io's, Hightouch's) do not
+// look at the status of an answer, and would lose what they are asked to repeat. So a 429
+// or 503 to such a request lacks the headers with which a browser shows it to a page of
+// another origin. The SDK sees a request that failed, and repeats it.
 //
 // With [WithPublicURL], GET /sourceConfig and GET /v1/projects/<key>/settings answer the
 // SDKs of RudderStack and Segment, most of which ask for their configuration before
@@ -86,9 +91,9 @@ import (
 //   - 400: the message will never be accepted, or the body is not of this form.
 //     401: the write key is wrong. 403: the page's origin is not allowed.
 //     404, 405: wrong path, wrong method. 413: the body or the batch is too large.
-//     415: unknown Content-Encoding. Nothing was accepted.
+//     415: the body is in an unknown Content-Encoding. Nothing was accepted.
 //   - 429 ([kissmetrics.ErrQueueFull]) and 503 (anything else that may pass, such as a
-//     body that arrives too slowly), with Retry-After: send the same again. Part of a
+//     body that arrives too slowly, or not as a whole), with Retry-After: send the same again. Part of a
 //     batch may have been accepted; a repeat does not double it.
 //
 // Every answer that is not a success has "error", "code" and "message". SDKs for Python

@@ -59,7 +59,8 @@ func WithSources(sources ...Source) Option {
 
 // WithOrigins allows the pages of the given origins, such as
 // "https://shop.example", to send with a browser's SDK; "*" allows all pages, but
-// not with cookies. By default only pages of the handler's own host may send.
+// not with cookies. By default only pages of the handler's own host may send, which is
+// that of the request, or of [WithPublicURL].
 func WithOrigins(origins ...string) Option {
 	return func(c *config) {
 		c.origins = map[string]bool{}
@@ -119,8 +120,9 @@ func WithOnResult(f func(ctx context.Context, result Result)) Option {
 	return func(c *config) { c.onResult = f }
 }
 
-// WithLogger gives a logger for what was not accepted. It never sees a write key,
-// an identity or the value of a property. By default nothing is logged.
+// WithLogger gives a logger for what was not accepted: messages, and, once a minute at
+// most for each reason, requests. It never sees a write key, an identity or the value of
+// a property. By default nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) { c.logger = logger }
 }

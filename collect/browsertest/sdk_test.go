@@ -25,9 +25,12 @@ type sdk struct {
 	// alike says that its pages end as those of another one do, which is enough for
 	// a short test.
 	alike bool
-	// deaf says that it does not look at the answer: what is answered with 429 or
-	// 503 is lost.
+	// deaf says that it never hears an answer: what is answered with 429 or 503 is
+	// lost.
 	deaf bool
+	// blind says that it does not look at the status of an answer. Those of 429 and 503
+	// are kept from it, so that it repeats what met one.
+	blind bool
 	// offline says that it loses what is tracked without a network.
 	offline bool
 }
@@ -53,8 +56,8 @@ var sdks = []sdk{
 		options: `, {integrations: {"Segment.io": {deliveryStrategy: {strategy: "batching", config: {size: 3, timeout: 500}}}}}`,
 	},
 	{name: "Segment's snippet", reset: "analytics.reset()", alike: true},
-	{name: "Customer.io", page: "customerio.html", reset: "analytics.reset()", deaf: true},
-	{name: "Hightouch", page: "hightouch.html", reset: "analytics.reset()", deaf: true},
+	{name: "Customer.io", page: "customerio.html", reset: "analytics.reset()", blind: true},
+	{name: "Hightouch", page: "hightouch.html", reset: "analytics.reset()", blind: true},
 }
 
 // each runs a test with each SDK that it is about, all at once.

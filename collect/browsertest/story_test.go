@@ -39,7 +39,9 @@ var outcome = []string{
 // that each part waits for the one before.
 func tell(t *testing.T, s sdk, site *site) {
 	t.Helper()
-	page := newVisitor(t).open(t, site.url)
+	visitor := newVisitor(t)
+	visitor.mayBeKept = s.blind
+	page := visitor.open(t, site.url)
 	page.run(t, before)
 	site.await(t, "Viewed Shop Pricing page", "Product Viewed")
 	page.run(t, alias)
@@ -63,7 +65,7 @@ func TestStory(t *testing.T) {
 	})
 }
 
-// The same of those that do not look at the answer.
+// The same of those that hear no answer.
 func TestStoryOfTheDeaf(t *testing.T) {
 	each(t, func(s sdk) bool { return s.deaf }, func(t *testing.T, s sdk) {
 		site := newSite(t, s, nil)
