@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"io"
 	"maps"
@@ -23,71 +24,74 @@ import (
 
 // A subject is a client that takes events at once and delivers them later.
 type subject struct {
-	track func() error
-	close func() // delivers what is left, and requires that all was delivered
+	track     func() error
+	close     func() error // delivers what is left
+	delivered func() int64 // how many events
 }
 
-func ours(tb testing.TB, doer kissmetrics.Doer, events int, options ...kissmetrics.QueueOption) subject {
-	client := newClient(tb, doer, kissmetrics.DefaultBaseURL, options...)
+// requireAll delivers what is left, and requires that all was delivered.
+func (s subject) requireAll(tb testing.TB, events int) {
+	require.NoError(tb, s.close())
+	require.EqualValues(tb, events, s.delivered())
+}
+
+func ours(tb testing.TB, doer kissmetrics.Doer, url string, options ...kissmetrics.QueueOption) subject {
+	client := newClient(tb, doer, url, options...)
 	return subject{
-		track: func() error { return client.Track(tb.Context(), track()) },
-		close: func() { closeDelivered(tb, client, events) },
+		track:     func() error { return client.Track(tb.Context(), track()) },
+		close:     func() error { return client.Close(context.Background()) },
+		delivered: func() int64 { return client.Stats().Delivered },
 	}
 }
 
-func postHog(tb testing.TB, transport http.RoundTripper, events int) subject {
+func postHog(tb testing.TB, transport http.RoundTripper, url string) subject {
 	delivered := &counter[posthog.APIMessage]{}
-	client, err := posthog.NewWithConfig("test-api-key", posthog.Config{Transport: transport, Callback: delivered, Logger: quiet{}})
+	client, err := posthog.NewWithConfig("test-api-key", posthog.Config{Endpoint: url, Transport: transport, Callback: delivered, Logger: quiet{}})
 	require.NoError(tb, err)
 	return subject{
 		track: func() error {
 			return client.Enqueue(posthog.Capture{DistinctId: user, Event: event, Properties: properties})
 		},
-		close: func() {
-			require.NoError(tb, client.Close())
-			require.EqualValues(tb, events, delivered.successes.Load())
-		},
+		close:     client.Close,
+		delivered: delivered.successes.Load,
 	}
 }
 
-func segment(tb testing.TB, transport http.RoundTripper, events int) subject {
+func segment(tb testing.TB, transport http.RoundTripper, url string) subject {
 	delivered := &counter[analytics.Message]{}
-	client, err := analytics.NewWithConfig("test-api-key", analytics.Config{Transport: transport, Callback: delivered, Logger: quiet{}})
+	client, err := analytics.NewWithConfig("test-api-key", analytics.Config{Endpoint: url, Transport: transport, Callback: delivered, Logger: quiet{}})
 	require.NoError(tb, err)
 	return subject{
 		track: func() error {
 			return client.Enqueue(analytics.Track{UserId: user, Event: event, Properties: properties})
 		},
-		close: func() {
-			require.NoError(tb, client.Close())
-			require.EqualValues(tb, events, delivered.successes.Load())
-		},
+		close:     client.Close,
+		delivered: delivered.successes.Load,
 	}
 }
 
-func rudderStack(tb testing.TB, transport http.RoundTripper, events int) subject {
+func rudderStack(tb testing.TB, transport http.RoundTripper, url string) subject {
 	delivered := &counter[rudder.Message]{}
-	client, err := rudder.NewWithConfig("test-api-key", rudder.Config{
-		DataPlaneUrl: "http://127.0.0.1", Transport: transport, Callback: delivered, Logger: quiet{},
-	})
+	client, err := rudder.NewWithConfig("test-api-key", rudder.Config{DataPlaneUrl: url, Transport: transport, Callback: delivered, Logger: quiet{}})
 	require.NoError(tb, err)
 	return subject{
 		track: func() error {
 			return client.Enqueue(rudder.Track{UserId: user, Event: event, Properties: properties})
 		},
-		close: func() {
-			require.NoError(tb, client.Close())
-			require.EqualValues(tb, events, delivered.successes.Load())
-		},
+		close:     client.Close,
+		delivered: delivered.successes.Load,
 	}
 }
 
 // peers are the other clients.
-var peers = map[string]func(tb testing.TB, transport http.RoundTripper, events int) subject{
+var peers = map[string]func(tb testing.TB, transport http.RoundTripper, url string) subject{
 	"PostHog":     postHog,
 	"RudderStack": rudderStack,
 	"Segment":     segment,
 }
+
+// nowhere is the URL for a transport that goes nowhere.
+const nowhere = "http://127.0.0.1"
 
 // counter is told of every event that was delivered.
 type counter[M any] struct{ successes atomic.Int64 }
@@ -141,7 +145,7 @@ func measure(b *testing.B, s subject, calls []time.Duration) round {
 		}
 		calls[i] = time.Since(called)
 	}
-	s.close()
+	s.requireAll(b, len(calls))
 	took, worked := time.Since(start), cpu(b)-busy
 	runtime.ReadMemStats(&after)
 	slices.Sort(calls)
@@ -176,10 +180,10 @@ func BenchmarkPeers(b *testing.B) {
 			calls := make([]time.Duration, size(20_000))
 			ratios := series{}
 			for b.Loop() {
-				us := measure(b, ours(b, kissmetrics.DoerFunc(readAtOnce), len(calls), test.options...), calls)
+				us := measure(b, ours(b, kissmetrics.DoerFunc(readAtOnce), nowhere, test.options...), calls)
 				ratios.add("allocs/event", us.allocs)
 				for name, newPeer := range peers {
-					them := measure(b, newPeer(b, roundTripper(readAtOnce), len(calls)), calls)
+					them := measure(b, newPeer(b, roundTripper(readAtOnce), nowhere), calls)
 					ratios.add("events/s:"+name, us.rate/them.rate)
 					ratios.add("p99:"+name, us.p99/them.p99)
 					ratios.add("allocs:"+name, us.allocs/them.allocs)
@@ -191,6 +195,33 @@ func BenchmarkPeers(b *testing.B) {
 			ratios.report(b)
 		})
 	}
+}
+
+// BenchmarkPeersNetwork has one producer track events for 10 seconds as fast as it
+// is let (1 second with -benchtime 1x), by each of the clients in turn with their
+// default options, and reports how many a second were delivered to a server that
+// answers after 50 milliseconds.
+func BenchmarkPeersNetwork(b *testing.B) {
+	url, results := startServer(b, "50ms"), series{}
+	for b.Loop() {
+		subjects := map[string]subject{"ours": ours(b, nil, url, kissmetrics.WithCapacity(10_000, 64<<20))}
+		for name, newPeer := range peers {
+			subjects[name] = newPeer(b, http.DefaultTransport, url)
+		}
+		for name, s := range subjects {
+			busy, start := cpu(b), time.Now()
+			tracked := 0
+			for ; time.Since(start) < aRound(); tracked++ {
+				require.NoError(b, s.track())
+			}
+			require.NoError(b, s.close())
+			results.add("events/s:"+name, float64(s.delivered())/time.Since(start).Seconds())
+			results.add("cpu-µs/event:"+name, float64((cpu(b)-busy).Microseconds())/float64(s.delivered()))
+			results.add("%lost:"+name, 100*float64(int64(tracked)-s.delivered())/float64(tracked))
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	results.report(b)
 }
 
 // TestPeersSendTheSame holds the subjects to what BenchmarkPeers takes for
@@ -221,7 +252,7 @@ func TestPeersSendTheSame(t *testing.T) {
 				maps.DeleteFunc(values, func(name, _ string) bool { return name[0] == '_' })
 				note(query.Get("_n"), values)
 				return atOnce(request)
-			}), events)
+			}), nowhere)
 		},
 	}
 	batches := roundTripper(func(request *http.Request) (*http.Response, error) {
@@ -260,7 +291,7 @@ func TestPeersSendTheSame(t *testing.T) {
 		return atOnce(request)
 	})
 	for name, newPeer := range peers {
-		subjects[name] = func(tb testing.TB) subject { return newPeer(tb, batches, events) }
+		subjects[name] = func(tb testing.TB) subject { return newPeer(tb, batches, nowhere) }
 	}
 	for name, newSubject := range subjects {
 		t.Run(name, func(t *testing.T) {
@@ -269,7 +300,7 @@ func TestPeersSendTheSame(t *testing.T) {
 			for range events {
 				require.NoError(t, s.track())
 			}
-			s.close()
+			s.requireAll(t, events)
 			require.Len(t, sent, events)
 			for _, values := range sent {
 				require.Equal(t, want, values)
