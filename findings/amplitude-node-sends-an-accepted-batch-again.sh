@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# @amplitude/analytics-node 1.5.73: with a serverUrl of one's own, the status of an
+# @amplitude/analytics-node 1.5.73: with a custom serverUrl, the status of an
 # answer counts only if its body is not JSON. If it is, the member "code" of the body
 # counts, and a body without one is a failure that is tried again. So a server that
 # accepts a batch with {"success":true} gets it as often as flushMaxRetries says, which

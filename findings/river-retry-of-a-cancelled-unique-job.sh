@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # github.com/riverqueue/river v0.51.2 with PostgreSQL: a job that is unique by its
 # arguments and was cancelled makes room for another of the same arguments. While that
-# one waits, JobRetry of the cancelled one fails with the driver's raw error of a unique
-# index, 23505. Insert, which meets the same rule, takes no error of it: it reports the
-# job that is there (UniqueSkippedAsDuplicate). A program that lets people retry jobs
-# has to know pgx, and a name of River's index, to tell this from a broken database.
+# one waits, JobRetry of the cancelled one fails with the raw error of the driver, 23505
+# of a unique index. Insert, under the same rule, returns no error: it reports the job
+# that is there (UniqueSkippedAsDuplicate). A program that lets people retry jobs has to
+# know pgx and the name of River's index to tell this from a broken database.
 #
 # Expected: JobRetry reports the equal job as Insert does, or an error of River's own.
 # Seen:

@@ -4,7 +4,7 @@
 # the program calls flush. The last event before a quiet night waits until morning, in
 # memory.
 #
-# Expected: a 503 is tried again after a while, without the program's doing.
+# Expected: a 503 is tried again after a while, even if the program does nothing.
 # Seen, from a server that answers the first request with 503:
 #   10 seconds after event A: 1 request, A is not delivered
 #   after event B: A and B are delivered
