@@ -9,9 +9,11 @@ import (
 const (
 	day     = 24 * time.Hour
 	genesis = 2009 // the year in which Kissmetrics began
-	// slack is by how much a clock may seem to be further ahead than it is, so that
-	// an error of whole steps is still found to be one.
+	// slack is by how much a clock may be further ahead than by whole steps, and still
+	// count as one that is off by these.
 	slack = time.Minute
+	// jitter is by how much it may seem to be so from one try to the next.
+	jitter = time.Second
 )
 
 // corrected returns when a message happened by the clock of this machine, where that of
@@ -24,14 +26,13 @@ func (h *Handler) corrected(b *batch, m *head) (at time.Time, ok bool) {
 	// The difference may be one of centuries, which no Duration can hold.
 	own := m.at()
 	at = time.Unix(own.Unix()+by, int64(own.Nanosecond())).UTC()
-	if at.After(b.received) {
+	if at.After(b.received.Add(jitter)) { // it says that it happens after it was sent
 		at = b.received
 	}
 	return at, at.Year() >= genesis // or else the two times are of different clocks
 }
 
-// shift returns by how many seconds the time of a message is to be moved, which is a
-// whole number of steps.
+// shift returns by how many seconds the time of a message is to be moved, or 0.
 func (h *Handler) shift(b *batch, m *head) int64 {
 	sent := m.sentAt
 	if sent.IsZero() {
@@ -40,27 +41,32 @@ func (h *Handler) shift(b *batch, m *head) int64 {
 	if sent.IsZero() || m.at().IsZero() || m.id == "" || !m.original.IsZero() && !m.timestamp.IsZero() || h.config.clockStep == 0 {
 		return 0 // a timestamp beside an originalTimestamp is one that the caller has set
 	}
-	by := steps(b.received.UnixMilli()-sent.UnixMilli(), h.config.clockStep)
+	by := correction(b.received.UnixMilli()-sent.UnixMilli(), h.config.clockStep)
 	if by > 0 && sent.Year() >= genesis && !h.provesClock(b, m, by) {
 		return 0
 	}
 	return by
 }
 
-// steps returns a difference of clocks, which is given in milliseconds, in whole steps,
-// as seconds. It is rounded down, so that what is moved by it does not come to lie
-// in the future; a clock that is ahead by less than half a step is believed.
-func steps(behind int64, step time.Duration) int64 {
+// correction returns by how many seconds a clock is to be put right that is behind by so
+// many milliseconds. It is rounded down to whole steps, so that what is moved by it does
+// not come to lie in the future: that would have to be moved to the receipt, which is
+// another second at each try. A clock that is ahead by less than half a step is believed.
+func correction(behind int64, step time.Duration) int64 {
 	size := step.Milliseconds()
 	if -behind < size/2 && behind < 0 {
 		return 0
 	}
-	behind += min(slack.Milliseconds(), size/2)
-	n := behind / size
-	if behind%size < 0 {
-		n--
+	allowed := min(slack, step/2).Milliseconds()
+	n, rest := (behind+allowed)/size, (behind+allowed)%size
+	if rest < 0 {
+		n, rest = n-1, rest+size
 	}
-	return n * int64(step/time.Second)
+	by := n * int64(step/time.Second)
+	if by != 0 && allowed-rest > jitter.Milliseconds() { // it is ahead, beside whole steps
+		by -= (allowed + 999) / 1000
+	}
+	return by
 }
 
 // provesClock reports whether a sentAt that lies before the receipt is proof of a clock

@@ -32,7 +32,12 @@ func TestClocks(t *testing.T) {
 		"ahead by half a step":          {off: 7*time.Minute + 30*time.Second, want: -15 * time.Minute},
 		"ahead by one zone":             {off: time.Hour, want: -time.Hour},
 		"ahead, but not by whole steps": {off: 20 * time.Minute, want: -30 * time.Minute}, // and not in the future
-		"ahead by hours and seconds":    {off: 3*time.Hour + 59*time.Second, want: -3 * time.Hour},
+		"ahead by hours and a second":   {off: 3*time.Hour + time.Second, want: -3 * time.Hour},
+		"ahead by hours and seconds":    {off: 3*time.Hour + 2*time.Second, want: -3*time.Hour - time.Minute}, // and not in the future
+		"ahead by hours and a minute":   {off: 3*time.Hour + 59*time.Second, want: -3*time.Hour - time.Minute},
+		"ahead by hours and more":       {off: 3*time.Hour + 61*time.Second, want: -3*time.Hour - 15*time.Minute},
+		"behind by hours, less seconds": {off: -3*time.Hour + 9*time.Second, want: 3*time.Hour - time.Minute},
+		"another step, and seconds":     {off: time.Minute + 14*time.Second, want: -75 * time.Second, options: []collect.Option{collect.WithClockStep(30 * time.Second)}},
 		"behind by nearly a step":       {off: -13*time.Minute - 59*time.Second, want: 0},
 		"behind by a step":              {off: -15 * time.Minute, want: 15 * time.Minute},
 		"behind by hours":               {off: -3*time.Hour - 4*time.Minute, want: 3 * time.Hour},
@@ -154,9 +159,34 @@ func TestNothingThatIsCorrectedHappensAfterItsReceipt(t *testing.T) {
 						r.do(t, "/v1/batch", fmt.Sprintf(`{"sentAt":%s,"batch":[{"type":"track","messageId":"m","userId":"u","event":"E","timestamp":%[1]s,"context":{"library":{"name":"%s"}}}]}`,
 							stamp(device), library))
 						require.Len(t, r.recorder.Records(), 1)
-						assert.False(t, r.recorder.Records()[0].Time.After(time.Now()), "%v %v", ahead, transit)
+						assert.False(t, r.recorder.Records()[0].Time.After(time.Now().Add(time.Second)), "%v %v", ahead, transit)
 					}
 				}
+			}
+		}
+	})
+}
+
+// A second that depends on when a try arrives would be another one at another instance,
+// and the event would count twice.
+func TestEveryTryGivesTheSameSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		toToday()
+		for _, hours := range []time.Duration{-8, -1, 0, 1, 9} {
+			for _, off := range []time.Duration{-50 * time.Second, -time.Second, -20 * time.Millisecond, 0, 400 * time.Millisecond, 3 * time.Second, 20 * time.Second, 50 * time.Second} {
+				happened := time.Now().Add(hours*time.Hour + off)
+				var seconds []time.Time
+				for range 3 { // each at an instance that knows nothing of the others
+					sent := time.Now().Add(hours*time.Hour + off)
+					time.Sleep(150 * time.Millisecond)
+					r := newReceiver(t)
+					r.do(t, "/v1/batch", fmt.Sprintf(`{"sentAt":%s,"batch":[{"type":"track","messageId":"m","userId":"u","event":"E","timestamp":%s,"context":{"library":{"name":"analytics.js"}}}]}`,
+						stamp(sent), stamp(happened)))
+					seconds = append(seconds, r.recorder.Records()[0].Time)
+					time.Sleep(7 * time.Second)
+				}
+				assert.Equal(t, seconds[0], seconds[1], "%v %v", hours, off)
+				assert.Equal(t, seconds[0], seconds[2], "%v %v", hours, off)
 			}
 		}
 	})
@@ -226,12 +256,13 @@ func TestWhichMessagesHaveATimeThatStays(t *testing.T) {
 			message("none", ""),
 			message("broken", `,"timestamp":"10:22"`),
 			message("1970", `,"sentAt":`+stamp(now)+`,"timestamp":"1970-01-01T00:00:00Z"`),
-			message("after the receipt", `,"timestamp":`+stamp(sent)),
+			message("after it was sent", `,"timestamp":`+stamp(sent.Add(time.Hour))),
+			message("as it was sent", `,"timestamp":`+stamp(sent)),
 			message("before", `,"timestamp":`+stamp(sent.Add(-time.Minute))),
 			message("this second", `,"sentAt":`+stamp(now)+`,"timestamp":`+stamp(now.Add(-200*time.Millisecond))),
 			message("of the caller", `,"timestamp":`+stamp(now.Add(-200*time.Millisecond))+`,"originalTimestamp":`+stamp(now.Add(-time.Hour))),
 			message("a little fast", `,"sentAt":`+stamp(now)+`,"timestamp":`+stamp(now.Add(200*time.Millisecond))),
 		)[1:])
-		assert.Equal(t, []string{"before", "this second", "of the caller", "a little fast", "none", "broken", "1970", "after the receipt"}, r.names())
+		assert.Equal(t, []string{"as it was sent", "before", "this second", "of the caller", "a little fast", "none", "broken", "1970", "after it was sent"}, r.names())
 	})
 }

@@ -141,7 +141,9 @@ import (
 //   - A clock is believed if it is fast by less than 7½ minutes, or slow by less than
 //     14.
 //   - Otherwise the difference is rounded down to whole steps, with a minute of
-//     allowance for whole steps. What is corrected never happens after its receipt.
+//     allowance: a clock that is fast by whole steps and up to a minute is put right by
+//     these, and by a minute if it is more than a second. What is corrected never
+//     happens later than a second after its receipt.
 //   - A clock that seems slow is corrected only if the SDK writes sentAt for every try.
 //     Other SDKs write it when they close a batch, which may then wait for days.
 //     SDKS.md lists them; they are known by context.library. An unknown SDK is
