@@ -172,7 +172,7 @@ func (w *walker) member(m *head, name []byte) (err error) {
 	}
 	switch string(name) {
 	case "messageId":
-		m.id = string(jsonwalk.Unquote(value))
+		m.id = idOf(value)
 	case "type":
 		m.kind = kindOf(jsonwalk.Unquote(value))
 	case "timestamp":
@@ -183,6 +183,14 @@ func (w *walker) member(m *head, name []byte) (err error) {
 		m.sentAt, _ = wire.InstantOf(value)
 	}
 	return err
+}
+
+// idOf returns the messageId that a value is: a text, or a number as it is written.
+func idOf(value []byte) string {
+	if c := value[0]; c == '-' || '0' <= c && c <= '9' {
+		return string(value)
+	}
+	return string(jsonwalk.Unquote(value))
 }
 
 // kindOf returns the type of a message.

@@ -210,6 +210,8 @@ func TestWhatIsTakenForARepeat(t *testing.T) {
 		"with what Kissmetrics never hears": {with(`"userId"`, `"channel":"web","anonymousId":"a","name":"x","userId"`), true},
 		"a person in another case":          {with(`"u"`, `"U"`), true}, // one to Kissmetrics
 		"another messageId":                 {with(`"m"`, `"n"`), false},
+		"the same number for one":           {[2]string{strings.Replace(first, `"m"`, `17`, 1), strings.Replace(strings.Replace(first, `"m"`, `17`, 1), ":00.358Z", ":41.358Z", 1)}, true},
+		"another number":                    {[2]string{strings.Replace(first, `"m"`, `17`, 1), strings.Replace(first, `"m"`, `18`, 1)}, false},
 		"without its messageId":             {with(`"messageId":"m",`, ``), false},
 		"another person":                    {with(`"u"`, `"v"`), false},
 		"another event":                     {with(`"E"`, `"F"`), false},
