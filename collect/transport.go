@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,9 +17,9 @@ import (
 //
 //	client, err := analytics.NewWithConfig("write-key", analytics.Config{Transport: handler})
 //
-// RoundTrip returns when the sender has: it starts no goroutine. So give the handler
-// a sender that answers at once, such as a [kissmetrics.Queue], and close the client
-// before the sender.
+// RoundTrip returns when the sender has. So give the handler a sender that answers at
+// once, such as a [kissmetrics.Queue], and close the client before the sender. When the
+// context of the request ends, its body is read no further.
 func (h *Handler) RoundTrip(r *http.Request) (*http.Response, error) {
 	body := r.Body
 	if body == nil {
@@ -31,6 +32,7 @@ func (h *Handler) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
+	defer closeWhenDone(r.Context(), body)()
 	request := r.Clone(r.Context()) // which the handler may change
 	request.Body, request.RequestURI = body, r.URL.RequestURI()
 	if request.Host == "" {
@@ -39,6 +41,21 @@ func (h *Handler) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := &response{header: http.Header{}}
 	h.ServeHTTP(w, request)
 	return w.of(r), nil
+}
+
+// closeWhenDone closes a body when the context ends, which ends a Read that waits. The
+// caller calls the returned function when it does not read any more.
+func closeWhenDone(ctx context.Context, body io.Closer) (stop func()) {
+	closed := make(chan struct{})
+	forget := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = body.Close() // nobody reads it any more
+	})
+	return func() {
+		if !forget() {
+			<-closed
+		}
+	}
 }
 
 // A response is written here, and read by the one that made the request.

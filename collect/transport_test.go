@@ -137,6 +137,32 @@ func TestTransportHeedsTheContext(t *testing.T) {
 	assert.Empty(t, r.names())
 }
 
+// A body that never ends is given up with its request.
+func TestTransportStopsReadingWithTheContext(t *testing.T) {
+	r := newReceiver(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	body, writer := io.Pipe()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.segment.io/v1/track", body)
+	require.NoError(t, err)
+	request.SetBasicAuth(writeKey, "")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := writer.Write([]byte(signedUp[:20])) // returns when that is read
+		assert.NoError(t, err)
+		cancel()
+	})
+
+	response, err := r.transport().RoundTrip(request)
+
+	wg.Wait()
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.NoError(t, response.Body.Close())
+	_, err = writer.Write([]byte("x"))
+	require.ErrorIs(t, err, io.ErrClosedPipe)
+	assert.Empty(t, r.names())
+}
+
 func TestTransportOfARequestWithoutAURL(t *testing.T) {
 	body := &closer{Reader: strings.NewReader(signedUp)}
 	_, err := newReceiver(t).transport().RoundTrip(&http.Request{Method: http.MethodPost, Body: body}) //nolint:bodyclose // there is none
