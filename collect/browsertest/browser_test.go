@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,8 @@ import (
 	"go.uber.org/goleak"
 )
 
+var long = flag.Bool("long", false, "try every SDK with every end of a page, in the browser that visitors have rather than one without windows")
+
 // deadline is for what happens in some seconds, on a machine with much to do.
 const deadline = 2 * time.Minute
 
@@ -28,7 +31,7 @@ var chromium context.Context
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil { // they mostly wait
+	if err := flag.Set("test.parallel", "12"); err != nil { // they mostly wait
 		log.Fatal(err)
 	}
 	program := findChromium()
@@ -77,8 +80,15 @@ func (q quitting) Run() int {
 	return q.m.Run()
 }
 
+// findChromium returns the browser, or nothing where none is installed. One
+// without windows needs a fifth of the time; -long takes the one that visitors
+// have.
 func findChromium() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	names := []string{"chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome"}
+	if *long {
+		names = slices.Concat(names[2:], names[:2])
+	}
+	for _, name := range names {
 		if program, err := exec.LookPath(name); err == nil {
 			return program
 		}
@@ -98,7 +108,7 @@ type visitor struct {
 func newVisitor(t *testing.T) visitor {
 	t.Helper()
 	if chromium == nil {
-		t.Skip("no Chromium was found; Debian has it: apt-get install chromium")
+		t.Skip("no Chromium was found; Debian has it: apt-get install chromium-headless-shell")
 	}
 	limited, cancelLimit := context.WithTimeout(chromium, 5*time.Minute)
 	ctx, cancel := chromedp.NewContext(limited, chromedp.WithNewBrowserContext())

@@ -42,12 +42,14 @@ func (s *site) leave(t *testing.T, v visitor, page tab) tab {
 	return next
 }
 
-// differs reports whether an SDK is worth another look.
-func differs(s sdk) bool { return !s.alike || !testing.Short() }
+// differs reports whether the end of its pages is tried with an SDK: in a short test
+// with one of each family, by default with all that differ, and with -long with all.
+func differs(s sdk) bool { return *long || !s.alike && (s.first || !testing.Short()) }
 
 // What is tracked without a network, in a tab that is closed then, arrives once
 // the visitor opens another page with the SDK.
 func TestTabClosedOffline(t *testing.T) {
+	t.Parallel()
 	each(t, func(s sdk) bool { return !s.offline && differs(s) }, func(t *testing.T, s sdk) {
 		site, visitor := newSite(t, s, nil), newVisitor(t)
 		page := visitor.open(t, site.url)
@@ -61,6 +63,7 @@ func TestTabClosedOffline(t *testing.T) {
 
 // What is tracked as a page is left arrives once, now or from the next page.
 func TestPageLeft(t *testing.T) {
+	t.Parallel()
 	each(t, differs, func(t *testing.T, s sdk) {
 		site := newSite(t, s, nil)
 		page := newVisitor(t).open(t, site.url)
@@ -71,9 +74,11 @@ func TestPageLeft(t *testing.T) {
 	})
 }
 
-// What is tracked as a page is loaded again does too.
+// What is tracked as a page is loaded again does too, which to an SDK is the same as a
+// page left: one of each family will do.
 func TestPageReloaded(t *testing.T) {
-	each(t, func(sdk) bool { return !testing.Short() }, func(t *testing.T, s sdk) {
+	t.Parallel()
+	each(t, func(s sdk) bool { return differs(s) && (*long || s.first) }, func(t *testing.T, s sdk) {
 		site := newSite(t, s, nil)
 		page := newVisitor(t).open(t, site.url)
 		page.run(t, `analytics.track("Product Viewed")`)
@@ -86,6 +91,7 @@ func TestPageReloaded(t *testing.T) {
 // An event whose answer is lost on its way arrives once, although the SDK, the
 // browser or the next page sends it again.
 func TestAnswerLost(t *testing.T) {
+	t.Parallel()
 	each(t, differs, func(t *testing.T, s sdk) {
 		site, visitor := newSite(t, s, nil), newVisitor(t)
 		page := visitor.open(t, site.url)

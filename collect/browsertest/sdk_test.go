@@ -22,8 +22,10 @@ type sdk struct {
 	page    string // of testdata, or empty for Segment's snippet
 	options string // of the load, for the way of sending, and to make tests short
 	reset   string // what ends a visit, and everything that is known of the visitor
-	// alike says that its pages end as those of another one do, which is enough for
-	// a short test.
+	// first says that it is the first of its family, which is enough for a short test.
+	first bool
+	// alike says that its pages end as those of another one do, which is tried with
+	// -long only.
 	alike bool
 	// deaf says that it never hears an answer: what is answered with 429 or 503 is
 	// lost.
@@ -36,7 +38,7 @@ type sdk struct {
 }
 
 var sdks = []sdk{
-	{name: "RudderStack", page: "rudderstack.html", reset: "analytics.reset(true)"},
+	{name: "RudderStack", page: "rudderstack.html", reset: "analytics.reset(true)", first: true},
 	{
 		name: "RudderStack, batches", page: "rudderstack.html", reset: "analytics.reset(true)", alike: true,
 		options: ", queueOptions: {batch: {enabled: true, maxItems: 3, flushInterval: 500}}",
@@ -50,7 +52,7 @@ var sdks = []sdk{
 		name: "RudderStack v2, beacons", page: "rudderstack-v2.html", reset: "analytics.reset(true)", alike: true, deaf: true, offline: true,
 		options: ", useBeacon: true, beaconQueueOptions: {flushQueueInterval: 500}",
 	},
-	{name: "Segment", page: "segment.html", reset: "analytics.reset()"},
+	{name: "Segment", page: "segment.html", reset: "analytics.reset()", first: true},
 	{
 		name: "Segment, batches", page: "segment.html", reset: "analytics.reset()",
 		options: `, {integrations: {"Segment.io": {deliveryStrategy: {strategy: "batching", config: {size: 3, timeout: 500}}}}}`,

@@ -55,6 +55,7 @@ func tell(t *testing.T, s sdk, site *site) {
 // What an SDK is told to send arrives, all of it and once, although 503 and 429 are
 // in between.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	each(t, func(s sdk) bool { return !s.deaf }, func(t *testing.T, s sdk) {
 		site := newSite(t, s, map[string]error{
 			"Product Viewed":  &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable},
@@ -67,6 +68,7 @@ func TestStory(t *testing.T) {
 
 // The same of those that hear no answer.
 func TestStoryOfTheDeaf(t *testing.T) {
+	t.Parallel()
 	each(t, func(s sdk) bool { return s.deaf }, func(t *testing.T, s sdk) {
 		site := newSite(t, s, nil)
 		tell(t, s, site)
@@ -78,6 +80,7 @@ func TestStoryOfTheDeaf(t *testing.T) {
 // that waits, such as a queue with FullWait or a durable one, there is no such
 // answer.
 func TestDeafLoseWhatIsNotAccepted(t *testing.T) {
+	t.Parallel()
 	each(t, func(s sdk) bool { return s.deaf }, func(t *testing.T, s sdk) {
 		site := newSite(t, s, map[string]error{"First": &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable}})
 		page := newVisitor(t).open(t, site.url)

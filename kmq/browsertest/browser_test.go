@@ -3,6 +3,7 @@ package browsertest
 import (
 	"context"
 	"crypto/rand"
+	"flag"
 	"fmt"
 	"html/template"
 	"log"
@@ -10,6 +11,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,26 +29,35 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kmq/kmqtest"
 )
 
+var long = flag.Bool("long", false, "use the browser that visitors have, rather than one without windows")
+
 var (
 	// chromium is the browser of all tests, or nil where none is installed.
 	chromium context.Context
+	// folder is of all tests, and gone after them.
+	folder string
 	// kissmetricsHosts is what the browser takes for Kissmetrics' own hosts.
 	kissmetricsHosts *stage
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil { // they mostly wait
+		log.Fatal(err)
+	}
 	program := findChromium()
 	if program == "" {
 		goleak.VerifyTestMain(m)
 		return
 	}
-	dir, err := os.MkdirTemp("", "kmq-chromium-")
+	var err error
+	folder, err = os.MkdirTemp("", "kmq-chromium-")
 	if err != nil {
 		log.Fatal(err)
 	}
 	kissmetricsHosts = newStage()
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(program), chromedp.UserDataDir(dir), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(program), chromedp.UserDataDir(filepath.Join(folder, "profile")), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
@@ -65,7 +77,7 @@ func TestMain(m *testing.M) {
 		cancelAllocator()
 		chromedp.FromContext(allocator).Allocator.Wait()
 		kissmetricsHosts.Close()
-		if err := os.RemoveAll(dir); err != nil {
+		if err := os.RemoveAll(folder); err != nil {
 			log.Print(err)
 		}
 	}})
@@ -82,8 +94,15 @@ func (q quitting) Run() int {
 	return q.m.Run()
 }
 
+// findChromium returns the browser, or nothing where none is installed. One
+// without windows needs a fifth of the time; -long takes the one that visitors
+// have.
 func findChromium() string {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	names := []string{"chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome"}
+	if *long {
+		names = slices.Concat(names[2:], names[:2])
+	}
+	for _, name := range names {
 		if program, err := exec.LookPath(name); err == nil {
 			return program
 		}
@@ -102,7 +121,7 @@ type tab struct {
 func newTab(t *testing.T) *tab {
 	t.Helper()
 	if chromium == nil {
-		t.Skip("no Chromium was found; Debian has it: apt-get install chromium")
+		t.Skip("no Chromium was found; Debian has it: apt-get install chromium-headless-shell")
 	}
 	limited, cancelLimit := context.WithTimeout(chromium, 2*time.Minute)
 	ctx, cancel := chromedp.NewContext(limited, chromedp.WithNewBrowserContext())

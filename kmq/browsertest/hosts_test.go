@@ -58,6 +58,7 @@ func (s *stage) was(askedFor, event string) func() bool {
 // snippet with nothing but a key: the scripts come from Kissmetrics' own hosts,
 // and track to one that is named nowhere on the page.
 func TestDocumentedPolicyIsEnough(t *testing.T) {
+	t.Parallel()
 	tab := newTab(t)
 	const nonce = "cm9zZWJ1ZA=="
 	script, err := kmq.Script(nonce, commands(t, kissmetrics.Page{Name: "Prices"})...)

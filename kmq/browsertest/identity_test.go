@@ -17,6 +17,7 @@ import (
 // An anonymous visitor looks at a page and signs up. The page is told by the
 // browser, and the sign-up by the program: both of one person.
 func TestVisitorSignsUp(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	client, err := kissmetrics.New(kissmetrics.WithAPIKey("test-api-key"), kissmetrics.WithBaseURL(site.tracking.URL))
 	require.NoError(t, err)

@@ -47,6 +47,7 @@ func samples(t *testing.T) map[string][]kmq.Command {
 }
 
 func TestEveryCommandArrives(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	sample := samples(t)
 	order := commands(t, kissmetrics.Track{
@@ -129,6 +130,7 @@ var hostile = []string{
 }
 
 func TestHostileTextsArrive(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	var hostileCommands []kmq.Command
 	var want []request
@@ -157,6 +159,7 @@ func TestHostileTextsArrive(t *testing.T) {
 
 // A hostile identity is one person, and no other.
 func TestHostileIdentities(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/{n}", func(r *http.Request) content {
 		var n int
@@ -190,6 +193,7 @@ func TestHostileIdentities(t *testing.T) {
 // What the queue of the page holds is what the commands say, and numbers and
 // booleans are numbers and booleans.
 func TestTypesStay(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	want := commands(t, kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{
 		"n": -1.25, "b": true, "s": "1", "id": uint64(18446744073709551615), "safe": 9007199254740991, "__proto__": "own",
@@ -213,6 +217,7 @@ func TestTypesStay(t *testing.T) {
 
 // The policy of these tests is in force, and they would see what breaks it.
 func TestPolicyIsStrict(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/", func(*http.Request) content {
 		return content{
@@ -233,6 +238,7 @@ func TestPolicyIsStrict(t *testing.T) {
 }
 
 func TestBeaconIsLoaded(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	beacon, err := kmq.Beacon(kissmetrics.Record{
 		Kind: kissmetrics.KindEvent, Person: "ada+1@example.com", Name: "Viewed E-mail",

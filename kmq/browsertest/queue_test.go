@@ -43,6 +43,7 @@ func cookie(t *testing.T, tab *tab, name string) string {
 }
 
 func TestClearIdentityDoesNothingForTheAnonymous(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	clear := kmq.Command{Kind: kmq.KindClearIdentity}
 	site.page(t, "/", func(*http.Request) content { return content{before: []kmq.Command{record("A"), clear, record("B")}} })
@@ -64,6 +65,7 @@ func TestClearIdentityDoesNothingForTheAnonymous(t *testing.T) {
 }
 
 func TestFunctionsAreCalledInTheirPlace(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/", func(*http.Request) content { return content{} })
 	tab.open(t, site.url)
@@ -86,6 +88,7 @@ func TestFunctionsAreCalledInTheirPlace(t *testing.T) {
 // What stands before the script is carried out in its order too, functions
 // included.
 func TestFunctionsBeforeTheScript(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		snippet, err := kmq.Snippet(kmq.SnippetOptions{APIKey: "test-api-key", CommonURL: "/kissmetrics", ProductURL: "/kissmetrics"})
@@ -117,6 +120,7 @@ func TestFunctionsBeforeTheScript(t *testing.T) {
 }
 
 func TestElementsAreTracked(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	property := []kissmetrics.Property{{Name: "place", Value: "top"}}
 	site.page(t, "/", func(*http.Request) content {
@@ -148,6 +152,7 @@ func TestElementsAreTracked(t *testing.T) {
 // A browser asks once for a picture that a page has twice. So what is said again
 // in another second must be another picture.
 func TestRepeatsArrive(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/", func(*http.Request) content {
 		return content{
@@ -172,6 +177,7 @@ func TestRepeatsArrive(t *testing.T) {
 
 // What leaves the site is held back until the event is out, and then goes on.
 func TestOutboundElementsAreTracked(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		kind kmq.Kind
 		html template.HTML
@@ -180,6 +186,7 @@ func TestOutboundElementsAreTracked(t *testing.T) {
 		"a form": {kmq.KindTrackSubmitOnOutboundLink, `<form id="out" action="/away"><input name="q" value="x"><b><button>Go</button></b></form>`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			tab, site := newTab(t), newSite(t)
 			site.page(t, "/", func(*http.Request) content {
 				return content{before: []kmq.Command{{Kind: test.kind, Element: "out", Event: "Left"}}, html: test.html}
@@ -202,6 +209,7 @@ func TestOutboundElementsAreTracked(t *testing.T) {
 }
 
 func TestScriptLoadedTwiceDrainsOnce(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/", func(*http.Request) content { return content{before: []kmq.Command{record("A")}, twice: true} })
 
@@ -217,6 +225,7 @@ func TestScriptLoadedTwiceDrainsOnce(t *testing.T) {
 // RudderStack's integration loads the script of its own product, and sets no
 // _kmk.
 func TestKeyIsThatOfTheScript(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/", func(*http.Request) content { return content{before: []kmq.Command{record("A")}, noSnippet: true} })
 	tab.open(t, site.url)
@@ -236,6 +245,7 @@ func TestKeyIsThatOfTheScript(t *testing.T) {
 // makes no two named people one. What the program reads then is no anonymous
 // identity.
 func TestIdentifyAgain(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	visitors := make(chan kmq.Visitor, 10)
 	site.page(t, "/{user}", func(r *http.Request) content {
@@ -262,6 +272,7 @@ func TestIdentifyAgain(t *testing.T) {
 }
 
 func TestValuesThatAreNoText(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/", func(*http.Request) content { return content{} })
 	tab.open(t, site.url)
@@ -276,6 +287,7 @@ func TestValuesThatAreNoText(t *testing.T) {
 // The cookies are for 5 years. Chromium keeps none for more than 400 days
 // (RFC 6265bis), which is what it makes of any longer time.
 func TestCookiesLast(t *testing.T) {
+	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	site.page(t, "/", func(*http.Request) content { return content{before: commands(t, kissmetrics.Identify{UserID: "ada"})} })
 	tab.open(t, site.url)

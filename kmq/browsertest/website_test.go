@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,15 +19,22 @@ import (
 
 var screenshot = flag.Bool("screenshot", false, "take the screenshot of examples/website")
 
+// buildWebsite builds examples/website, once for all tests, and returns its path.
+var buildWebsite = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(folder, "website")
+	build := exec.Command("go", "build", "-o", program, "./website")
+	build.Dir = filepath.Join("..", "..", "examples")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return program, nil
+})
+
 // startWebsite starts examples/website, and returns its address.
 func startWebsite(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "website")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./website")
-	build.Dir = filepath.Join("..", "..", "examples")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-
+	program, err := buildWebsite()
+	require.NoError(t, err)
 	website := exec.Command(program)
 	stdout, err := website.StdoutPipe()
 	require.NoError(t, err)
@@ -106,6 +114,7 @@ func (s shopper) text(t *testing.T) string {
 // A visitor looks at things, signs up, buys one of them, and sees in the same
 // moment what Kissmetrics hears of it, and from whom.
 func TestWebsite(t *testing.T) {
+	t.Parallel()
 	s := newShopper(t)
 	s.open(t, s.shop)
 	visitor := anonymousID(t, s.tab)
@@ -143,6 +152,7 @@ func TestWebsite(t *testing.T) {
 // Who logs out leaves nothing behind, and is the same customer after the next
 // log-in.
 func TestWebsiteLogOut(t *testing.T) {
+	t.Parallel()
 	s := newShopper(t)
 	s.enter(t, "signup", "ada@example.com")
 	s.shows(t, "customer-1")
@@ -175,6 +185,7 @@ func TestWebsiteLogOut(t *testing.T) {
 
 // What is not there has a page with a way back, and so has a wrong quantity.
 func TestWebsiteWaysBack(t *testing.T) {
+	t.Parallel()
 	s := newShopper(t)
 	s.open(t, s.shop+"products/none")
 	s.shows(t, "There is nothing here")
@@ -191,6 +202,7 @@ func TestWebsiteWaysBack(t *testing.T) {
 
 // Nothing moves on log-in, and no page is wider than the screen.
 func TestWebsiteLayout(t *testing.T) {
+	t.Parallel()
 	s := newShopper(t)
 	top := func() float64 {
 		return evaluate[float64](t, s.tab, `document.querySelector("h1").getBoundingClientRect().top`)
@@ -223,6 +235,7 @@ func TestWebsiteLayout(t *testing.T) {
 // The screenshot of examples/website is of a visitor who has bought something
 // and signed up. It is taken with -screenshot, to be looked at and committed.
 func TestWebsiteScreenshot(t *testing.T) {
+	t.Parallel()
 	s := newShopper(t)
 	s.size(t, 1240, 940)
 	s.open(t, s.shop+"products/mug")
