@@ -57,9 +57,13 @@ func knownName(of string) string {
 	return name
 }
 
-// knownOrigin returns the scheme and the host of a page, if it is one.
+// knownOrigin returns the scheme and the host of a page, or null, which browsers say of
+// a file or a frame that is shut off.
 func knownOrigin(origin string) string {
 	const longest = 255 // bytes of a host
+	if origin == "null" {
+		return origin
+	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || len(u.Host) > longest || u.Scheme != "http" && u.Scheme != "https" {
 		return "…"

@@ -58,6 +58,7 @@ func TestRefusedRequestsAreLogged(t *testing.T) {
 		"a wrong key in the body": {"/v1/batch", `{"writeKey":"s3cret","batch":[]}`, func(r *http.Request) { r.Header.Del("Authorization") }, "status=401 code=invalid_write_key"},
 		"one of a configuration":  {"/v1/projects/s3cret/settings", "", func(r *http.Request) { r.Method = http.MethodGet }, "status=401 code=invalid_write_key"},
 		"another origin":          {"/v1/batch", batch(track), set("Origin", "https://user:s3cret@www.shop.example"), "origin=https://www.shop.example"},
+		"a page of no origin":     {"/v1/batch", batch(track), set("Origin", "null"), "origin=null"},
 		"an origin that is none":  {"/v1/batch", batch(track), set("Origin", "s3cret"), "origin=…"},
 		"no JSON":                 {"/v1/batch", "s3cret", nil, "status=400 code=invalid_body"},
 		"no batch":                {"/v1/batch", `{"s3cret":1}`, nil, "status=400 code=invalid_body"},
