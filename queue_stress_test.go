@@ -3,9 +3,7 @@ package kissmetrics_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -22,52 +20,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
-// The stress tests are short, unless they are asked to be long, and print the seed
-// of what they draw when they fail:
-//
-//	go test -race -run Stress . -args -long
-//	go test -race -run Stress . -args -seed 17
-var (
-	stressLong = flag.Bool("long", false, "run the stress tests for long")
-	stressSeed = flag.Uint64("seed", 0, "what the stress tests draw from; 0 for a new one")
-)
-
-// dice draw for many goroutines at once.
-type dice struct {
-	mu sync.Mutex
-	r  *rand.Rand
-}
-
-func newDice(t *testing.T) *dice {
-	n := *stressSeed
-	if n == 0 {
-		n = rand.Uint64()
-	}
-	t.Logf("repeat with -args -seed %d", n)
-	return &dice{r: rand.New(rand.NewPCG(n, 0))}
-}
-
-// below draws from the numbers from 0 to n-1.
-func (d *dice) below(n int) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.r.IntN(n)
-}
-
-// upTo draws a time.
-func (d *dice) upTo(most time.Duration) time.Duration { return time.Duration(d.below(int(most))) }
+// dice decide what goes wrong.
+type dice struct{ *trial.Dice }
 
 // fault is what may go wrong with a request; a request in two passes.
-func (d *dice) fault(*http.Request) *kissmetricstest.Fault {
-	recorded := d.below(2) == 0
-	switch d.below(16) {
+func (d dice) fault(*http.Request) *kissmetricstest.Fault {
+	recorded := d.Below(2) == 0
+	switch d.Below(16) {
 	case 0:
 		return &kissmetricstest.Fault{Status: 503, Recorded: recorded}
 	case 1:
-		if d.below(8) > 0 { // more would teach the queue that it is too fast
+		if d.Below(8) > 0 { // more would teach the queue that it is too fast
 			return nil
 		}
 		return &kissmetricstest.Fault{Status: 429, RetryAfter: "0"}
@@ -80,14 +47,14 @@ func (d *dice) fault(*http.Request) *kissmetricstest.Fault {
 	case 5:
 		return &kissmetricstest.Fault{Cut: kissmetricstest.CutHalf, Recorded: recorded}
 	case 6, 7:
-		return &kissmetricstest.Fault{Delay: d.upTo(3 * time.Millisecond)}
+		return &kissmetricstest.Fault{Delay: d.UpTo(3 * time.Millisecond)}
 	}
 	return nil
 }
 
 // network loses a request in twenty.
-func (d *dice) network(r *http.Request) (*http.Response, error) {
-	if d.below(20) == 0 { // a server that is not there
+func (d dice) network(r *http.Request) (*http.Response, error) {
+	if d.Below(20) == 0 { // a server that is not there
 		return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
 	}
 	return http.DefaultTransport.RoundTrip(r)
@@ -114,11 +81,7 @@ func (l *ledger) note(_ context.Context, r kissmetrics.Record, err error) {
 // outcome is true.
 func TestConservationUnderStress(t *testing.T) {
 	const room = 100
-	d := newDice(t)
-	rounds := 1
-	if *stressLong {
-		rounds = 20
-	}
+	d, rounds := dice{trial.NewDice(t)}, trial.Rounds(1, 20)
 	server := kissmetricstest.NewServer(t)
 	server.FailWith(d.fault)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
@@ -161,24 +124,25 @@ func TestConservationUnderStress(t *testing.T) {
 
 // run has producers track until the client is closed, which is at some time, and
 // returns what Close handed back.
-func (l *ledger) run(t *testing.T, d *dice, client *kissmetrics.Client, name string, room int) []kissmetrics.Record {
+func (l *ledger) run(t *testing.T, d dice, client *kissmetrics.Client, name string, room int) []kissmetrics.Record {
 	const producers = 32
 	var running, watching sync.WaitGroup
 	enough := make(chan struct{})
-	deliveries := int64(50 + d.below(100))
+	deliveries := int64(50 + d.Below(100))
 	for p := range producers {
 		running.Go(func() { l.produce(t, d, client, name+"-"+strconv.Itoa(p)) })
 	}
 	watching.Go(func() {
 		defer close(enough)
-		for client.Stats().Delivered < deliveries {
+		// At a random moment, and soon: a queue that was told 429 too often is slow.
+		for begin := time.Now(); client.Stats().Delivered < deliveries && time.Since(begin) < 2*time.Second; {
 			requireBalanced(t, client.Stats(), room)
 			<-time.After(50 * time.Microsecond)
 		}
 	})
 	<-enough
 	watching.Wait()
-	ctx, cancel := context.WithTimeout(t.Context(), d.upTo(20*time.Millisecond))
+	ctx, cancel := context.WithTimeout(t.Context(), d.UpTo(20*time.Millisecond))
 	defer cancel()
 	err := client.Close(ctx)
 	running.Wait()
@@ -196,13 +160,13 @@ func requireBalanced(t *testing.T, s kissmetrics.Stats, room int) {
 
 // produce tracks until the client is closed. Half of the messages have one
 // record, the others three.
-func (l *ledger) produce(t *testing.T, d *dice, client *kissmetrics.Client, person string) {
+func (l *ledger) produce(t *testing.T, d dice, client *kissmetrics.Client, person string) {
 	for i := 0; ; i++ {
 		message := kissmetrics.Track{UserID: person + "-" + strconv.Itoa(i), Event: "e", Timestamp: second}
 		if i%2 == 0 {
 			message.Properties = order.Properties
 		}
-		<-time.After(d.upTo(4 * time.Millisecond)) // or most are refused
+		<-time.After(d.UpTo(4 * time.Millisecond)) // or most are refused
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		err := client.Track(ctx, message)
 		cancel()

@@ -3,9 +3,7 @@ package bulk_test
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -18,10 +16,8 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/bulk"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 )
-
-// rounds is for CI, which has the time for 200.
-var rounds = flag.Int("rounds", 12, "how often the crash tests kill their child")
 
 // crashing sends and uploads until it is killed, and says what was accepted: the names
 // of the records of each message, in one line.
@@ -56,11 +52,12 @@ func crashing(dir, url string) error {
 	return nil
 }
 
-func TestACrashLosesAndRepeatsNothing(t *testing.T) { crash(t, nil) }
+func TestACrashLosesAndRepeatsNothing(t *testing.T) { crash(t, trial.NewDice(t), nil) }
 
 func TestACrashLosesAndRepeatsNothingWhenUploadsFail(t *testing.T) {
-	crash(t, func(w http.ResponseWriter, r *http.Request) bool {
-		switch rand.IntN(6) {
+	dice := trial.NewDice(t)
+	crash(t, dice, func(w http.ResponseWriter, r *http.Request) bool {
+		switch dice.Below(6) {
 		case 0:
 			http.Error(w, "", http.StatusServiceUnavailable)
 			return true
@@ -72,13 +69,13 @@ func TestACrashLosesAndRepeatsNothingWhenUploadsFail(t *testing.T) {
 	})
 }
 
-func crash(t *testing.T, fault func(http.ResponseWriter, *http.Request) bool) {
+func crash(t *testing.T, dice *trial.Dice, fault func(http.ResponseWriter, *http.Request) bool) {
 	t.Parallel()
-	dir, s3 := t.TempDir(), newServer(t)
+	dir, s3, rounds := t.TempDir(), newServer(t), trial.Rounds(6, 30)
 	s3.failWith(fault)
 	accepted := make(map[string]bool)
-	for range *rounds {
-		for _, name := range crashOnce(t, dir, s3.URL) {
+	for range rounds {
+		for _, name := range crashOnce(t, dice, dir, s3.URL) {
 			accepted[name] = true
 		}
 	}
@@ -108,24 +105,24 @@ func crash(t *testing.T, fault func(http.ResponseWriter, *http.Request) bool) {
 		require.NoError(t, err)
 		require.Equal(t, 1+i%3, n, "%s is there in part", message)
 	}
-	require.Greater(t, len(accepted), *rounds, "the child got to send something")
+	require.Greater(t, len(accepted), rounds, "the child got to send something")
 	objects, _ := s3.objects(t)
 	assert.Empty(t, sealed(t, dir))
-	t.Logf("%d rounds, %d records accepted, %d arrived in %d objects", *rounds, len(accepted), len(arrived), len(objects))
+	t.Logf("%d rounds, %d records accepted, %d arrived in %d objects", rounds, len(accepted), len(arrived), len(objects))
 }
 
 // crashOnce kills a child at a random moment, some while it opens the directory, most
 // while it works, and returns the names of what it said was accepted.
-func crashOnce(t *testing.T, dir, url string) (accepted []string) {
+func crashOnce(t *testing.T, dice *trial.Dice, dir, url string) (accepted []string) {
 	t.Helper()
 	cmd := child(t, "crash", dir, url)
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	moment := time.Duration(rand.IntN(120)) * time.Millisecond
+	moment := dice.UpTo(120 * time.Millisecond)
 	kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
-	if rand.IntN(4) == 0 {
+	if dice.Below(4) == 0 {
 		kill.Reset(moment)
 	}
 	r := bufio.NewReader(stdout)

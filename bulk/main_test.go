@@ -20,6 +20,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/bulk"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 )
 
 // The environment of a test's child process names what it is to do.
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	trial.Parallel(6) // they mostly wait
 	goleak.VerifyTestMain(m)
 }
 

@@ -3,9 +3,7 @@ package natsbox_test
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -19,12 +17,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
-
-// rounds is small by default, so that nobody waits; CI asks for more.
-var rounds = flag.Int("rounds", 10, "how often TestNothingAcceptedIsLostWhenProcessesAreKilled kills; from 100 on, every node of a cluster is killed too")
 
 // relayProcess returns what makes a process a relay.
 func relayProcess(t testing.TB, servers *cluster, tracking *kissmetricstest.Server, replicas int) string {
@@ -126,8 +122,9 @@ func TestNothingAcceptedIsLostWhenProcessesAreKilled(t *testing.T) {
 	sender, err := natsbox.New(t.Context(), js, natsbox.WithReplicas(1), natsbox.WithSystemConn(servers.connectSystem(t)))
 	require.NoError(t, err)
 	tracking := kissmetricstest.NewServer(t)
+	dice := trial.NewDice(t)
 	tracking.FailWith(func(*http.Request) *kissmetricstest.Fault { // a third goes wrong, half of that after it counted
-		switch rand.N(6) {
+		switch dice.Below(6) {
 		case 0:
 			return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable}
 		case 1:
@@ -140,8 +137,8 @@ func TestNothingAcceptedIsLostWhenProcessesAreKilled(t *testing.T) {
 		newProcess(t, relayProcess(t, servers, tracking, 1)),
 	}
 	l := startLoad(t, servers, 4, 1)
-	for round := range *rounds {
-		l.waitForMore(t, 1+rand.Int64N(20)) // a random moment, with something under way
+	for round := range trial.Rounds(5, 40) {
+		l.waitForMore(t, int64(1+dice.Below(20))) // a random moment, with something under way
 		victims := []*process{servers.nodes["n1"], relays[round/2%2]}
 		if round%10 > 0 { // one of them, or every tenth time both at once
 			victims = victims[round%2 : round%2+1]
@@ -184,7 +181,7 @@ func TestAClusterLosesNothingAndGoesOnWhenItsNodesAreKilled(t *testing.T) {
 	goesOn()
 
 	victims := []string{"n1", "n2", "n3"}
-	if *rounds < 100 {
+	if !trial.Long() {
 		leader := leader(t, js) // whose turn comes below
 		victims = slices.DeleteFunc(victims, func(name string) bool { return name == leader })[:1]
 	}

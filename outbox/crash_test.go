@@ -3,10 +3,8 @@ package outbox_test
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,12 +19,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
 
-// rounds is for CI, which has the time for 200.
-var rounds = flag.Int("rounds", 20, "how often the crash tests kill their child, and how thorough those of damaged files are")
+// rounds is how often the crash tests kill their child, and how thorough those of
+// damaged files are.
+func rounds() int { return trial.Rounds(10, 300) }
 
 // crashing sends until it is killed, while its relay delivers, and says what was
 // accepted: the names of the records of each message, in one line.
@@ -63,13 +63,14 @@ func crashing(path, url string) error {
 
 func TestNothingIsLostWhenTheProcessIsKilled(t *testing.T) {
 	t.Parallel()
-	crash(t, *rounds, nil)
+	crash(t, trial.NewDice(t), nil)
 }
 
 func TestNothingIsLostWhenTheProcessIsKilledAndHalfTheRequestsFail(t *testing.T) {
 	t.Parallel()
-	crash(t, *rounds, func(*http.Request) *kissmetricstest.Fault {
-		switch rand.IntN(6) {
+	dice := trial.NewDice(t)
+	crash(t, dice, func(*http.Request) *kissmetricstest.Fault {
+		switch dice.Below(6) {
 		case 0:
 			return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable}
 		case 1:
@@ -81,12 +82,12 @@ func TestNothingIsLostWhenTheProcessIsKilledAndHalfTheRequestsFail(t *testing.T)
 	})
 }
 
-func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.Fault) {
+func crash(t *testing.T, dice *trial.Dice, fault func(*http.Request) *kissmetricstest.Fault) {
 	path := filepath.Join(t.TempDir(), "outbox.db")
 	server := kissmetricstest.NewServer(t)
 	server.FailWith(fault)
 	accepted := make(map[string]bool)
-	for range rounds {
+	for range rounds() {
 		cmd := child(t, "crash", path, server.URL)
 		stdout, err := cmd.StdoutPipe()
 		require.NoError(t, err)
@@ -106,8 +107,8 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 		}()
 		// At a random moment: some while it opens the file, most while it works,
 		// however long the machine takes to come to that.
-		moment := time.Duration(rand.IntN(90)) * time.Millisecond
-		opening := rand.IntN(4) == 0
+		moment := dice.UpTo(90 * time.Millisecond)
+		opening := dice.Below(4) == 0
 		kill := time.NewTimer(moment)
 		if !opening {
 			kill.Reset(time.Minute)
@@ -163,13 +164,13 @@ func crash(t *testing.T, rounds int, fault func(*http.Request) *kissmetricstest.
 	for _, ignored := range server.Ignored() {
 		assert.Contains(t, []kissmetricstest.Reason{kissmetricstest.ReasonDuplicateEvent, kissmetricstest.ReasonDuplicateValue}, ignored.Reason)
 	}
-	require.Greater(t, len(accepted), rounds, "the child got to send something")
+	require.Greater(t, len(accepted), rounds(), "the child got to send something")
 	for p, err := range box.Parked(t.Context()) {
 		require.NoError(t, err)
 		assert.Fail(t, "something is parked", "%s", p.Reason)
 	}
 	t.Logf("%d rounds, %d records accepted, %d arrived, %d of them after the last round, %d requests",
-		rounds, len(accepted), len(arrived), left.Waiting, len(server.Requests()))
+		rounds(), len(accepted), len(arrived), left.Waiting, len(server.Requests()))
 }
 
 // relaying sends a record and delivers until it is killed, and says that it has

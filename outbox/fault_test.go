@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -14,12 +13,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
@@ -245,7 +244,7 @@ func (d damage) check(t *testing.T, files map[string][]byte, what string) {
 
 func TestAFileThatIsCutKeepsWhatIsReadable(t *testing.T) {
 	t.Parallel()
-	step := 64 * max(1, 200 / *rounds)
+	step := 64 * max(1, 200/rounds())
 	d := prepare(t, 100, true)
 	for cut := 0; cut < len(d.files[""]); cut += step {
 		d.check(t, map[string][]byte{"": d.files[""][:cut]}, fmt.Sprintf("cut at %d", cut))
@@ -255,7 +254,7 @@ func TestAFileThatIsCutKeepsWhatIsReadable(t *testing.T) {
 func TestALogThatIsCutKeepsWhatIsReadable(t *testing.T) {
 	t.Parallel()
 	d := prepare(t, 4, false)
-	step := 64 * max(1, 1000 / *rounds)
+	step := 64 * max(1, 1000/rounds())
 	for cut := 0; cut < len(d.files["-wal"]); cut += step {
 		// What was committed last is cut off; what is left of it may be readable, but
 		// was perhaps never committed.
@@ -308,23 +307,20 @@ func TestDamageThatLooksLikeSomethingElseIsFound(t *testing.T) {
 
 func TestFlippedBytesAreNeverSent(t *testing.T) {
 	t.Parallel()
-	flips := *rounds
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	dice := trial.NewDice(t)
 	for _, closed := range []bool{true, false} {
 		d := prepare(t, 100, closed)
 		ending := ""
 		if !closed {
 			ending = "-wal"
 		}
-		for range flips {
+		for range rounds() {
 			files := make(map[string][]byte)
 			for name, data := range d.files {
 				files[name] = bytes.Clone(data)
 			}
-			at := random.IntN(len(files[ending]))
-			files[ending][at] ^= byte(1 + random.IntN(255))
+			at := dice.Below(len(files[ending]))
+			files[ending][at] ^= byte(1 + dice.Below(255))
 			d.check(t, files, fmt.Sprintf("byte %d of the file%s", at, ending))
 		}
 	}

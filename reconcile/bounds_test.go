@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/reconcile"
 )
 
@@ -35,10 +36,7 @@ func never(int) bool { return false }
 // TestMemoryDoesNotGrow: nine tenths of the records are missing, so that both passes
 // have much to do, and every part is divided again.
 func TestMemoryDoesNotGrow(t *testing.T) {
-	n := 200_000
-	if testing.Short() {
-		n = 50_000
-	}
+	n := trial.Rounds(50_000, 200_000)
 	r, err := reconcile.New(reconcile.WithTempDir(t.TempDir()), reconcile.WithMemory(1<<20))
 	require.NoError(t, err)
 	before, most, found := inUse(), uint64(0), 0

@@ -1,8 +1,6 @@
 package reconcile_test
 
 import (
-	"flag"
-	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -15,23 +13,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/reconcile"
 )
-
-var events = flag.Int("events", 20_000, "how many events are sent through a bad network")
 
 // TestFindsWhatTheOldRuleDropped sends events through a bad network to a server that
 // follows the old rule for duplicates, and finds what that dropped, by the export
 // alone: nothing else, and nothing less.
 func TestFindsWhatTheOldRuleDropped(t *testing.T) {
 	t.Parallel()
-	n := *events
-	if testing.Short() {
-		n = min(n, 3000)
-	}
+	n, dice := trial.Rounds(3000, 20_000), trial.NewDice(t)
 	server := kissmetricstest.NewServer(t, kissmetricstest.WithOldDuplicateRule())
-	server.FailWith(fault)
+	server.FailWith(func(*http.Request) *kissmetricstest.Fault { return fault(dice) })
 	dir := t.TempDir()
 	sendBadly(t, server, filepath.Join(dir, "archive"), n)
 	require.NoError(t, server.Export(filepath.Join(dir, "export"), kissmetricstest.ExportOptions{Gzip: true, Lines: n/3 + 1}))
@@ -56,8 +50,8 @@ func TestFindsWhatTheOldRuleDropped(t *testing.T) {
 }
 
 // fault makes a fifth of the requests go wrong, and half of these count all the same.
-func fault(*http.Request) *kissmetricstest.Fault {
-	switch recorded := rand.IntN(2) == 0; rand.IntN(15) { //nolint:gosec // no secret
+func fault(dice *trial.Dice) *kissmetricstest.Fault {
+	switch recorded := dice.Below(2) == 0; dice.Below(15) {
 	case 0:
 		return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable, Recorded: recorded}
 	case 1:

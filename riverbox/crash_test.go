@@ -1,8 +1,6 @@
 package riverbox_test
 
 import (
-	"flag"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"syscall"
@@ -13,11 +11,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
-
-// rounds is small by default, so that nobody waits; CI asks for more.
-var rounds = flag.Int("rounds", 6, "how often TestCrashes kills something; from 12 on, River's leader is killed too")
 
 // slowly answers every request, and after a while.
 func slowly(*http.Request) *kissmetricstest.Fault {
@@ -93,7 +89,7 @@ func TestOthersTakeOverFromOneThatIsKilledAndOneThatIsStopped(t *testing.T) {
 	const messages = 300
 	persons := b.sendMany(messages)
 	var others []*process
-	if *rounds < 12 { // then the one that is killed is not River's leader, which others replace after 15 seconds
+	if !trial.Long() { // then the one that is killed is not River's leader, which others replace after 15 seconds
 		others = append(others, start(t, "worker", "third", url, server.URL))
 		require.Eventually(t, func() bool { return b.workedBy()["third"] > 0 }, patience, 5*time.Millisecond)
 	}
@@ -144,10 +140,10 @@ func (b *box) awaitWithResignations(count int) {
 // under load, while the server fails a third of the requests.
 func TestCrashes(t *testing.T) {
 	t.Parallel()
-	n := *rounds
+	n, dice := trial.Rounds(3, 12), trial.NewDice(t)
 	cluster, server := newCluster(t), kissmetricstest.NewServer(t)
 	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
-		switch rand.N(9) {
+		switch dice.Below(9) {
 		case 0:
 			return &kissmetricstest.Fault{Status: http.StatusServiceUnavailable}
 		case 1:
@@ -163,7 +159,7 @@ func TestCrashes(t *testing.T) {
 	sender := start(t, "sender", "sender-0", url, server.URL)
 	senders := []*process{sender}
 	for i := 1; i <= n; i++ {
-		sender.awaitLines(len(sender.printed()) + 1 + rand.N(40))
+		sender.awaitLines(len(sender.printed()) + 1 + dice.Below(40))
 		switch i % 3 {
 		case 0:
 			sender.kill()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
@@ -30,12 +30,13 @@ func often(c *exec.Cmd) *exec.Cmd {
 // the end. It returns how many were killed.
 func killAgainAndAgain(t *testing.T, most time.Duration, start func() *exec.Cmd) (killed int) {
 	t.Helper()
+	dice := trial.NewDice(t)
 	for {
 		child := start()
 		var stderr strings.Builder
 		child.Stderr = &stderr
 		require.NoError(t, child.Start())
-		after := rand.N(most + most*time.Duration(killed)/6)
+		after := dice.UpTo(most + most*time.Duration(killed)/6)
 		timer := time.AfterFunc(after, func() { _ = child.Process.Kill() })
 		err := child.Wait()
 		timer.Stop()
@@ -76,10 +77,7 @@ func withRefused(n int) (content string, refused int) {
 }
 
 func TestKilledAtRandomMomentsWhileWritingFiles(t *testing.T) {
-	n := 10_000
-	if *long {
-		n = 60_000
-	}
+	n := trial.Rounds(10_000, 60_000)
 	dir := filepath.Join(t.TempDir(), "out")
 	content, refused := withRefused(n)
 	path := writeFile(t, "events", content)
@@ -97,10 +95,7 @@ func TestKilledAtRandomMomentsWhileWritingFiles(t *testing.T) {
 }
 
 func TestKilledAtRandomMomentsWhileDelivering(t *testing.T) {
-	n := 800
-	if *long {
-		n = 4000
-	}
+	n := trial.Rounds(800, 4000)
 	server := kissmetricstest.NewServer(t)
 	content, refused := withRefused(n)
 	const others = `{"type":"identify","userId":"ada","traits":{"plan":"pro"},"timestamp":"2026-03-02T09:00:00Z"}

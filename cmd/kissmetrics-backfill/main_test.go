@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,9 +27,6 @@ import (
 )
 
 const secret = "5ec4e7ab5ec4e7ab5ec4e7ab5ec4e7ab5ec4e7ab"
-
-// long is set by CI. Without it the tests are done while somebody waits for them.
-var long = flag.Bool("long", false, "run the crash and memory tests for longer")
 
 // asProgram, in the environment, makes the test binary the program.
 const asProgram = "BACKFILL_TEST_AS_PROGRAM"

@@ -10,6 +10,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 )
 
 // generated makes n events while they are read, and measures the memory in use
@@ -48,10 +50,7 @@ func inUse() uint64 {
 // TestMemory: what is in use does not grow with the number of events.
 // BACKFILL_EVENTS=1000000 takes a million.
 func TestMemory(t *testing.T) {
-	n := 50_000
-	if *long {
-		n = 300_000
-	}
+	n := trial.Rounds(50_000, 300_000)
 	if s := os.Getenv("BACKFILL_EVENTS"); s != "" {
 		var err error
 		n, err = strconv.Atoi(s)

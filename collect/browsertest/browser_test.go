@@ -19,9 +19,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-)
 
-var long = flag.Bool("long", false, "try every SDK with every end of a page, in the browser that visitors have rather than one without windows")
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
+)
 
 // deadline is for what happens in some seconds, on a machine with much to do.
 const deadline = 2 * time.Minute
@@ -30,10 +30,8 @@ const deadline = 2 * time.Minute
 var chromium context.Context
 
 func TestMain(m *testing.M) {
+	trial.Parallel(12) // they mostly wait
 	flag.Parse()
-	if err := flag.Set("test.parallel", "12"); err != nil { // they mostly wait
-		log.Fatal(err)
-	}
 	program := findChromium()
 	if program == "" {
 		goleak.VerifyTestMain(m)
@@ -85,7 +83,7 @@ func (q quitting) Run() int {
 // have.
 func findChromium() string {
 	names := []string{"chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome"}
-	if *long {
+	if trial.Long() {
 		names = slices.Concat(names[2:], names[:2])
 	}
 	for _, name := range names {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 )
 
 // both are what arrives in each of these tests.
@@ -44,7 +46,7 @@ func (s *site) leave(t *testing.T, v visitor, page tab) tab {
 
 // differs reports whether the end of its pages is tried with an SDK: in a short test
 // with one of each family, by default with all that differ, and with -long with all.
-func differs(s sdk) bool { return *long || !s.alike && (s.first || !testing.Short()) }
+func differs(s sdk) bool { return trial.Long() || !s.alike && (s.first || !testing.Short()) }
 
 // What is tracked without a network, in a tab that is closed then, arrives once
 // the visitor opens another page with the SDK.
@@ -78,7 +80,7 @@ func TestPageLeft(t *testing.T) {
 // page left: one of each family will do.
 func TestPageReloaded(t *testing.T) {
 	t.Parallel()
-	each(t, func(s sdk) bool { return differs(s) && (*long || s.first) }, func(t *testing.T, s sdk) {
+	each(t, func(s sdk) bool { return differs(s) && (trial.Long() || s.first) }, func(t *testing.T, s sdk) {
 		site := newSite(t, s, nil)
 		page := newVisitor(t).open(t, site.url)
 		page.run(t, `analytics.track("Product Viewed")`)

@@ -42,7 +42,7 @@ func Example() {
 	for _, record := range kept.Records() {
 		fmt.Println(record.Person, record.Name)
 	}
-	// Output:
+	// Unordered output:
 	// <nil> <nil>
 	// ada Signed Up
 	// ada Order Completed

@@ -53,34 +53,36 @@ func (b *bucket) importTo(ctx context.Context, url string, lose int) (objects in
 		return 0, err
 	}
 	for i, content := range list.Contents {
-		if err := b.importOne(ctx, to, content.Key, i%5 == 2 && lose > 0); err != nil {
+		lost, err := b.importOne(ctx, to, content.Key, i%2 == 1 && lose > 0)
+		if err != nil {
 			return 0, err
 		}
-		if i%5 == 2 {
+		if lost {
 			lose--
 		}
 	}
 	return len(list.Contents), nil
 }
 
-// importOne imports an object. Of one that is lossy, the first order is lost.
-func (b *bucket) importOne(ctx context.Context, to kissmetrics.Sender, key string, lossy bool) (err error) {
+// importOne imports an object, and reports whether an order of it was lost. Of one that
+// is lossy it is the first, if there is any.
+func (b *bucket) importOne(ctx context.Context, to kissmetrics.Sender, key string, lossy bool) (lost bool, err error) {
 	object, err := b.backend.GetObject(bucketName, key, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { err = errors.Join(err, object.Contents.Close()) }()
 	for r, err := range kissmetrics.ReadImport(object.Contents) {
 		if err != nil {
-			return err
+			return lost, err
 		}
-		if lossy && r.Name == "Order Completed" {
-			lossy = false
+		if lossy && !lost && r.Name == "Order Completed" {
+			lost = true
 			continue
 		}
 		if err := to.Send(ctx, []kissmetrics.Record{r.Record}); err != nil {
-			return err
+			return lost, err
 		}
 	}
-	return nil
+	return lost, nil
 }

@@ -51,7 +51,7 @@ func TestAnOutageFillsAndDrains(t *testing.T) {
 
 func TestItMeasures(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(t.Context(), []string{"-measure", "300ms"}, &out))
+	require.NoError(t, run(t.Context(), []string{"-measure", "100ms"}, &out))
 	assert.NotContains(t, out.String(), "       0 ")
 	assert.NotContains(t, out.String(), "NaN")
 	require.Error(t, run(t.Context(), []string{"-events", "0"}, &out))

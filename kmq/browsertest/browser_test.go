@@ -24,12 +24,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/kmq"
 	"github.com/kissmetrics-go/kissmetrics/kmq/kmqtest"
 )
-
-var long = flag.Bool("long", false, "use the browser that visitors have, rather than one without windows")
 
 var (
 	// chromium is the browser of all tests, or nil where none is installed.
@@ -41,10 +40,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	trial.Parallel(8) // they mostly wait
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil { // they mostly wait
-		log.Fatal(err)
-	}
 	program := findChromium()
 	if program == "" {
 		goleak.VerifyTestMain(m)
@@ -99,7 +96,7 @@ func (q quitting) Run() int {
 // have.
 func findChromium() string {
 	names := []string{"chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome"}
-	if *long {
+	if trial.Long() {
 		names = slices.Concat(names[2:], names[:2])
 	}
 	for _, name := range names {
