@@ -27,7 +27,7 @@ import (
 //   - a [*DeliveryError]: it says which records were not delivered; calling again
 //     with the same message and Timestamp repeats nothing;
 //   - [ErrQueueFull] or [ErrClosed];
-//   - an error of the caller's own sender.
+//   - an error of the sender given by [WithSender], or [ErrSenderPanicked].
 type Client struct {
 	sender    Sender
 	deliver   func(context.Context, []Record) error // what sender does with records that are known to be valid
@@ -56,7 +56,7 @@ func New(options ...Option) (*Client, error) {
 		client.owned = newHTTPSender(c.http)
 		client.sender, client.deliver = client.owned, client.owned.send
 	} else {
-		client.deliver = client.sender.Send
+		client.deliver = contained(client.sender.Send)
 	}
 	if queue != nil {
 		client.queue = newQueue(client.sender, *queue)
@@ -236,4 +236,19 @@ func version() string {
 		}
 	}
 	return "devel"
+}
+
+// contained returns a sender's Send, whose panic is an error.
+func contained(send func(context.Context, []Record) error) func(context.Context, []Record) error {
+	return func(ctx context.Context, records []Record) (err error) {
+		defer contain(&err)
+		return send(ctx, records)
+	}
+}
+
+// contain is deferred where a sender is called.
+func contain(err *error) {
+	if recover() != nil { // what it panics with may hold anything
+		*err = ErrSenderPanicked
+	}
 }

@@ -19,7 +19,7 @@ var ErrClosed = errors.New("kissmetrics: closed")
 // of it was accepted.
 var ErrQueueFull = errors.New("kissmetrics: the queue is full")
 
-// ErrSenderPanicked stands for a panic of the sender behind a [Queue], or behind a
+// ErrSenderPanicked stands for a panic of the sender behind a [Client], a [Queue] or a
 // durable sender of this project. It is a failure that may pass.
 var ErrSenderPanicked = errors.New("kissmetrics: the next sender panicked")
 

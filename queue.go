@@ -170,11 +170,11 @@ func (c *queueConfig) validate(wrong *complaint) {
 }
 
 func newQueue(next Sender, c queueConfig) *Queue {
-	q := &Queue{send: next.Send, next: next, config: c}
+	q := &Queue{send: contained(next.Send), next: next, config: c}
 	if sender, ok := next.(*HTTPSender); ok {
 		once, config := *sender, *sender.config
 		once.config, config.maxAttempts = &config, 1
-		q.send = once.send // the records have been checked
+		q.send = contained(once.send) // the records have been checked
 	}
 	q.engine = queue.New(queue.Config{
 		MaxRecords:    c.maxRecords,
@@ -238,8 +238,9 @@ func (q *Queue) Flush(ctx context.Context) error {
 	return flush(ctx, q.next)
 }
 
-// flush calls the Flush method of a sender that has one.
-func flush(ctx context.Context, sender Sender) error {
+// flush calls the Flush method of a sender that has one. A panic is an error.
+func flush(ctx context.Context, sender Sender) (err error) {
+	defer contain(&err)
 	if flusher, ok := sender.(Flusher); ok {
 		return flusher.Flush(ctx)
 	}
@@ -352,7 +353,7 @@ func (q *Queue) newCourier() queue.Courier { return &courier{q: q} }
 // Deliver implements [queue.Courier].
 func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
 	records := unpackRecords(m.Payload())
-	c.err = c.send(ctx, records)
+	c.err = c.q.send(ctx, records)
 	c.outcome = Settle(records, c.err).Aged(age)
 	result := queue.Result{
 		Delivered:  len(c.outcome.Delivered),
@@ -365,16 +366,6 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 		result.Rest = packRecords(c.outcome.Undelivered)
 	}
 	return result
-}
-
-// send hands records to the next sender, whose panic is an error.
-func (c *courier) send(ctx context.Context, records []Record) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = ErrSenderPanicked
-		}
-	}()
-	return c.q.send(ctx, records)
 }
 
 // Report implements [queue.Courier].

@@ -122,8 +122,9 @@ func NewArchive(dir string, next kissmetrics.Sender, options ...ArchiveOption) (
 }
 
 // Send archives records, and gives them to the next sender. Its error is that of
-// the next sender, or of the archive.
-func (a *Archive) Send(ctx context.Context, records []kissmetrics.Record) error {
+// the next sender, or [kissmetrics.ErrSenderPanicked], or of the archive.
+func (a *Archive) Send(ctx context.Context, records []kissmetrics.Record) (err error) {
+	defer contain(&err)
 	if err := a.use(ctx, func() error { return a.write(ctx, records) }); err != nil {
 		return err
 	}
@@ -132,8 +133,9 @@ func (a *Archive) Send(ctx context.Context, records []kissmetrics.Record) error 
 
 // Flush waits until what was archived is on the disk, and then flushes the next
 // sender, if it has something to flush.
-func (a *Archive) Flush(ctx context.Context) error {
-	err := a.use(ctx, func() error {
+func (a *Archive) Flush(ctx context.Context) (err error) {
+	defer contain(&err)
+	err = a.use(ctx, func() error {
 		if a.file == nil {
 			return nil
 		}
@@ -143,6 +145,13 @@ func (a *Archive) Flush(ctx context.Context) error {
 		err = errors.Join(err, next.Flush(ctx))
 	}
 	return err
+}
+
+// contain makes an error of a panic of the next sender.
+func contain(err *error) {
+	if recover() != nil { // what it panics with may hold anything
+		*err = kissmetrics.ErrSenderPanicked
+	}
 }
 
 // Close waits until what was archived is on the disk, and closes the file. Every

@@ -106,6 +106,20 @@ func TestArchiveDoesNotSendWhatItCannotWrite(t *testing.T) {
 	assert.Len(t, archived(t, dir), 1)
 }
 
+type panicking struct{}
+
+func (panicking) Send(context.Context, []kissmetrics.Record) error { panic("secret") }
+func (panicking) Flush(context.Context) error                      { panic("secret") }
+
+func TestArchiveMakesAPanicOfTheNextSenderAnError(t *testing.T) {
+	t.Parallel()
+	a, err := reconcile.NewArchive(t.TempDir(), panicking{})
+	require.NoError(t, err)
+	assert.Equal(t, kissmetrics.ErrSenderPanicked, a.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	assert.Equal(t, kissmetrics.ErrSenderPanicked, a.Flush(t.Context()))
+	require.NoError(t, a.Close(t.Context()))
+}
+
 func TestArchiveBeginsANewFileAfterAFailure(t *testing.T) {
 	t.Parallel()
 	dir, recorder := t.TempDir(), &kissmetricstest.Recorder{}
