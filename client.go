@@ -12,6 +12,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
 	"github.com/kissmetrics-go/kissmetrics/internal/people"
 	"github.com/kissmetrics-go/kissmetrics/internal/seconds"
+	"github.com/kissmetrics-go/kissmetrics/internal/tally"
 )
 
 // A Client turns messages into records and hands them to a [Sender]: to one that
@@ -41,7 +42,7 @@ type Client struct {
 	seed      maphash.Seed
 	closed    atomic.Bool
 	adjusted  atomic.Int64
-	told      atomic.Int64 // when the log last spoke of adjustments, in Unix nanoseconds
+	told      tally.Tally // when the log spoke of adjustments
 }
 
 // New returns a client. It needs [WithAPIKey], or [WithSender], and reports
@@ -162,9 +163,7 @@ func (c *Client) key(person, property, event string) uint64 {
 // the log once a minute.
 func (c *Client) tell(ctx context.Context, message Message, adjustments []Adjustment) {
 	total := c.adjusted.Add(int64(len(adjustments)))
-	now, last := time.Now().UnixNano(), c.told.Load()
-	due := now-last >= int64(time.Minute) || now < last // the clock was set back
-	if due && c.told.CompareAndSwap(last, now) {
+	if _, _, due := c.told.Add(time.Now(), len(adjustments), ""); due {
 		c.logger.WarnContext(ctx, "kissmetrics: messages were adjusted", "adjustments", total, "last", adjustments[0].String())
 	}
 	if c.onAdjust == nil {

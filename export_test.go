@@ -1,9 +1,6 @@
 package kissmetrics
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // Query is the encoder of the hot path, for the tests that hold it equal to
 // go-querystring's.
@@ -14,6 +11,3 @@ func Packed(records []Record) []Record { return unpackRecords(packRecords(record
 
 // Transport is the sender's own.
 func (s *HTTPSender) Transport() *http.Transport { return s.connections.transport }
-
-// SetTold has the log told of adjustments last at the given time.
-func (c *Client) SetTold(at time.Time) { c.told.Store(at.UnixNano()) }

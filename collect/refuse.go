@@ -6,12 +6,14 @@ import (
 	"path"
 	"sync"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/tally"
 )
 
 // Lately knows what was logged in the last minute.
 type lately struct {
-	mu   sync.Mutex
-	last map[string]time.Time // by the code of an answer, of which there are few
+	mu sync.Mutex
+	of map[string]*tally.Tally // by the code of an answer, of which there are few
 }
 
 // isNew reports whether nothing was logged of a code for a minute, and notes that it is
@@ -19,14 +21,14 @@ type lately struct {
 func (l *lately) isNew(code string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := time.Now(); now.Sub(l.last[code]) >= time.Minute {
-		if l.last == nil {
-			l.last = map[string]time.Time{}
-		}
-		l.last[code] = now
-		return true
+	if l.of == nil {
+		l.of = map[string]*tally.Tally{}
 	}
-	return false
+	if l.of[code] == nil {
+		l.of[code] = &tally.Tally{}
+	}
+	_, _, due := l.of[code].Add(time.Now(), 1, "")
+	return due
 }
 
 // refuse logs an answer to a request of which nothing was accepted, once a minute for

@@ -20,14 +20,15 @@ type Tally struct {
 
 // Add adds n, and the reason for it. It reports whether the log is to be told now
 // of the total since it was told before, and of the latest reason: at once the
-// first time, and then once an interval. It is never told of nothing.
+// first time, and then once an interval, or earlier if the clock was set back. It is
+// never told of nothing.
 func (t *Tally) Add(now time.Time, n int, reason string) (total int, latest string, tell bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n > 0 {
 		t.count, t.reason = t.count+n, reason
 	}
-	if !t.told.IsZero() && now.Sub(t.told) < Interval {
+	if since := now.Sub(t.told); !t.told.IsZero() && 0 <= since && since < Interval {
 		return 0, "", false
 	}
 	return t.take(now)

@@ -20,6 +20,7 @@ func TestTheLogIsToldAtOnceThenOnceAnIntervalAndAtTheEnd(t *testing.T) {
 		"the first at once":              {{0, 3, false, 3}},
 		"those within an interval later": {{0, 1, false, 1}, {1, 2, false, 0}, {Interval - 1, 3, false, 0}, {Interval, 4, false, 9}},
 		"the interval begins when told":  {{0, 1, false, 1}, {Interval, 1, false, 1}, {2*Interval - 1, 1, false, 0}, {2 * Interval, 1, false, 2}},
+		"a clock that was set back":      {{time.Hour, 1, false, 1}, {0, 2, false, 2}, {1, 3, false, 0}, {Interval, 4, false, 7}},
 		"the rest at the end":            {{0, 1, false, 1}, {1, 2, false, 0}, {2, 0, true, 2}, {3, 0, true, 0}},
 		"nothing new is no reason":       {{0, 1, false, 1}, {Interval, 0, false, 0}, {Interval + 1, 5, false, 5}},
 	} {
