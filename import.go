@@ -148,6 +148,10 @@ func importFailure(err error, records []Record) error {
 // The error is one or several joined [*ValidationError], and then the record is
 // left as it was.
 func (r *Record) UnmarshalJSON(line []byte) error {
+	if written, ok := readWritten(string(line)); ok {
+		*r = written
+		return nil
+	}
 	read, err := readLine(line, true)
 	if err == nil {
 		*r = read.Record
@@ -263,6 +267,27 @@ func readLine(line []byte, exact bool) (ImportedRecord, error) {
 		return ImportedRecord{}, err
 	}
 	return l.record, nil
+}
+
+// readWritten reads a line that MarshalJSON has written; ok is false for most others.
+func readWritten(line string) (r Record, ok bool) {
+	head, properties, ok := importline.Written[Property](line)
+	if !ok {
+		return r, false
+	}
+	r = Record{Kind: KindProperties, Person: head.Person, Name: head.Event, Properties: properties}
+	switch {
+	case head.Event != "":
+		r.Kind = KindEvent
+	case head.Other != "":
+		r.Kind, r.Name = KindAlias, head.Other
+	}
+	if head.Timed {
+		r.Time = time.Unix(head.Seconds, 0).UTC()
+	}
+	var p problems
+	r.validate(&p) // what is wrong, readLine says
+	return r, len(p) == 0
 }
 
 // head says what the record is.
