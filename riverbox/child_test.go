@@ -101,7 +101,7 @@ func childWorker(ctx context.Context, pool *pgxpool.Pool) error {
 // newSender returns a sender as soon as the database is there.
 func newSender(ctx context.Context, pool *pgxpool.Pool) (sender *riverbox.Sender, err error) {
 	for ctx.Err() == nil {
-		if sender, err = riverbox.New(ctx, pool, riverbox.WithBackoff(10*time.Millisecond, 5*time.Minute)); err == nil {
+		if sender, err = riverbox.New(ctx, pool, riverbox.WithBackoff(10*time.Millisecond, 5*time.Second)); err == nil {
 			return sender, nil
 		}
 		select {

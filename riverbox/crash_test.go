@@ -120,20 +120,29 @@ func TestOthersTakeOverFromOneThatIsKilledAndOneThatIsStopped(t *testing.T) {
 	assert.Zero(t, killed.cmd.ProcessState.ExitCode()+1, "it was killed")
 }
 
-// awaitWithResignations waits until all jobs are completed. River looks for stuck
-// jobs every 30 seconds, and when a leader is elected: this asks for elections, so
-// as not to take that long.
+// awaitWithResignations waits until all jobs are completed, as long as some are.
+// River looks for stuck jobs every 30 seconds, and when a leader is elected: this
+// asks for elections, so as not to take that long.
 func (b *box) awaitWithResignations(count int) {
 	b.t.Helper()
-	asked := time.Now()
-	require.Eventually(b.t, func() bool {
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	most, went, asked := 0, time.Now(), time.Now()
+	for {
+		completed, all := b.count(rivertype.JobStateCompleted)
+		if completed >= count && completed == all {
+			return
+		}
+		if completed > most {
+			most, went = completed, time.Now()
+		}
+		require.Less(b.t, time.Since(went), patience, "%d of %d jobs are completed, and no more", completed, all)
 		if time.Since(asked) > rescueAfter {
 			asked = time.Now()
 			_ = b.client.Notify().RequestResign(b.t.Context())
 		}
-		completed, all := b.count(rivertype.JobStateCompleted)
-		return completed >= count && completed == all
-	}, patience, 50*time.Millisecond)
+		<-look.C
+	}
 }
 
 // TestCrashes kills the database, a worker and the sender, at random moments and
