@@ -106,7 +106,11 @@ type relay struct {
 
 // A flight is a message under way. Where a part of it was delivered, that may be
 // told while the rest is tried, so it changes under the relay's mu.
+//
+// It is also the context that the queue gets for its message, and holds itself.
 type flight struct {
+	context.Context //nolint:containedctx // the empty one
+
 	id        int64
 	bytes     int
 	records   int
@@ -118,6 +122,14 @@ type flight struct {
 }
 
 type flightKey struct{}
+
+// Value implements [context.Context].
+func (f *flight) Value(key any) any {
+	if key == (flightKey{}) {
+		return f
+	}
+	return nil
+}
 
 // relay waits until it is the one that delivers, and does.
 func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
@@ -174,7 +186,8 @@ func (r *relay) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range messages {
+		for i := range messages {
+			m := &messages[i]
 			r.cursor = m.id
 			if err := r.take(ctx, m); err != nil {
 				return err
@@ -189,10 +202,12 @@ func (r *relay) read(ctx context.Context) error {
 	}
 }
 
-// A row is a message as it is stored.
+// A row is a message that was read.
 type row struct {
 	id      int64
-	message []byte
+	size    int // as it is stored
+	records []kissmetrics.Record
+	err     error // why it cannot be read
 }
 
 // more reads the next messages.
@@ -203,13 +218,15 @@ func (r *relay) more(ctx context.Context) (rows []row, err error) {
 			return err
 		}
 		defer func() { _ = found.Close() }()
-		for size := 0; size < readBytes && found.Next(); {
-			var m row
-			if err := found.Scan(&m.id, &m.message); err != nil {
+		var m row
+		var message sql.RawBytes // which is not copied
+		for size := 0; size < readBytes && found.Next(); size += m.size {
+			if err := found.Scan(&m.id, &message); err != nil {
 				return err
 			}
+			m.size = len(message)
+			m.records, _, m.err = decode(message)
 			rows = append(rows, m)
-			size += len(m.message)
 		}
 		return found.Err()
 	})
@@ -220,18 +237,18 @@ func (r *relay) more(ctx context.Context) (rows []row, err error) {
 }
 
 // take hands one message to the queue, when there is room.
-func (r *relay) take(ctx context.Context, m row) error {
-	for !r.depart(len(m.message)) {
+func (r *relay) take(ctx context.Context, m *row) error {
+	for !r.depart(m.size) {
 		select {
 		case <-r.freed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-	records, _, err := decode(m.message)
-	f := &flight{id: m.id, bytes: len(m.message), records: len(records), left: len(records)}
+	f := &flight{Context: context.Background(), id: m.id, bytes: m.size, records: len(m.records), left: len(m.records)}
+	err := m.err
 	if err == nil {
-		err = r.queue.Send(context.WithValue(context.Background(), flightKey{}, f), records)
+		err = r.queue.Send(f, m.records)
 	}
 	if err == nil {
 		return nil
@@ -242,7 +259,7 @@ func (r *relay) take(ctx context.Context, m row) error {
 	}
 	r.o.config.logger.ErrorContext(ctx, "outbox: a stored message cannot be read, and is parked", "id", m.id)
 	err = r.o.writer.submit(ctx, r.operation(false, func(ctx context.Context, file *file, t *totals) error {
-		return file.setAside(ctx, t, m, err)
+		return file.setAside(ctx, t, m.id, err)
 	}))
 	r.land(f.bytes)
 	return err

@@ -1,9 +1,11 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -29,13 +31,9 @@ func (r *relay) settle(ctx context.Context) error {
 			}
 			continue
 		}
+		slices.SortFunc(landed, func(a, b *flight) int { return cmp.Compare(a.id, b.id) })
 		op := r.operation(true, func(ctx context.Context, file *file, t *totals) error {
-			for _, f := range landed {
-				if err := file.settle(ctx, t, f); err != nil {
-					return err
-				}
-			}
-			return nil
+			return file.settleAll(ctx, t, landed)
 		})
 		for {
 			err := r.o.writer.submit(context.WithoutCancel(ctx), op)
@@ -88,6 +86,70 @@ func (r *relay) operation(lazy bool, do func(ctx context.Context, f *file, t *to
 	}}
 }
 
+// settleAll removes messages that were delivered, which are in order, and parks what
+// of them was refused. Those of which nothing was refused are mostly one behind the
+// other, and then one statement removes them all, if all of them are there.
+func (f *file) settleAll(ctx context.Context, t *totals, landed []*flight) error {
+	change := *t
+	err := f.savepoint(ctx, func() error { return f.settleRuns(ctx, &change, landed) })
+	if err == nil {
+		*t = change
+	}
+	t.settledAt = time.Now().UnixMilli()
+	if !errors.Is(err, errNotThere) {
+		return err
+	}
+	for _, done := range landed {
+		if err := f.settle(ctx, t, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errNotThere says that somebody else has removed messages.
+var errNotThere = errors.New("messages are not there")
+
+func (f *file) settleRuns(ctx context.Context, t *totals, landed []*flight) error {
+	for len(landed) > 0 {
+		n := 0 // how many are removed together
+		for n < len(landed) && len(landed[n].refused) == 0 && landed[n].id == landed[0].id+int64(n) {
+			n++
+		}
+		var err error
+		if n > 1 {
+			err = f.removeRun(ctx, t, landed[:n])
+		} else {
+			n, err = 1, f.settle(ctx, t, landed[0])
+		}
+		if err != nil {
+			return err
+		}
+		landed = landed[n:]
+	}
+	return nil
+}
+
+// removeRun removes messages whose ids are one behind the other.
+func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) error {
+	result, err := f.writer.ExecContext(ctx, removeRun, run[0].id, run[len(run)-1].id)
+	if err != nil {
+		return err
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n != int64(len(run)) {
+		err = errNotThere
+	}
+	if err != nil {
+		return err
+	}
+	for _, done := range run {
+		t.remove(done.records, done.bytes)
+		t.delivered += int64(done.delivered)
+	}
+	return nil
+}
+
 // settle removes a message that was delivered, and parks what of it was refused.
 func (f *file) settle(ctx context.Context, t *totals, done *flight) error {
 	var message []byte
@@ -104,41 +166,40 @@ func (f *file) settle(ctx context.Context, t *totals, done *flight) error {
 			}
 		}
 	}
-	removed, err := f.take(ctx, t, row{id: done.id, message: nil}, int64(done.records), int64(done.bytes))
-	if err != nil || !removed {
+	removed, err := f.take(ctx, t, done)
+	if err != nil || !removed || message == nil {
 		return err
-	}
-	t.delivered += int64(done.delivered)
-	t.settledAt = time.Now().UnixMilli()
-	if message == nil {
-		return nil
 	}
 	return f.park(ctx, t, marked(message, markParked), done.reason)
 }
 
 // setAside parks a message that cannot be read, as it is.
-func (f *file) setAside(ctx context.Context, t *totals, m row, why error) error {
-	s, _, _ := parse(m.message, false)
-	removed, err := f.take(ctx, t, m, int64(s.records), int64(len(m.message)))
-	if err != nil || !removed {
+func (f *file) setAside(ctx context.Context, t *totals, id int64, why error) error {
+	var message []byte
+	err := f.writer.QueryRowContext(ctx, removeWaiting+" RETURNING message", id).Scan(&message)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
+	s, _, _ := parse(message, false)
+	t.remove(s.records, len(message))
 	t.settledAt = time.Now().UnixMilli()
-	return f.park(ctx, t, m.message, "unreadable: "+why.Error())
+	return f.park(ctx, t, message, "unreadable: "+why.Error())
 }
 
 // take removes a waiting message, if it is there.
-func (f *file) take(ctx context.Context, t *totals, m row, records, bytes int64) (bool, error) {
-	result, err := f.writer.ExecContext(ctx, removeWaiting, m.id)
+func (f *file) take(ctx context.Context, t *totals, done *flight) (bool, error) {
+	result, err := f.writer.ExecContext(ctx, removeWaiting, done.id)
 	if err != nil {
 		return false, err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		return false, err
 	}
-	t.messages--
-	t.records -= records
-	t.bytes -= bytes
+	t.remove(done.records, done.bytes)
+	t.delivered += int64(done.delivered)
 	return true, nil
 }
 

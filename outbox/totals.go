@@ -21,6 +21,13 @@ func (t *totals) read(ctx context.Context, from queryer) error {
 	return from.QueryRowContext(ctx, query).Scan(&t.messages, &t.records, &t.bytes, &t.delivered, &t.parked, &t.settledAt)
 }
 
+// remove notes that a message does not wait any more.
+func (t *totals) remove(records, bytes int) {
+	t.messages--
+	t.records -= int64(records)
+	t.bytes -= int64(bytes)
+}
+
 // add changes the row by t.
 func (t *totals) add(ctx context.Context, to execer) error {
 	if *t == (totals{}) {
