@@ -273,3 +273,30 @@ func TestAnErrorOfTheContextMeansThatNothingIsStored(t *testing.T) {
 		assert.Equal(t, err == nil, delivered[strconv.Itoa(i)], "%d: %v", i, err)
 	}
 }
+
+// What somebody removes while it is under way, from among others, is neither counted
+// as delivered nor counted away.
+func TestWhatIsRemovedUnderWayIsNotCounted(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	const messages = 8 // as many as are delivered at once in the beginning
+	for i := range messages {
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(strconv.Itoa(i))}))
+	}
+	var arrived sync.WaitGroup
+	arrived.Add(messages)
+	removed := make(chan struct{})
+	start(t, box, senderFunc(func(context.Context, []kissmetrics.Record) error {
+		arrived.Done()
+		<-removed
+		return nil
+	}))
+	arrived.Wait()
+	_, err := db.ExecContext(t.Context(), "DELETE FROM kissmetrics_waiting WHERE id IN (3, 4, 7)")
+	require.NoError(t, err)
+	close(removed)
+	require.NoError(t, box.Flush(t.Context()))
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, messages-3, stats.Delivered)
+}
