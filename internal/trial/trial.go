@@ -15,18 +15,22 @@ import (
 )
 
 var (
-	long = flag.Bool("long", false, "take the time for more rounds, as CI does")
-	seed = flag.Uint64("seed", 0, "what the dice of the tests draw from; 0 for a new seed")
+	long   = flag.Bool("long", false, "take the time for more rounds, as CI does")
+	rounds = flag.Int("rounds", 0, "how many rounds the tests have that come in rounds; 0 for what -long says")
+	seed   = flag.Uint64("seed", 0, "what the dice of the tests draw from; 0 for a new seed")
 )
 
 // Long reports whether the tests are to take their time. CI asks for it, in its step
 // of the long rounds. By default each kind of thing is still tried once.
 func Long() bool { return *long }
 
-// Rounds returns how many rounds a test has: few by default, and more where it is
-// to take its time.
+// Rounds returns how many rounds a test has: few by default, more where it is to take
+// its time, or as many as -rounds says.
 func Rounds(few, more int) int {
-	if Long() {
+	switch {
+	case *rounds > 0:
+		return *rounds
+	case Long():
 		return more
 	}
 	return few

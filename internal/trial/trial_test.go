@@ -37,6 +37,8 @@ func TestALongTestHasMoreRounds(t *testing.T) {
 	set(t, "long", "true")
 	assert.True(t, Long())
 	assert.Equal(t, 40, Rounds(3, 40))
+	set(t, "rounds", "2000")
+	assert.Equal(t, 2000, Rounds(3, 40))
 }
 
 func TestParallelIsTheFlagOfTheTests(t *testing.T) {
