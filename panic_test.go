@@ -1,12 +1,19 @@
 package kissmetrics_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"runtime"
+	"strings"
 	"testing"
+	"testing/synctest"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
 // panicking is a sender that panics with what must not be told.
@@ -38,4 +45,56 @@ func TestNoPanicOfASenderReachesACaller(t *testing.T) {
 			_ = client.Close(t.Context())
 		})
 	}
+}
+
+func TestAPanicInOnResultIsContainedAndLogged(t *testing.T) {
+	var log bytes.Buffer
+	client := newClient(t, kissmetrics.WithDoer(&script{answers: []answer{{status: 200}}}),
+		kissmetrics.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))),
+		kissmetrics.WithQueue(kissmetrics.WithWorkers(1), kissmetrics.WithOnResult(func(_ context.Context, r kissmetrics.Record, _ error) {
+			panic(r.Properties[0].Value)
+		})))
+	require.NoError(t, client.Track(t.Context(), secretive))
+	require.NoError(t, client.Close(t.Context()))
+	assert.Equal(t, 2, strings.Count(log.String(), "WithOnResult panicked"), log.String())
+	requireNoSecret(t, log.String())
+	assert.EqualValues(t, 2, client.Stats().Delivered)
+}
+
+func TestASenderThatMisbehavesCostsNoWorker(t *testing.T) {
+	for name, misbehave := range map[string]func(){
+		"panics":           func() { panic(secretValue) },
+		"ends a goroutine": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				calls := 0
+				recorder := &kissmetricstest.Recorder{}
+				q := newQueue(t, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+					if calls++; calls <= 3 {
+						misbehave()
+					}
+					return recorder.Send(ctx, records)
+				}), kissmetrics.WithWorkers(1), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+				require.NoError(t, q.Send(t.Context(), event("e")))
+				require.NoError(t, q.Close(t.Context()))
+				assert.Equal(t, event("e"), recorder.Records())
+				requireNoSecret(t, log.String())
+			})
+		})
+	}
+}
+
+func TestAnOnResultThatEndsItsGoroutineCostsNoWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(t, &kissmetricstest.Recorder{}, kissmetrics.WithWorkers(1),
+			kissmetrics.WithOnResult(func(context.Context, kissmetrics.Record, error) { runtime.Goexit() }))
+		for range 3 {
+			require.NoError(t, q.Send(t.Context(), event("e")))
+			require.NoError(t, q.Flush(t.Context()))
+		}
+		require.NoError(t, q.Close(t.Context()))
+		assert.Equal(t, kissmetrics.Stats{Accepted: 3, Delivered: 3}, q.Stats())
+	})
 }

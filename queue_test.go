@@ -3,8 +3,6 @@ package kissmetrics_test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -152,129 +150,6 @@ func TestQueueRefusesAtTheCallWhatIsInvalid(t *testing.T) {
 	assert.Zero(t, q.Stats())
 }
 
-func TestQueueWithoutRoomRefusesTheWholeMessage(t *testing.T) {
-	three := append(append(event("1"), event("2")...), event("3")...)
-	for name, test := range map[string]struct{ records, bytes int }{
-		"records": {3, 1 << 20},
-		"bytes":   {100, 200},
-	} {
-		t.Run(name, func(t *testing.T) {
-			next := newGated()
-			q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(test.records, test.bytes))
-			require.NoError(t, q.Send(t.Context(), event("first")))
-			before := q.Stats()
-			require.ErrorIs(t, q.Send(t.Context(), append(three, three...)), kissmetrics.ErrQueueFull)
-			assert.Equal(t, before, q.Stats())
-			require.NoError(t, q.Send(t.Context(), event("second")))
-			before = q.Stats()
-			require.ErrorIs(t, q.Send(t.Context(), append(event("x"), event(strings.Repeat("y", 100))...)), kissmetrics.ErrQueueFull)
-			assert.Equal(t, before, q.Stats())
-			assert.LessOrEqual(t, before.WaitingBytes, int64(test.bytes))
-
-			close(next.gate)
-			require.NoError(t, q.Flush(t.Context()))
-			assert.Equal(t, []string{"first", "second"}, next.names())
-			assert.Equal(t, kissmetrics.Stats{Accepted: 2, Delivered: 2}, q.Stats())
-		})
-	}
-}
-
-func TestQueueWaitsForRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		next := newGated()
-		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(1, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
-		require.NoError(t, q.Send(t.Context(), event("first")))
-
-		// In the order in which they came, however large they are.
-		results := make(chan error, 2)
-		for _, name := range []string{"second", "third"} {
-			go func() { results <- q.Send(t.Context(), event(name)) }()
-			synctest.Wait()
-		}
-		assert.Empty(t, results)
-
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		err := q.Send(ctx, event("impatient"))
-		require.ErrorIs(t, err, kissmetrics.ErrQueueFull)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-
-		// What will never fit does not wait.
-		require.ErrorIs(t, q.Send(t.Context(), append(event("a"), event("b")...)), kissmetrics.ErrQueueFull)
-
-		next.gate <- struct{}{}
-		require.NoError(t, <-results)
-		synctest.Wait()
-		assert.Empty(t, results)
-		close(next.gate)
-		require.NoError(t, <-results)
-		require.NoError(t, q.Flush(t.Context()))
-		assert.Equal(t, []string{"first", "second", "third"}, next.names())
-		assert.Equal(t, kissmetrics.Stats{Accepted: 3, Delivered: 3}, q.Stats())
-	})
-}
-
-func TestASmallMessageDoesNotOvertakeALargeOneThatWaitsForRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		next := newGated()
-		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(2, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
-		require.NoError(t, q.Send(t.Context(), event("first")))
-		synctest.Wait()
-		var sending sync.WaitGroup
-		sending.Go(func() { assert.NoError(t, q.Send(t.Context(), append(event("large"), event("too")...))) })
-		synctest.Wait()
-		sending.Go(func() { assert.NoError(t, q.Send(t.Context(), event("small"))) }) // it would fit
-		synctest.Wait()
-		assert.EqualValues(t, 1, q.Stats().Accepted)
-		close(next.gate)
-		sending.Wait()
-		require.NoError(t, q.Flush(t.Context()))
-		assert.Equal(t, []string{"first", "large", "too", "small"}, next.names())
-	})
-}
-
-func TestALargeMessageThatGivesUpWaitingLetsASmallOnePass(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		next := newGated()
-		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(2, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
-		require.NoError(t, q.Send(t.Context(), event("first")))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		var sending sync.WaitGroup
-		sending.Go(func() {
-			assert.ErrorIs(t, q.Send(ctx, append(event("large"), event("too")...)), kissmetrics.ErrQueueFull)
-		})
-		synctest.Wait()
-		start := time.Now()
-		require.NoError(t, q.Send(t.Context(), event("small")))
-		assert.Equal(t, time.Second, time.Since(start))
-		sending.Wait()
-	})
-}
-
-func TestByDefaultAQueueHolds100000Records(t *testing.T) {
-	q := newQueue(t, stuckSender{})
-	for range 100_000 {
-		require.NoError(t, q.Send(t.Context(), event("e")))
-	}
-	require.ErrorIs(t, q.Send(t.Context(), event("one more")), kissmetrics.ErrQueueFull)
-	assert.EqualValues(t, 100_000, q.Stats().Accepted)
-}
-
-func TestByDefaultAQueueHolds64MiB(t *testing.T) {
-	q := newQueue(t, stuckSender{})
-	large := event("e")
-	for i := range 200 {
-		large[0].Properties = append(large[0].Properties,
-			kissmetrics.Property{Name: fmt.Sprintf("p%03d", i), Value: strings.Repeat("x", kissmetrics.MaxValueLength)})
-	}
-	for q.Send(t.Context(), large) == nil {
-	}
-	size := q.Stats().WaitingBytes / q.Stats().Waiting
-	assert.LessOrEqual(t, q.Stats().WaitingBytes, int64(64<<20))
-	assert.Greater(t, q.Stats().WaitingBytes+size, int64(64<<20))
-}
-
 func TestByDefaultTheWaitsOfAnOutageAreUpTo30Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var longest time.Duration
@@ -288,49 +163,6 @@ func TestByDefaultTheWaitsOfAnOutageAreUpTo30Seconds(t *testing.T) {
 		synctest.Wait()
 		assert.LessOrEqual(t, longest, 30*time.Second)
 		assert.Greater(t, longest, 29*time.Second)
-	})
-}
-
-func TestClosingEndsTheWaitForRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(t, newGated(), kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(1, 1000), kissmetrics.WithFullPolicy(kissmetrics.FullWait))
-		require.NoError(t, q.Send(t.Context(), event("first")))
-		result := make(chan error)
-		go func() { result <- q.Send(t.Context(), event("second")) }()
-		synctest.Wait()
-		undelivered, isUndelivered := errors.AsType[*kissmetrics.UndeliveredError](closeNow(q))
-		require.True(t, isUndelivered)
-		require.ErrorIs(t, <-result, kissmetrics.ErrClosed)
-		assert.Equal(t, event("first"), undelivered.Records)
-	})
-}
-
-func TestQueueDropsTheOldest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		next, told := newGated(), &outcomes{}
-		q := newQueue(t, next, kissmetrics.WithWorkers(1), kissmetrics.WithCapacity(4, 4000),
-			kissmetrics.WithFullPolicy(kissmetrics.FullDropOldest), kissmetrics.WithOnResult(told.note))
-		for _, name := range []string{"under way", "2", "3", "4"} {
-			require.NoError(t, q.Send(t.Context(), event(name)))
-			synctest.Wait()
-		}
-		require.NoError(t, q.Send(t.Context(), append(event("5"), event("6")...)))
-		require.ErrorIs(t, told.of(t, "2"), kissmetrics.ErrQueueFull)
-		require.ErrorIs(t, told.of(t, "3"), kissmetrics.ErrQueueFull)
-		assert.Equal(t, int64(2), q.Stats().Dropped)
-
-		// What is under way cannot be dropped, so this will not fit, and nothing
-		// is dropped for it.
-		large := append(append(event("7"), event("8")...), append(event("9"), event("10")...)...)
-		require.ErrorIs(t, q.Send(t.Context(), large), kissmetrics.ErrQueueFull)
-		assert.Equal(t, int64(2), q.Stats().Dropped)
-		requireConserved(t, q.Stats())
-
-		close(next.gate)
-		require.NoError(t, q.Flush(t.Context()))
-		assert.Equal(t, []string{"under way", "4", "5", "6"}, next.names())
-		require.NoError(t, told.of(t, "4"))
-		assert.Equal(t, kissmetrics.Stats{Accepted: 6, Delivered: 4, Dropped: 2}, q.Stats())
 	})
 }
 
@@ -361,126 +193,6 @@ func TestRequestsUnderWayNeverExceedTheWorkers(t *testing.T) {
 	require.NoError(t, client.Close(t.Context()))
 	assert.Equal(t, workers, peak)
 	assert.EqualValues(t, 200, client.Stats().Delivered)
-}
-
-type contextKey struct{}
-
-func TestQueueKeepsTheNamedValuesOfAContextAndNotItsEnd(t *testing.T) {
-	entered, release := make(chan struct{}), make(chan struct{})
-	var value any
-	var deadline bool
-	var contextErr error
-	doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
-		entered <- struct{}{}
-		<-release
-		value, contextErr = r.Context().Value(contextKey{}), r.Context().Err()
-		d, _ := r.Context().Deadline()
-		deadline = time.Until(d) < time.Minute
-		return &http.Response{StatusCode: http.StatusOK}, nil
-	})
-	var told any
-	var toldErr error
-	client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithTimeout(time.Hour), kissmetrics.WithQueue(
-		kissmetrics.WithWorkers(1), kissmetrics.WithContextValues(contextKey{}),
-		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, _ error) {
-			told, toldErr = ctx.Value(contextKey{}), ctx.Err()
-		})))
-	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), contextKey{}, "trace-1"), 30*time.Second)
-	require.NoError(t, client.Track(ctx, ok))
-	<-entered
-	cancel()
-	close(release)
-	require.NoError(t, client.Close(t.Context()))
-	assert.Equal(t, "trace-1", value)
-	assert.Equal(t, "trace-1", told)
-	require.NoError(t, toldErr)
-	require.NoError(t, contextErr)
-	assert.False(t, deadline, "the caller's deadline reached the request")
-	assert.Equal(t, kissmetrics.Stats{Accepted: 1, Delivered: 1}, client.Stats())
-}
-
-// A contextual sender and function tell what they find in their contexts.
-func TestQueueKeepsNothingOfAContextThatItWasNotAskedFor(t *testing.T) {
-	type spanKey struct{}
-	type otherKey struct{}
-	span := func(ctx context.Context) context.Context {
-		return context.WithValue(context.Background(), spanKey{}, ctx.Value(spanKey{}))
-	}
-	for name, test := range map[string]struct {
-		options []kissmetrics.QueueOption
-		want    []any // of contextKey, otherKey and spanKey
-	}{
-		"nothing":               {nil, []any{nil, nil, nil}},
-		"a value":               {[]kissmetrics.QueueOption{kissmetrics.WithContextValues(contextKey{})}, []any{"value", nil, nil}},
-		"values":                {[]kissmetrics.QueueOption{kissmetrics.WithContextValues(contextKey{}, otherKey{})}, []any{"value", "other", nil}},
-		"two options":           {[]kissmetrics.QueueOption{kissmetrics.WithContextValues(contextKey{}), kissmetrics.WithContextValues(otherKey{})}, []any{"value", "other", nil}},
-		"a value that is not":   {[]kissmetrics.QueueOption{kissmetrics.WithContextValues("none")}, []any{nil, nil, nil}},
-		"a span":                {[]kissmetrics.QueueOption{kissmetrics.WithContext(span)}, []any{nil, nil, "span"}},
-		"a span and a value":    {[]kissmetrics.QueueOption{kissmetrics.WithContext(span), kissmetrics.WithContextValues(contextKey{})}, []any{"value", nil, "span"}},
-		"a function that fails": {[]kissmetrics.QueueOption{kissmetrics.WithContext(func(context.Context) context.Context { panic(secretValue) })}, []any{nil, nil, nil}},
-		"a function of nothing": {[]kissmetrics.QueueOption{kissmetrics.WithContext(func(context.Context) context.Context { return nil })}, []any{nil, nil, nil}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer
-			found := func(ctx context.Context) []any {
-				return []any{ctx.Value(contextKey{}), ctx.Value(otherKey{}), ctx.Value(spanKey{})}
-			}
-			var sent, told []any
-			q := newQueue(t, senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error {
-				sent = found(ctx)
-				return ctx.Err()
-			}), append(test.options, kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
-				kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, _ error) { told = found(ctx) }))...)
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			ctx = context.WithValue(ctx, contextKey{}, "value")
-			ctx = context.WithValue(ctx, otherKey{}, "other")
-			ctx = context.WithValue(ctx, spanKey{}, "span")
-			require.NoError(t, q.Send(ctx, event("e")))
-			require.NoError(t, q.Flush(t.Context()))
-			assert.Equal(t, test.want, sent)
-			assert.Equal(t, test.want, told)
-			assert.Equal(t, name == "a function that fails", strings.Contains(log.String(), "WithContext panicked"))
-			requireNoSecret(t, log.String())
-		})
-	}
-}
-
-// A function of WithContext may return a context that ends: only its values count.
-func TestTheEndOfAKeptContextDoesNotEndADelivery(t *testing.T) {
-	same := func(ctx context.Context) context.Context { return ctx }
-	var told error
-	q := newQueue(t, senderFunc(func(ctx context.Context, _ []kissmetrics.Record) error { return ctx.Err() }),
-		kissmetrics.WithContext(same),
-		kissmetrics.WithOnResult(func(ctx context.Context, _ kissmetrics.Record, err error) { told = errors.Join(err, ctx.Err()) }))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.NoError(t, q.Send(ctx, event("e")))
-	require.NoError(t, q.Flush(t.Context()))
-	require.NoError(t, told)
-}
-
-// The memory that a context holds is let go when the call has returned.
-func TestQueueLetsGoOfTheCallersContext(t *testing.T) {
-	q := newQueue(t, stuckSender{}, kissmetrics.WithContextValues(contextKey{}))
-	collected := make(chan struct{})
-	func() {
-		request := new([1 << 20]byte)
-		runtime.AddCleanup(request, func(struct{}) { close(collected) }, struct{}{})
-		type requestKey struct{}
-		ctx := context.WithValue(context.WithValue(t.Context(), requestKey{}, request), contextKey{}, "kept")
-		require.NoError(t, q.Send(ctx, event("e")))
-	}()
-	for {
-		runtime.GC()
-		select {
-		case <-collected:
-			return
-		case <-t.Context().Done():
-			t.Fatal("the context is still held")
-		case <-time.After(time.Millisecond):
-		}
-	}
 }
 
 func TestQueueDeliversTheRestOfAMessage(t *testing.T) {
@@ -543,58 +255,6 @@ func TestWhatAQueueMakesOfTheErrorsOfAnotherSender(t *testing.T) {
 	}
 }
 
-func TestAPanicInOnResultIsContainedAndLogged(t *testing.T) {
-	var log bytes.Buffer
-	client := newClient(t, kissmetrics.WithDoer(&script{answers: []answer{{status: 200}}}),
-		kissmetrics.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))),
-		kissmetrics.WithQueue(kissmetrics.WithWorkers(1), kissmetrics.WithOnResult(func(_ context.Context, r kissmetrics.Record, _ error) {
-			panic(r.Properties[0].Value)
-		})))
-	require.NoError(t, client.Track(t.Context(), secretive))
-	require.NoError(t, client.Close(t.Context()))
-	assert.Equal(t, 2, strings.Count(log.String(), "WithOnResult panicked"), log.String())
-	requireNoSecret(t, log.String())
-	assert.EqualValues(t, 2, client.Stats().Delivered)
-}
-
-func TestASenderThatMisbehavesCostsNoWorker(t *testing.T) {
-	for name, misbehave := range map[string]func(){
-		"panics":           func() { panic(secretValue) },
-		"ends a goroutine": runtime.Goexit,
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
-				calls := 0
-				recorder := &kissmetricstest.Recorder{}
-				q := newQueue(t, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
-					if calls++; calls <= 3 {
-						misbehave()
-					}
-					return recorder.Send(ctx, records)
-				}), kissmetrics.WithWorkers(1), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-				require.NoError(t, q.Send(t.Context(), event("e")))
-				require.NoError(t, q.Close(t.Context()))
-				assert.Equal(t, event("e"), recorder.Records())
-				requireNoSecret(t, log.String())
-			})
-		})
-	}
-}
-
-func TestAnOnResultThatEndsItsGoroutineCostsNoWorker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newQueue(t, &kissmetricstest.Recorder{}, kissmetrics.WithWorkers(1),
-			kissmetrics.WithOnResult(func(context.Context, kissmetrics.Record, error) { runtime.Goexit() }))
-		for range 3 {
-			require.NoError(t, q.Send(t.Context(), event("e")))
-			require.NoError(t, q.Flush(t.Context()))
-		}
-		require.NoError(t, q.Close(t.Context()))
-		assert.Equal(t, kissmetrics.Stats{Accepted: 3, Delivered: 3}, q.Stats())
-	})
-}
-
 func TestQueueOptionsThatAreRefused(t *testing.T) {
 	next := &kissmetricstest.Recorder{}
 	for name, test := range map[string]struct {
@@ -645,17 +305,4 @@ func TestClientWithQueueTakesTheBackoffAndLoggerForBoth(t *testing.T) {
 		}
 		assert.Contains(t, log.String(), "deliveries fail")
 	})
-}
-
-func TestNoContextIsNoReasonToPanic(t *testing.T) {
-	var none context.Context // as a hostile caller gives it
-	q := newQueue(t, &kissmetricstest.Recorder{})
-	require.NoError(t, q.Send(none, event("e")))
-	require.NoError(t, q.Flush(none))
-	require.NoError(t, q.Close(none))
-	client := newClient(t, kissmetrics.WithDoer(&script{answers: []answer{{status: 200}}}), kissmetrics.WithQueue())
-	require.NoError(t, client.Track(none, ok))
-	require.NoError(t, client.Flush(none))
-	require.NoError(t, client.Close(none))
-	assert.EqualValues(t, 1, client.Stats().Delivered)
 }

@@ -55,7 +55,7 @@ func NewDice(t testing.TB) *Dice {
 	t.Helper()
 	n := *seed
 	for n == 0 {
-		n = rand.Uint64()
+		n = rand.Uint64() //nolint:gosec // no secret
 	}
 	t.Logf("repeat with -seed %d", n)
 	return &Dice{r: rand.New(rand.NewPCG(n, 0))} //nolint:gosec // it is to be repeated
