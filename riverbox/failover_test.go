@@ -13,7 +13,7 @@ import (
 // A standby that follows synchronously is promoted under load, once the old primary
 // cannot take writes any more: nothing that was acknowledged is lost.
 //
-// It was seen to fail, in one of four runs, with synchronous_standby_names = '', for
+// It was seen to fail, in one of four runs, with synchronous_standby_names = ”, for
 // then a standby follows later, and may not have what the primary has acknowledged.
 func TestAFailoverLosesNothing(t *testing.T) {
 	t.Parallel()
