@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -74,6 +75,7 @@ func (s *Sender) write() {
 	for {
 		select {
 		case <-s.gathered:
+			runtime.Gosched() // so that those that the last write woke share this one
 			s.writeBatch()
 		case do := <-s.commands:
 			do()
