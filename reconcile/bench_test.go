@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"flag"
 	"fmt"
 	"os"
@@ -28,27 +29,38 @@ func BenchmarkDifferences(b *testing.B) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(480 << 20))
 	stop := peak()
 	for b.Loop() {
-		sent, err := reconcile.Open(filepath.Join(dir, "sent.json"))
+		sent, err := reconcile.Open(filepath.Join(dir, "sent.json.gz"))
 		require.NoError(b, err)
-		exported, err := reconcile.Open(filepath.Join(dir, "exported.json"))
+		exported, err := reconcile.Open(filepath.Join(dir, "exported.json.gz"))
 		require.NoError(b, err)
-		differences, _ := compare(b, sent.Records(), exported.Records())
-		require.Len(b, differences, (*lines+999)/1000)
+		r, err := reconcile.New(reconcile.WithTempDir(dir))
+		require.NoError(b, err)
+		missing := 0
+		for d, err := range r.Differences(b.Context(), sent.Records(), exported.Records()) {
+			require.NoError(b, err)
+			require.Equal(b, reconcile.Missing, d.Kind)
+			missing++
+		}
+		require.Equal(b, (*lines+999)/1000, missing)
+		require.EqualValues(b, *lines-missing, r.Counts().Arrived)
 	}
 	b.ReportMetric(float64(*lines)*60*float64(b.N)/b.Elapsed().Seconds(), "lines/min")
 	b.ReportMetric(float64(stop())/(1<<20), "MiB")
 }
 
 // writeSides writes what was sent in the order of time, and what is exported in
-// another.
+// another, compressed as exports are.
 func writeSides(tb testing.TB, dir string, n int) {
 	tb.Helper()
 	sides := [2]*bufio.Writer{}
-	for i, name := range []string{"sent.json", "exported.json"} {
+	for i, name := range []string{"sent.json.gz", "exported.json.gz"} {
 		file, err := os.Create(filepath.Join(dir, name))
 		require.NoError(tb, err)
 		defer func() { require.NoError(tb, file.Close()) }()
-		sides[i] = bufio.NewWriter(file)
+		compressed, err := gzip.NewWriterLevel(file, gzip.BestSpeed)
+		require.NoError(tb, err)
+		defer func() { require.NoError(tb, compressed.Close()) }()
+		sides[i] = bufio.NewWriter(compressed)
 		defer func() { require.NoError(tb, sides[i].Flush()) }()
 	}
 	for i := range n {
