@@ -168,6 +168,7 @@ func (d *directory) scanSealed(name string) (c content, err error) {
 // An openFile is appended to. It is for one goroutine.
 type openFile struct {
 	directory *directory
+	sync      func(*os.File) error
 	file      *os.File // nil if there is none
 	end       int64
 	dirty     bool // there may be something behind the end
@@ -176,8 +177,8 @@ type openFile struct {
 
 // openOpen opens the file, if there is one, and cuts off what a crash has left half
 // written.
-func (d *directory) openOpen() (f *openFile, c content, cut int64, err error) {
-	f = &openFile{directory: d, dirty: true}
+func (d *directory) openOpen(sync func(*os.File) error) (f *openFile, c content, cut int64, err error) {
+	f = &openFile{directory: d, sync: sync, dirty: true}
 	file, err := os.OpenFile(d.file(openName), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, c, 0, nil
@@ -209,7 +210,7 @@ func (f *openFile) prepare() (err error) {
 		f.end, f.dirty, f.known = 0, true, false
 	}
 	if f.dirty {
-		if err := errors.Join(f.file.Truncate(f.end), f.file.Sync()); err != nil {
+		if err := errors.Join(f.file.Truncate(f.end), f.sync(f.file)); err != nil {
 			return err
 		}
 		f.dirty = false
@@ -232,7 +233,7 @@ func (f *openFile) append(frame []byte) error {
 	f.dirty = true
 	_, err := f.file.WriteAt(frame, f.end)
 	if err == nil {
-		err = f.file.Sync()
+		err = f.sync(f.file)
 	}
 	if err != nil {
 		_ = f.prepare() // or before the next one is written

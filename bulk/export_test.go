@@ -3,6 +3,7 @@ package bulk
 import (
 	"context"
 	"io"
+	"os"
 )
 
 // ErrTaken is what a bucket of a test returns for a name that is taken.
@@ -22,6 +23,9 @@ func WithPut(f PutFunc) Option { return func(c *config) { c.bucket = f } }
 
 // WithPartSize sets the size of a part of an upload.
 func WithPartSize(bytes int64) Option { return func(c *config) { c.partSize = bytes } }
+
+// WithSync puts a function in place of the sync of a file.
+func WithSync(f func(*os.File) error) Option { return func(c *config) { c.sync = f } }
 
 // OpenPath returns the path of the file to which records are appended.
 func OpenPath(dir string) string { return dir + "/" + openName }

@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 
 var roles = map[string]func(dir, url string) error{
 	"crash": crashing,
+	"fill":  filling,
 	"serve": serving,
 }
 

@@ -47,7 +47,8 @@ type config struct {
 	requestTimeout time.Duration
 	partSize       int64
 	logger         *slog.Logger
-	bucket         bucket // in place of a real one
+	bucket         bucket               // in place of a real one
+	sync           func(*os.File) error // of the file to which is appended
 }
 
 func defaults() config {
@@ -60,6 +61,7 @@ func defaults() config {
 		requestTimeout: 5 * time.Minute,
 		partSize:       8 << 20,
 		logger:         slog.New(slog.DiscardHandler),
+		sync:           (*os.File).Sync,
 	}
 }
 

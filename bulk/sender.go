@@ -101,7 +101,7 @@ func (s *Sender) recover(ctx context.Context) (err error) {
 		return err
 	}
 	var cut int64
-	if s.open, s.openContent, cut, err = s.directory.openOpen(); err != nil {
+	if s.open, s.openContent, cut, err = s.directory.openOpen(s.config.sync); err != nil {
 		return err
 	}
 	if cut > 0 {

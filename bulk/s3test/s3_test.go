@@ -183,6 +183,8 @@ func TestBulkWithAServerThatChecks(t *testing.T) {
 		require.NoError(t, <-flushed)
 		assert.Equal(t, 40_000, count(t, client, "shared"))
 	})
+
+	t.Run("loses and repeats nothing in a crash", func(t *testing.T) { testCrashes(t, address, client) })
 }
 
 // count returns how many records the objects of a bucket have, no two of which may be
