@@ -174,6 +174,14 @@ func relay(ctx context.Context, senders []*natsbox.Sender, long time.Duration) (
 		return 0, 0, err
 	}
 	defer next.CloseIdleConnections()
+	var waiting int64
+	for _, sender := range senders {
+		stats, err := sender.Stats(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		waiting += stats.WaitingMessages
+	}
 	relaying, stop := context.WithCancel(ctx)
 	defer stop()
 	errs := make([]error, len(senders))
@@ -188,7 +196,7 @@ func relay(ctx context.Context, senders []*natsbox.Sender, long time.Duration) (
 		}
 		return float64(requests.Load()-before) / time.Since(begin).Seconds()
 	}
-	count(20*time.Second, 500) // until the consumers have leaders, and connections are open
+	count(20*time.Second, min(500, waiting/2)) // until the consumers have leaders, and connections are open
 	rate = count(long, math.MaxInt64)
 	stop()
 	all.Wait()

@@ -24,14 +24,16 @@ var (
 // of the long rounds. By default each kind of thing is still tried once.
 func Long() bool { return *long }
 
-// Rounds returns how many rounds a test has: few by default, more where it is to take
-// its time, or as many as -rounds says.
+// Rounds returns how many rounds a test has: few by default, half of these in a short
+// test, more where it is to take its time, or as many as -rounds says.
 func Rounds(few, more int) int {
 	switch {
 	case *rounds > 0:
 		return *rounds
 	case Long():
 		return more
+	case testing.Short():
+		return max(1, few/2)
 	}
 	return few
 }

@@ -33,7 +33,11 @@ func TestDiceWithoutASeedDiffer(t *testing.T) {
 
 func TestALongTestHasMoreRounds(t *testing.T) {
 	set(t, "long", "false")
+	set(t, "test.short", "false")
 	assert.Equal(t, 3, Rounds(3, 40))
+	set(t, "test.short", "true")
+	assert.Equal(t, 1, Rounds(3, 40))
+	assert.Equal(t, 1, Rounds(1, 40))
 	set(t, "long", "true")
 	assert.True(t, Long())
 	assert.Equal(t, 40, Rounds(3, 40))
