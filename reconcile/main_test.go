@@ -1,7 +1,9 @@
 package reconcile_test
 
 import (
+	"fmt"
 	"iter"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +16,13 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/reconcile"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(archiveDirectory); dir != "" {
+		fmt.Println("failed:", archiving(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // records returns the records of lines.
 func records(t testing.TB, lines ...string) []kissmetrics.Record {

@@ -3,9 +3,7 @@ package s3test
 import (
 	"bufio"
 	"context"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"testing"
@@ -17,10 +15,8 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/bulk"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 )
-
-// rounds is for those who have the time for more.
-var rounds = flag.Int("rounds", 5, "how often the crash test kills its child")
 
 // The environment of a child process says what it uploads, and where to.
 const (
@@ -72,9 +68,9 @@ func testCrashes(t *testing.T, address string, client *minio.Client) {
 	require.NoError(t, client.MakeBucket(t.Context(), "crashes", minio.MakeBucketOptions{Region: region}))
 	program, err := os.Executable() // by its whole name: the gateway goes to another directory
 	require.NoError(t, err)
-	dir := t.TempDir()
+	dir, rounds, dice := t.TempDir(), trial.Rounds(3, 25), trial.NewDice(t)
 	torn := 0
-	for round := range *rounds {
+	for round := range rounds {
 		cmd := exec.CommandContext(t.Context(), program) //nolint:gosec // this program
 		cmd.Env = append(os.Environ(), childDirectory+"="+dir, childAddress+"="+address, fmt.Sprintf("%s=%d", childFirst, round*perRound))
 		stdout, err := cmd.StdoutPipe()
@@ -83,7 +79,7 @@ func testCrashes(t *testing.T, address string, client *minio.Client) {
 		line, err := bufio.NewReader(stdout).ReadString('\n')
 		require.NoError(t, err)
 		require.Equal(t, "stored\n", line)
-		time.AfterFunc(time.Duration(rand.IntN(400))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+		time.AfterFunc(dice.UpTo(400*time.Millisecond), func() { _ = cmd.Process.Kill() })
 		require.ErrorContains(t, cmd.Wait(), "killed")
 		for upload := range client.ListIncompleteUploads(t.Context(), "crashes", "", true) {
 			require.NoError(t, upload.Err)
@@ -99,6 +95,6 @@ func testCrashes(t *testing.T, address string, client *minio.Client) {
 	cancel()
 	require.NoError(t, <-ended)
 	require.NoError(t, s.Close(t.Context()))
-	assert.Equal(t, *rounds*perRound, count(t, client, "crashes"))
-	t.Logf("%d rounds; an upload in parts was seen half done %d times", *rounds, torn)
+	assert.Equal(t, rounds*perRound, count(t, client, "crashes"))
+	t.Logf("%d rounds; an upload in parts was seen half done %d times", rounds, torn)
 }
