@@ -29,6 +29,10 @@ import (
 func main() {
 	speed := flag.Float64("speed", 3600, "how many times as fast as a real day")
 	flag.Parse()
+	if !(*speed > 0) || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Stdout, *speed)
 	stop()
@@ -47,7 +51,7 @@ func run(ctx context.Context, stdout io.Writer, speed float64) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	bucket := newBucket()
 	defer bucket.Close()
-	archive := filepath.Join(dir, "sent.jsonl")
+	archive := filepath.Join(dir, "archive")
 	if err := day(ctx, stdout, filepath.Join(dir, "spool"), archive, bucket, speed); err != nil {
 		return err
 	}
@@ -68,13 +72,8 @@ func run(ctx context.Context, stdout io.Writer, speed float64) (err error) {
 	return compare(ctx, stdout, archive, export)
 }
 
-// day is the shop's. What it sends is kept in a file, too.
+// day is the shop's. What it sends is archived, too.
 func day(ctx context.Context, stdout io.Writer, spool, archive string, to *bucket, speed float64) (err error) {
-	kept, err := os.Create(archive) //nolint:gosec // of a folder of its own
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, kept.Close()) }()
 	interval := time.Duration(float64(time.Hour) / speed)
 	sender, err := bulk.Open(ctx, spool, to.where(), bulk.WithInterval(max(interval, time.Millisecond)))
 	if err != nil {
@@ -86,7 +85,12 @@ func day(ctx context.Context, stdout io.Writer, spool, archive string, to *bucke
 	go func() { ended <- sender.Run(running) }()
 	defer func() { stop(); err = errors.Join(err, <-ended) }()
 
-	client, err := kissmetrics.New(kissmetrics.WithSender(both{kissmetrics.NewImportWriter(kept), sender}))
+	archived, err := reconcile.NewArchive(archive, sender)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, archived.Close(context.WithoutCancel(ctx))) }()
+	client, err := kissmetrics.New(kissmetrics.WithSender(archived))
 	if err != nil {
 		return err
 	}
@@ -103,21 +107,6 @@ func day(ctx context.Context, stdout io.Writer, spool, archive string, to *bucke
 	_, err = fmt.Fprintf(stdout, "a day of the shop: %d records are in the bucket, %d wait\n", stats.Delivered, stats.Waiting)
 	return err
 }
-
-// both sends to two senders.
-type both struct {
-	archive *kissmetrics.ImportWriter
-	sender  *bulk.Sender
-}
-
-func (b both) Send(ctx context.Context, records []kissmetrics.Record) error {
-	if err := b.sender.Send(ctx, records); err != nil {
-		return err
-	}
-	return b.archive.Send(ctx, records)
-}
-
-func (b both) Flush(ctx context.Context) error { return b.sender.Flush(ctx) }
 
 // compare prints what of the archive is not in the export.
 func compare(ctx context.Context, stdout io.Writer, archive, export string) error {
@@ -137,7 +126,11 @@ func compare(ctx context.Context, stdout io.Writer, archive, export string) erro
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(stdout, difference); err != nil {
+		line, err := difference.Sent.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(stdout, "%s: %s\n", difference.Kind, line); err != nil {
 			return err
 		}
 	}
