@@ -20,8 +20,8 @@
 // where.
 //
 // The exit status is 0 if every record arrived unaltered, 1 if some did not or some
-// lines could not be read, and 2 if the comparison failed or the command line is
-// wrong.
+// lines could not be read, and 2 if the comparison failed, no record was sent, or the
+// command line is wrong.
 package main
 
 import (
@@ -76,7 +76,7 @@ const usage = `Kmreconcile compares what was sent to Kissmetrics with what Kissm
 	kmreconcile -sent path -exported path [flags]
 
 The exit status is 0 if every record arrived unaltered, 1 if some did not, and 2 if
-the comparison failed or the command line is wrong.
+the comparison failed, no record was sent, or the command line is wrong.
 
 `
 
@@ -167,5 +167,8 @@ func (p *program) compare(ctx context.Context, f flags) (counts reconcile.Counts
 	}
 	stop()
 	counts = r.Counts()
+	if counts.Sent+counts.UnreadableSent == 0 {
+		return counts, errors.New("what was sent has no records, so nothing is proven")
+	}
 	return counts, errors.Join(missing.keep(ctx), out.counts(counts))
 }

@@ -107,9 +107,10 @@ func TestFailures(t *testing.T) {
 	folder(t, a, aThere)
 	require.NoError(t, os.WriteFile("torn.gz", []byte("\x1f\x8b\x08\x00torn"), 0o600))
 	require.NoError(t, os.Mkdir("empty", 0o700))
+	require.NoError(t, os.WriteFile("nothing.json", []byte("\n"), 0o600))
 	for _, args := range [][]string{
 		{}, {"-sent", "sent.json"}, {"-nonsense"}, append(both, "more"), append(both, "-memory", "1"),
-		{"-sent", "nowhere", "-exported", "export"}, {"-sent", "empty", "-exported", "export"},
+		{"-sent", "nowhere", "-exported", "export"}, {"-sent", "empty", "-exported", "export"}, {"-sent", "nothing.json", "-exported", "export", "-missing", "missing.json"},
 		{"-sent", "sent.json", "-exported", "torn.gz", "-missing", "missing.json"}, append(both, "-temp", "nowhere"),
 	} {
 		status, stdout, stderr := kmreconcile(t, false, args...)
@@ -117,7 +118,7 @@ func TestFailures(t *testing.T) {
 		assert.Empty(t, stdout)
 		assert.Regexp(t, `^kmreconcile: .*\n$`, stderr)
 	}
-	assertNothingElse(t, "empty", "export", "sent.json", "torn.gz")
+	assertNothingElse(t, "empty", "export", "nothing.json", "sent.json", "torn.gz")
 }
 
 func TestHelp(t *testing.T) {
