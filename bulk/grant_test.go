@@ -1,0 +1,111 @@
+package bulk_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bulk"
+)
+
+// grants returns the headers of a request that grant something.
+func grants(r *http.Request) map[string][]string {
+	found := make(map[string][]string)
+	for name, values := range r.Header {
+		if strings.Contains(name, "Grant") || strings.Contains(name, "Acl") {
+			found[name] = values
+		}
+	}
+	return found
+}
+
+// No server that can be had for a test heeds the grants of an object, so this looks at
+// the requests: they have to be as Amazon documents them, where an object begins and
+// nowhere else.
+func TestObjectsAreGrantedAsAmazonDocumentsIt(t *testing.T) {
+	const id = `id="6acb81d7742ac437833f51ecb2a40c74cd831ce26909e5f72354fa6af42cfb1f"`
+	tests := map[string]struct {
+		options []bulk.Option
+		begins  func(r *http.Request) bool
+		want    map[string][]string
+	}{
+		"at once": {
+			nil, func(r *http.Request) bool { return r.Method == http.MethodPut },
+			map[string][]string{"X-Amz-Grant-Read": {id}, "X-Amz-Grant-Read-Acp": {id}},
+		},
+		"in parts": {
+			[]bulk.Option{bulk.WithPartSize(1000)},
+			func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Query().Has("uploads") },
+			map[string][]string{"X-Amz-Grant-Read": {id}, "X-Amz-Grant-Read-Acp": {id}},
+		},
+		"to another": {
+			[]bulk.Option{bulk.WithGrantee("other")}, func(r *http.Request) bool { return r.Method == http.MethodPut },
+			map[string][]string{"X-Amz-Grant-Read": {`id="other"`}, "X-Amz-Grant-Read-Acp": {`id="other"`}},
+		},
+		"to nobody": {
+			[]bulk.Option{bulk.WithGrantee("")}, func(r *http.Request) bool { return r.Method == http.MethodPut },
+			map[string][]string{},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			begun := 0
+			s3 := newServer(t)
+			s3.failWith(func(_ http.ResponseWriter, r *http.Request) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				if !test.begins(r) {
+					assert.Empty(t, grants(r), "%s %s", r.Method, r.URL)
+					return false
+				}
+				begun++
+				assert.Equal(t, test.want, grants(r))
+				for name := range test.want {
+					assert.Contains(t, r.Header.Get("Authorization"), strings.ToLower(name)+";", "it is signed")
+				}
+				return false
+			})
+			s := open(t, t.TempDir(), bucketOf(s3.URL), test.options...)
+			for range 20 {
+				require.NoError(t, s.Send(t.Context(), []kissmetrics.Record{record(strings.Repeat("x", 200))}))
+			}
+			start(t, s)
+			flush(t, s)
+			assert.Equal(t, 1, begun)
+			assert.Len(t, s3.records(t), 20)
+		})
+	}
+}
+
+// TestABucketWithoutGrants is one whose Object Ownership is "Bucket owner enforced".
+func TestABucketWithoutGrants(t *testing.T) {
+	t.Parallel()
+	s3 := newServer(t)
+	s3.failWith(func(w http.ResponseWriter, r *http.Request) bool {
+		refused := len(grants(r)) > 0
+		if refused {
+			answer(w, r, http.StatusBadRequest, "AccessControlListNotSupported")
+		}
+		return refused
+	})
+	s := open(t, t.TempDir(), bucketOf(s3.URL))
+	report, err := s.Check(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, report.Missing)
+	assert.Equal(t, `bulk: bucket shop-events: putting an object: AccessControlListNotSupported (set the bucket's Object Ownership to "Bucket owner preferred", so that objects can be granted to Kissmetrics)`, report.Missing[0])
+
+	s = open(t, t.TempDir(), bucketOf(s3.URL), bulk.WithGrantee(""))
+	send(t, s, "a")
+	start(t, s)
+	flush(t, s)
+	report, err = s.Check(t.Context())
+	require.NoError(t, err)
+	assert.True(t, report.OK(), "%s", report)
+}
