@@ -151,6 +151,29 @@ func TestAnObjectIsNamedAfterTheOneBefore(t *testing.T) {
 	})
 }
 
+func TestWhatSaysThatEveryNameIsTakenIsAskedNoMoreThanAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tried, last := 0, ""
+		s := open(t, t.TempDir(), bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithBackoff(time.Minute, time.Minute),
+			bulk.WithPut(func(_ context.Context, object, _ string, _ io.Reader) error {
+				if tried++; tried <= 100 {
+					return bulk.ErrTaken
+				}
+				last = object
+				return nil
+			}))
+		start(t, s)
+		send(t, s, "a")
+		time.Sleep(time.Hour + 30*time.Second)
+		synctest.Wait()
+		assert.Equal(t, 30, tried)
+		assert.Contains(t, statsOf(t, s).LastError, "is not the bucket")
+		time.Sleep(4 * time.Minute)
+		assert.Equal(t, midnight+"010140Z.json", last, "100 seconds later")
+		closeSender(t, s)
+	})
+}
+
 func inBubble(t *testing.T, test func(t *testing.T, s *bulk.Sender, shelf *shelf)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

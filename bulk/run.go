@@ -161,7 +161,7 @@ func (s *Sender) deliver(ctx context.Context, f *sealedFile) error {
 	if err := s.directory.sync(); err != nil { // with the name under which it is found after a crash
 		return storageError(err)
 	}
-	for s.state.Last != s.object(f) { // or a crash came before it was removed
+	for tries := 1; s.state.Last != s.object(f); tries++ { // or a crash came before it was removed
 		err := s.put(ctx, f)
 		if err == nil {
 			break
@@ -172,9 +172,16 @@ func (s *Sender) deliver(ctx context.Context, f *sealedFile) error {
 		if err := s.rename(f); err != nil {
 			return storageError(err)
 		}
+		if tries == maxTaken {
+			return err
+		}
 	}
 	return s.finish(f)
 }
+
+// maxTaken is how many names are tried at once. If all are taken, it may be that what
+// answers is no S3 server, and has everything.
+const maxTaken = 30
 
 // put uploads a file. If it turns out to be damaged, the next attempt is without that.
 func (s *Sender) put(ctx context.Context, f *sealedFile) (err error) {
@@ -259,4 +266,4 @@ type bucket interface {
 	check(ctx context.Context, base string) (Report, error)
 }
 
-var errTaken = errors.New("bulk: there is another object of that name")
+var errTaken = errors.New("bulk: there is another object of that name; if there is none, what answers is not the bucket")
