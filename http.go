@@ -15,6 +15,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics/internal/answer"
 	"github.com/kissmetrics-go/kissmetrics/internal/baseurl"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 	"github.com/kissmetrics-go/kissmetrics/internal/neterr"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
@@ -163,39 +164,39 @@ func newHTTPSender(c httpConfig) *HTTPSender {
 
 func configureHTTP(options []HTTPOption) (httpConfig, error) {
 	c := defaultHTTP()
-	var wrong complaint
-	apply(options, &wrong, func(o HTTPOption) { o.applyHTTP(&c) })
-	c.validate(&wrong)
-	return c, wrong.err()
+	wrong := complaint.New(ErrInvalidOption, "")
+	complaint.Apply(options, wrong, func(o HTTPOption) { o.applyHTTP(&c) })
+	c.validate(wrong)
+	return c, wrong.Err()
 }
 
-func (c *httpConfig) validate(wrong *complaint) {
+func (c *httpConfig) validate(wrong *complaint.List) {
 	c.sharedConfig.validate(wrong)
 	given := func(name string) bool { return slices.Contains(c.given, name) }
 	switch {
 	case c.apiKey == nil || *c.apiKey == "":
-		wrong.add("WithAPIKey is required and must not be empty")
+		wrong.Add("WithAPIKey is required and must not be empty")
 	case strings.ContainsFunc(*c.apiKey, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
-		wrong.add("WithAPIKey: the key holds white space or control characters")
+		wrong.Add("WithAPIKey: the key holds white space or control characters")
 	}
 	if given("WithDoer") && nilness.IsNil(c.doer) {
-		wrong.add("WithDoer: the Doer is nil")
+		wrong.Add("WithDoer: the Doer is nil")
 	}
 	if given("WithTransport") && nilness.IsNil(c.transport) {
-		wrong.add("WithTransport: the transport is nil")
+		wrong.Add("WithTransport: the transport is nil")
 	}
 	if given("WithDoer") && given("WithTransport") {
-		wrong.add("WithTransport has no effect with WithDoer")
+		wrong.Add("WithTransport has no effect with WithDoer")
 	}
 	var problem string
 	if c.base, problem = baseurl.Parse(c.baseURL); problem != "" {
-		wrong.add("WithBaseURL: %s", problem)
+		wrong.Add("WithBaseURL: %s", problem)
 	}
 	if c.timeout <= 0 {
-		wrong.add("WithTimeout: %v is not positive", c.timeout)
+		wrong.Add("WithTimeout: %v is not positive", c.timeout)
 	}
 	if c.maxAttempts < 1 {
-		wrong.add("WithMaxAttempts: %d is less than 1", c.maxAttempts)
+		wrong.Add("WithMaxAttempts: %d is less than 1", c.maxAttempts)
 	}
 }
 

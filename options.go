@@ -3,12 +3,12 @@ package kissmetrics
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
@@ -318,72 +318,48 @@ func (c *queueConfig) detached(ctx context.Context) (kept context.Context) {
 	return kept
 }
 
-// A complaint collects what is wrong with options.
-type complaint []error
-
-func (c *complaint) add(format string, args ...any) {
-	*c = append(*c, fmt.Errorf("%w: %s", ErrInvalidOption, fmt.Sprintf(format, args...)))
-}
-
-func (c complaint) err() error { return errors.Join(c...) }
-
-// apply applies options, less those that are nil.
-func apply[O any](options []O, wrong *complaint, to func(O)) {
-	for _, o := range options {
-		if nilness.IsNil(o) {
-			wrong.add("an option is nil")
-			continue
-		}
-		to(o)
-	}
-}
-
 // configureClient applies options to the defaults and reports all that is wrong.
 // The queue's configuration is nil where there is none.
 func configureClient(options []Option) (clientConfig, *queueConfig, error) {
 	c := clientConfig{http: defaultHTTP()}
-	var wrong complaint
-	apply(options, &wrong, func(o Option) { o.applyClient(&c) })
+	wrong := complaint.New(ErrInvalidOption, "")
+	complaint.Apply(options, wrong, func(o Option) { o.applyClient(&c) })
 	hasQueue := slices.Contains(c.given, "WithQueue")
 	if slices.Contains(c.given, "WithSender") {
 		if nilness.IsNil(c.sender) {
-			wrong.add("WithSender: the sender is nil")
+			wrong.Add("WithSender: the sender is nil")
 		}
 		for _, name := range c.http.given {
-			wrong.add("%s has no effect with WithSender", name)
+			wrong.Add("%s has no effect with WithSender", name)
 		}
-		c.http.sharedConfig.validate(&wrong)
+		c.http.sharedConfig.validate(wrong)
 	} else {
-		c.http.validate(&wrong)
+		c.http.validate(wrong)
 	}
 	if hasQueue && slices.Contains(c.http.given, "WithMaxAttempts") {
-		wrong.add("WithMaxAttempts has no effect with WithQueue, which goes on trying")
+		wrong.Add("WithMaxAttempts has no effect with WithQueue, which goes on trying")
 	}
-	c.transform.validate(&wrong)
+	c.transform.validate(wrong)
 	if slices.Contains(c.given, "WithOnAdjust") && c.onAdjust == nil {
-		wrong.add("WithOnAdjust: the function is nil")
+		wrong.Add("WithOnAdjust: the function is nil")
 	}
 	if !hasQueue {
-		return c, nil, wrong.err()
+		return c, nil, wrong.Err()
 	}
 	queue, err := configureQueue(c.http.sharedConfig, c.queue)
-	return c, &queue, errors.Join(wrong.err(), err)
+	return c, &queue, errors.Join(wrong.Err(), err)
 }
 
-func (c *sharedConfig) validate(wrong *complaint) {
-	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
-		wrong.add("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
-	}
-	if c.logger == nil {
-		wrong.add("WithLogger: the logger is nil")
-	}
+func (c *sharedConfig) validate(wrong *complaint.List) {
+	wrong.Backoff(c.initialBackoff, c.maxBackoff)
+	wrong.Logger(c.logger)
 }
 
-func (o *TransformOptions) validate(wrong *complaint) {
+func (o *TransformOptions) validate(wrong *complaint.List) {
 	if o.Prefix < PrefixNone || o.Prefix > PrefixSpacedHyphen {
-		wrong.add("WithTransform: unknown prefix style %d", o.Prefix)
+		wrong.Add("WithTransform: unknown prefix style %d", o.Prefix)
 	}
 	if o.MaxValueLength < 0 {
-		wrong.add("WithMaxValueLength: %d is negative", o.MaxValueLength)
+		wrong.Add("WithMaxValueLength: %d is negative", o.MaxValueLength)
 	}
 }

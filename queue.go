@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/queue"
 	"github.com/kissmetrics-go/kissmetrics/internal/tally"
@@ -129,42 +130,36 @@ func NewQueue(next Sender, options ...QueueOption) (*Queue, error) {
 
 func configureQueue(shared sharedConfig, options []QueueOption) (queueConfig, error) {
 	c := defaultQueue(shared)
-	var wrong complaint
-	for _, o := range options {
-		if nilness.IsNil(o) {
-			wrong.add("an option is nil")
-			continue
-		}
-		o.applyQueue(&c)
-	}
-	c.validate(&wrong)
-	return c, wrong.err()
+	wrong := complaint.New(ErrInvalidOption, "")
+	complaint.Apply(options, wrong, func(o QueueOption) { o.applyQueue(&c) })
+	c.validate(wrong)
+	return c, wrong.Err()
 }
 
-func (c *queueConfig) validate(wrong *complaint) {
+func (c *queueConfig) validate(wrong *complaint.List) {
 	c.sharedConfig.validate(wrong)
 	if c.workers < 1 || c.workers > maxWorkers {
-		wrong.add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
+		wrong.Add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
 	}
 	if c.maxRecords < 1 || c.maxBytes < 1 {
-		wrong.add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
+		wrong.Add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
 	}
 	if p := c.whenFull; p < FullRefuse || p > FullDropOldest {
-		wrong.add("WithFullPolicy: unknown policy %d", p)
+		wrong.Add("WithFullPolicy: unknown policy %d", p)
 	}
 	given := func(name string) bool { return slices.Contains(c.given, name) }
 	if given("WithOnResult") && c.onResult == nil {
-		wrong.add("WithOnResult: the function is nil")
+		wrong.Add("WithOnResult: the function is nil")
 	}
 	if given("WithMaxAge") && c.maxAge <= 0 {
-		wrong.add("WithMaxAge: %v is not positive", c.maxAge)
+		wrong.Add("WithMaxAge: %v is not positive", c.maxAge)
 	}
 	if given("WithContext") && c.detach == nil {
-		wrong.add("WithContext: the function is nil")
+		wrong.Add("WithContext: the function is nil")
 	}
 	for _, key := range c.keys {
 		if key == nil || !reflect.TypeOf(key).Comparable() {
-			wrong.add("WithContextValues: a key of type %T cannot be one", key)
+			wrong.Add("WithContextValues: a key of type %T cannot be one", key)
 		}
 	}
 }

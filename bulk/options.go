@@ -8,6 +8,9 @@ import (
 	"os"
 	"regexp"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 )
 
 // Grantee is the canonical user of Kissmetrics, who has to be able to read the
@@ -99,31 +102,20 @@ func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger 
 // configure applies options to the defaults and reports all that is wrong.
 func configure(b *Bucket, options []Option) (config, error) {
 	c := defaults()
-	wrong := b.problems()
-	complain := func(format string, args ...any) { wrong = append(wrong, invalid(format, args...)) }
-	for _, o := range options {
-		if o == nil {
-			complain("an option is nil")
-			continue
-		}
-		o(&c)
-	}
+	wrong := complaint.New(kissmetrics.ErrInvalidOption, "bulk")
+	complaint.Apply(options, wrong, func(o Option) { o(&c) })
 	if c.interval < time.Millisecond {
-		complain("WithInterval: %v is too short", c.interval)
+		wrong.Add("WithInterval: %v is too short", c.interval)
 	}
 	if c.maxRecords < 1 {
-		complain("WithMaxRecords: %d records are no room", c.maxRecords)
+		wrong.Add("WithMaxRecords: %d records are no room", c.maxRecords)
 	}
-	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
-		complain("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
-	}
+	wrong.Backoff(c.initialBackoff, c.maxBackoff)
 	if c.requestTimeout <= 0 {
-		complain("WithRequestTimeout: %v is not positive", c.requestTimeout)
+		wrong.Add("WithRequestTimeout: %v is not positive", c.requestTimeout)
 	}
-	if c.logger == nil {
-		complain("WithLogger: the logger is nil")
-	}
-	return c, errors.Join(wrong...)
+	wrong.Logger(c.logger)
+	return c, errors.Join(append(b.problems(), wrong.Err())...)
 }
 
 // problems checks a bucket, and completes it.

@@ -2,8 +2,6 @@ package collect
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -11,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
@@ -130,48 +129,37 @@ func WithLogger(logger *slog.Logger) Option {
 // configure applies options to the defaults and reports all that is wrong.
 func configure(sender kissmetrics.Sender, options []Option) (config, error) {
 	c := defaults()
-	var wrong []error
-	invalid := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%w: collect: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...)))
-	}
-	for _, o := range options {
-		if o == nil {
-			invalid("an option is nil")
-			continue
-		}
-		o(&c)
-	}
-	c.validateSources(sender, invalid)
+	wrong := complaint.New(kissmetrics.ErrInvalidOption, "collect")
+	complaint.Apply(options, wrong, func(o Option) { o(&c) })
+	c.validateSources(sender, wrong)
 	if u := c.publicURL; u != nil && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
-		invalid("WithPublicURL: not a scheme (http or https) and a host")
+		wrong.Add("WithPublicURL: not a scheme (http or https) and a host")
 	}
 	for _, origin := range slices.Sorted(maps.Keys(c.origins)) {
 		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != origin) {
-			invalid("WithOrigins: %q is neither a scheme and a host nor \"*\"", origin)
+			wrong.Add("WithOrigins: %q is neither a scheme and a host nor \"*\"", origin)
 		}
 	}
 	if c.maxBytes < 1 || c.maxMessages < 1 {
-		invalid("WithLimits: %d bytes and %d messages are no room", c.maxBytes, c.maxMessages)
+		wrong.Add("WithLimits: %d bytes and %d messages are no room", c.maxBytes, c.maxMessages)
 	}
 	if c.readTimeout <= 0 {
-		invalid("WithReadTimeout: %v is not positive", c.readTimeout)
+		wrong.Add("WithReadTimeout: %v is not positive", c.readTimeout)
 	}
 	if c.clockStep < 0 || c.clockStep%time.Second != 0 {
-		invalid("WithClockStep: %v is not a whole number of seconds", c.clockStep)
+		wrong.Add("WithClockStep: %v is not a whole number of seconds", c.clockStep)
 	}
 	if c.onResult == nil {
-		invalid("WithOnResult: the function is nil")
+		wrong.Add("WithOnResult: the function is nil")
 	}
-	if c.logger == nil {
-		invalid("WithLogger: the logger is nil")
-	}
-	return c, errors.Join(wrong...)
+	wrong.Logger(c.logger)
+	return c, wrong.Err()
 }
 
 // validateSources reports what is wrong with the write keys and where they lead.
-func (c *config) validateSources(sender kissmetrics.Sender, invalid func(format string, args ...any)) {
+func (c *config) validateSources(sender kissmetrics.Sender, wrong *complaint.List) {
 	if len(c.writeKeys) == 0 && len(c.sources) == 0 {
-		invalid("WithWriteKeys or WithSources is required")
+		wrong.Add("WithWriteKeys or WithSources is required")
 	}
 	all := c.sources
 	if len(c.writeKeys) > 0 || len(all) == 0 {
@@ -180,23 +168,23 @@ func (c *config) validateSources(sender kissmetrics.Sender, invalid func(format 
 	keys, names := map[string]bool{}, map[string]bool{}
 	for _, source := range all {
 		if source.Name == "" || names[source.Name] {
-			invalid("WithSources: a name is missing, or twice")
+			wrong.Add("WithSources: a name is missing, or twice")
 		}
 		names[source.Name] = true
 		if source.Sender == nil && nilness.IsNil(sender) || source.Sender != nil && nilness.IsNil(source.Sender) {
-			invalid("the sender of %q is nil", source.Name)
+			wrong.Add("the sender of %q is nil", source.Name)
 		}
 		if len(source.WriteKeys) == 0 && source.Name != "WithWriteKeys" {
-			invalid("WithSources: %q has no write key", source.Name)
+			wrong.Add("WithSources: %q has no write key", source.Name)
 		}
 		for _, key := range source.WriteKeys {
 			if key == "" || keys[key] {
-				invalid("a write key of %q is empty, or twice", source.Name)
+				wrong.Add("a write key of %q is empty, or twice", source.Name)
 			}
 			keys[key] = true
 		}
 		if p := source.Transform.Prefix; p < kissmetrics.PrefixNone || p > kissmetrics.PrefixSpacedHyphen {
-			invalid("the transform of %q has an unknown prefix style %d", source.Name, p)
+			wrong.Add("the transform of %q has an unknown prefix style %d", source.Name, p)
 		}
 	}
 }

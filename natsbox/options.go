@@ -1,8 +1,6 @@
 package natsbox
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 )
 
 // maxWorkers bounds the deliveries under way in one relay.
@@ -108,42 +107,29 @@ func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger 
 // configure applies options to the defaults and reports everything that is wrong.
 func configure(options []Option) (config, error) {
 	c := defaults()
-	var wrong []error
-	invalid := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%w: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...)))
-	}
-	for _, o := range options {
-		if o == nil {
-			invalid("an option is nil")
-			continue
-		}
-		o(&c)
-	}
+	wrong := complaint.New(kissmetrics.ErrInvalidOption, "")
+	complaint.Apply(options, wrong, func(o Option) { o(&c) })
 	if c.stream == "" || len(c.stream) > 200 || strings.ContainsFunc(c.stream, notInNames) {
-		invalid("WithStream: the name is not made of letters, digits, hyphens and underscores, 200 at most")
+		wrong.Add("WithStream: the name is not made of letters, digits, hyphens and underscores, 200 at most")
 	}
 	if c.replicas != 1 && c.replicas != 3 && c.replicas != 5 {
-		invalid("WithReplicas: %d is none of 1, 3 and 5", c.replicas)
+		wrong.Add("WithReplicas: %d is none of 1, 3 and 5", c.replicas)
 	}
 	if c.system != nil && c.syncUnchecked {
-		invalid("WithSyncUnchecked contradicts WithSystemConn")
+		wrong.Add("WithSyncUnchecked contradicts WithSystemConn")
 	}
 	if c.timeout <= 0 {
-		invalid("WithTimeout: %v is not positive", c.timeout)
+		wrong.Add("WithTimeout: %v is not positive", c.timeout)
 	}
 	if c.workers < 1 || c.workers > maxWorkers {
-		invalid("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
+		wrong.Add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
 	}
 	if c.ackWait < 100*time.Millisecond {
-		invalid("WithAckWait: %v is less than 100ms", c.ackWait)
+		wrong.Add("WithAckWait: %v is less than 100ms", c.ackWait)
 	}
-	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
-		invalid("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
-	}
-	if c.logger == nil {
-		invalid("WithLogger: the logger is nil")
-	}
-	return c, errors.Join(wrong...)
+	wrong.Backoff(c.initialBackoff, c.maxBackoff)
+	wrong.Logger(c.logger)
+	return c, wrong.Err()
 }
 
 // notInNames reports whether a character may not be in the name of a stream that

@@ -1,10 +1,12 @@
 package outbox
 
 import (
-	"errors"
 	"log/slog"
 	"math"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 )
 
 // An Option configures [Open].
@@ -80,29 +82,18 @@ func WithSharedFile() Option { return func(c *config) { c.shared = true } }
 // configure applies options to the defaults and reports all that is wrong.
 func configure(options []Option) (config, error) {
 	c := defaults()
-	var wrong []error
-	complain := func(format string, args ...any) { wrong = append(wrong, invalid(format, args...)) }
-	for _, o := range options {
-		if o == nil {
-			complain("an option is nil")
-			continue
-		}
-		o(&c)
-	}
+	wrong := complaint.New(kissmetrics.ErrInvalidOption, "outbox")
+	complaint.Apply(options, wrong, func(o Option) { o(&c) })
 	if c.maxRecords < 1 {
-		complain("WithMaxRecords: %d records are no room", c.maxRecords)
+		wrong.Add("WithMaxRecords: %d records are no room", c.maxRecords)
 	}
 	if c.maxBytes < 1 {
-		complain("WithMaxBytes: %d bytes are no room", c.maxBytes)
+		wrong.Add("WithMaxBytes: %d bytes are no room", c.maxBytes)
 	}
 	if c.workers < 1 || c.workers > 1024 {
-		complain("WithWorkers: %d is not a number from 1 to 1024", c.workers)
+		wrong.Add("WithWorkers: %d is not a number from 1 to 1024", c.workers)
 	}
-	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
-		complain("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
-	}
-	if c.logger == nil {
-		complain("WithLogger: the logger is nil")
-	}
-	return c, errors.Join(wrong...)
+	wrong.Backoff(c.initialBackoff, c.maxBackoff)
+	wrong.Logger(c.logger)
+	return c, wrong.Err()
 }

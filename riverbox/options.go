@@ -1,8 +1,6 @@
 package riverbox
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -10,6 +8,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 )
 
 // Queue is the name of the River queue that records wait in, unless
@@ -87,36 +86,23 @@ func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger 
 // configure applies options to the defaults and reports everything that is wrong.
 func configure(options []Option) (config, error) {
 	c := defaults()
-	var wrong []error
-	invalid := func(format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%w: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...)))
-	}
-	for _, o := range options {
-		if o == nil {
-			invalid("an option is nil")
-			continue
-		}
-		o(&c)
-	}
+	wrong := complaint.New(kissmetrics.ErrInvalidOption, "")
+	complaint.Apply(options, wrong, func(o Option) { o(&c) })
 	if !isQueueName(c.queue) {
-		invalid("WithQueueName: %.70q is not the name of a queue", c.queue)
+		wrong.Add("WithQueueName: %.70q is not the name of a queue", c.queue)
 	}
 	if c.client != nil && c.schema == "" {
 		c.schema = c.client.Schema()
 	}
 	if c.client != nil && c.schema != c.client.Schema() {
-		invalid("WithSchema: %.70q is not the schema of the client, %.70q", c.schema, c.client.Schema())
+		wrong.Add("WithSchema: %.70q is not the schema of the client, %.70q", c.schema, c.client.Schema())
 	}
 	if c.workers < 1 || c.workers > maxWorkers {
-		invalid("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
+		wrong.Add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
 	}
-	if c.initialBackoff <= 0 || c.maxBackoff < c.initialBackoff {
-		invalid("WithBackoff: %v and %v are not a positive wait and its limit", c.initialBackoff, c.maxBackoff)
-	}
-	if c.logger == nil {
-		invalid("WithLogger: the logger is nil")
-	}
-	return c, errors.Join(wrong...)
+	wrong.Backoff(c.initialBackoff, c.maxBackoff)
+	wrong.Logger(c.logger)
+	return c, wrong.Err()
 }
 
 // isQueueName reports whether River takes the name. River itself says so only when
