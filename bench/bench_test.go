@@ -2,22 +2,20 @@ package bench
 
 import (
 	"context"
-	"flag"
 	"net/http"
 	"os"
 	"slices"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bench/internal/rig"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	if kind := os.Getenv(serverVariable); kind != "" {
-		serve(kind)
+	if kind := os.Getenv(rig.ServerVariable); kind != "" {
+		rig.Serve(kind)
 		return
 	}
 	goleak.VerifyTestMain(m)
@@ -72,15 +70,6 @@ func closeDelivered(tb testing.TB, client *kissmetrics.Client, events int) {
 	require.EqualValues(tb, events, client.Stats().Delivered)
 }
 
-// size returns how many events a round has: few where the benchmarks are only to
-// be seen to run, by -benchtime 1x.
-func size(events int) int {
-	if flag.Lookup("test.benchtime").Value.String() == "1x" {
-		return events / 10
-	}
-	return events
-}
-
 // A series is what was measured, once a round.
 type series map[string][]float64
 
@@ -93,11 +82,4 @@ func (s series) report(b *testing.B) {
 		b.ReportMetric(values[len(values)/2], name)
 	}
 	b.ReportMetric(0, "ns/op") // of a round, which says nothing
-}
-
-// cpu returns the processor time that the process has used.
-func cpu(tb testing.TB) time.Duration {
-	var usage syscall.Rusage
-	require.NoError(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

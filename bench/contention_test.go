@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bench/internal/rig"
 )
 
 // BenchmarkContention has 16 producers share one queue, and in turn has one
@@ -25,7 +26,7 @@ func BenchmarkContention(b *testing.B) {
 	const producers = 16
 	cores := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(cores)
-	events := size(20_000) / producers * producers
+	events := rig.Size(20_000) / producers * producers
 	ratios := series{}
 	for b.Loop() {
 		runtime.GOMAXPROCS(1)
@@ -45,7 +46,7 @@ func BenchmarkContention(b *testing.B) {
 func produce(b *testing.B, producers, events int) (rate, cost float64) {
 	client := newClient(b, kissmetrics.DoerFunc(atOnce), kissmetrics.DefaultBaseURL)
 	runtime.GC()
-	busy, start := cpu(b), time.Now()
+	busy, start := rig.CPU(b), time.Now()
 	var wg sync.WaitGroup
 	for range producers {
 		wg.Go(func() {
@@ -59,5 +60,5 @@ func produce(b *testing.B, producers, events int) (rate, cost float64) {
 	}
 	wg.Wait()
 	closeDelivered(b, client, events)
-	return float64(events) / time.Since(start).Seconds(), (cpu(b) - busy).Seconds()
+	return float64(events) / time.Since(start).Seconds(), (rig.CPU(b) - busy).Seconds()
 }

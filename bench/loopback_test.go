@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bench/internal/rig"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,7 +28,7 @@ func BenchmarkLoopback(b *testing.B) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		served.Add(1)
 		w.Header().Set("Content-Type", "image/gif")
-		_, _ = w.Write(picture)
+		_, _ = w.Write(rig.Picture)
 	}))
 	defer server.Close()
 	prepared := prepare(b, server.URL)
@@ -62,7 +63,7 @@ func BenchmarkLoopback(b *testing.B) {
 		func(events int) { bareLoop(b, timed, prepared, events) },
 		func(events int) { bareLoop(b, untimed, prepared, events) },
 	}
-	events := size(2000)
+	events := rig.Size(2000)
 	for _, way := range ways { // so that all have their connections
 		way(events)
 	}
@@ -70,10 +71,10 @@ func BenchmarkLoopback(b *testing.B) {
 	for b.Loop() {
 		rates, costs := make([]float64, len(ways)), make([]float64, len(ways))
 		for i, way := range ways {
-			busy, start := cpu(b), time.Now()
+			busy, start := rig.CPU(b), time.Now()
 			way(events)
 			rates[i] = float64(events) / time.Since(start).Seconds()
-			costs[i] = (cpu(b) - busy).Seconds()
+			costs[i] = (rig.CPU(b) - busy).Seconds()
 			total += events
 		}
 		for i, name := range []string{"", "ready:"} {

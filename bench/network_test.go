@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bench/internal/rig"
 )
 
 // BenchmarkNetwork delivers events by a queue with its default options to a server
@@ -23,12 +24,12 @@ import (
 func BenchmarkNetwork(b *testing.B) {
 	for _, kind := range []string{"0s", "50ms", "200ms"} {
 		b.Run(kind, func(b *testing.B) {
-			url, results := startServer(b, kind), series{}
+			url, results := rig.StartServer(b, kind), series{}
 			for b.Loop() {
-				busy := cpu(b)
-				delivered, elapsed, memory := deliverFor(b, url, aRound())
+				busy := rig.CPU(b)
+				delivered, elapsed, memory := deliverFor(b, url, rig.Round())
 				results.add("records/s", float64(delivered)/elapsed.Seconds())
-				results.add("cpu-µs/record", float64((cpu(b)-busy).Microseconds())/float64(delivered))
+				results.add("cpu-µs/record", float64((rig.CPU(b)-busy).Microseconds())/float64(delivered))
 				results.add("MiB-resident", float64(memory)/(1<<20))
 			}
 			results.report(b)
@@ -41,18 +42,18 @@ func BenchmarkNetwork(b *testing.B) {
 // after the first 10 seconds.
 func BenchmarkQuota(b *testing.B) {
 	warmUp, during := 10*time.Second, 60*time.Second
-	if size(10) == 1 {
+	if rig.Size(10) == 1 {
 		warmUp, during = 3*time.Second, 3*time.Second
 	}
 	for _, kind := range []string{"200/s 1ms", "200/s 50ms"} {
 		b.Run(kind, func(b *testing.B) {
-			url, results := startServer(b, kind), series{}
+			url, results := rig.StartServer(b, kind), series{}
 			for b.Loop() {
 				var servedBefore, refusedBefore int
-				timer := time.AfterFunc(warmUp, func() { servedBefore, refusedBefore, _ = counts(b, url) })
+				timer := time.AfterFunc(warmUp, func() { servedBefore, refusedBefore, _ = rig.Counts(b, url) })
 				deliverFor(b, url, warmUp+during)
 				timer.Stop()
-				served, refused, _ := counts(b, url)
+				served, refused, _ := rig.Counts(b, url)
 				served, refused = served-servedBefore, refused-refusedBefore
 				results.add("%of-quota", 100*float64(served)/(200*during.Seconds()))
 				results.add("%refused", 100*float64(refused)/float64(served+refused))
@@ -61,9 +62,6 @@ func BenchmarkQuota(b *testing.B) {
 		})
 	}
 }
-
-// aRound is how long a round lasts.
-func aRound() time.Duration { return time.Duration(size(10)) * time.Second }
 
 // deliverFor tracks and delivers events for some time, and returns how many were
 // delivered in which time, and the memory of the process at the end of it.

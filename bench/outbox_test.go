@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bench/internal/rig"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
@@ -121,7 +122,7 @@ func BenchmarkOutboxSend(b *testing.B) {
 // server that is a process of its own, the processor time is that of delivering
 // alone. With kissmetricstest it includes the server's, whatever delivers.
 func BenchmarkOutboxRelay(b *testing.B) {
-	b.Run("server=own process", func(b *testing.B) { relay(b, startServer(b, "0s")) })
+	b.Run("server=own process", func(b *testing.B) { relay(b, rig.StartServer(b, "0s")) })
 	b.Run("server=kissmetricstest", func(b *testing.B) { relay(b, kissmetricstest.NewServer(b).URL) })
 }
 
@@ -149,12 +150,12 @@ func relay(b *testing.B, url string) {
 		}
 		filling.Wait()
 		runtime.GC()
-		busy, start := cpu(b), time.Now()
+		busy, start := rig.CPU(b), time.Now()
 		ctx, cancel := context.WithCancel(b.Context())
 		var running sync.WaitGroup
 		running.Go(func() { _ = box.Run(ctx, sender) })
 		require.NoError(b, box.Flush(b.Context()))
-		ours, oursBusy := time.Since(start), cpu(b)-busy
+		ours, oursBusy := time.Since(start), rig.CPU(b)-busy
 		cancel()
 		running.Wait()
 
@@ -164,14 +165,14 @@ func relay(b *testing.B, url string) {
 		}
 		n += records
 		runtime.GC()
-		busy, start = cpu(b), time.Now()
+		busy, start = rig.CPU(b), time.Now()
 		queue, err := kissmetrics.NewQueue(sender)
 		require.NoError(b, err)
 		for _, o := range orders {
 			require.NoError(b, queue.Send(b.Context(), o))
 		}
 		require.NoError(b, queue.Close(b.Context()))
-		theirs, theirsBusy := time.Since(start), cpu(b)-busy
+		theirs, theirsBusy := time.Since(start), rig.CPU(b)-busy
 		results.add("%of-queue", 100*theirs.Seconds()/ours.Seconds())
 		results.add("cpu:queue", oursBusy.Seconds()/theirsBusy.Seconds())
 		results.add("cpu-µs/record", oursBusy.Seconds()*1e6/records)

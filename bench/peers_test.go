@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bench/internal/rig"
 	"github.com/posthog/posthog-go"
 	rudder "github.com/rudderlabs/analytics-go/v4"
 	"github.com/segmentio/analytics-go/v3"
@@ -137,7 +138,7 @@ func measure(b *testing.B, s subject, calls []time.Duration) round {
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	busy, start := cpu(b), time.Now()
+	busy, start := rig.CPU(b), time.Now()
 	for i := range calls {
 		called := time.Now()
 		if err := s.track(); err != nil {
@@ -146,7 +147,7 @@ func measure(b *testing.B, s subject, calls []time.Duration) round {
 		calls[i] = time.Since(called)
 	}
 	s.requireAll(b, len(calls))
-	took, worked := time.Since(start), cpu(b)-busy
+	took, worked := time.Since(start), rig.CPU(b)-busy
 	runtime.ReadMemStats(&after)
 	slices.Sort(calls)
 	n := float64(len(calls))
@@ -177,7 +178,7 @@ func BenchmarkPeers(b *testing.B) {
 		{name: "same room", options: []kissmetrics.QueueOption{kissmetrics.WithCapacity(350, 64<<20)}},
 	} {
 		b.Run(test.name, func(b *testing.B) {
-			calls := make([]time.Duration, size(20_000))
+			calls := make([]time.Duration, rig.Size(20_000))
 			ratios := series{}
 			for b.Loop() {
 				us := measure(b, ours(b, kissmetrics.DoerFunc(readAtOnce), nowhere, test.options...), calls)
@@ -202,21 +203,21 @@ func BenchmarkPeers(b *testing.B) {
 // default options, and reports how many a second were delivered to a server that
 // answers after 50 milliseconds.
 func BenchmarkPeersNetwork(b *testing.B) {
-	url, results := startServer(b, "50ms"), series{}
+	url, results := rig.StartServer(b, "50ms"), series{}
 	for b.Loop() {
 		subjects := map[string]subject{"ours": ours(b, nil, url, kissmetrics.WithCapacity(10_000, 64<<20))}
 		for name, newPeer := range peers {
 			subjects[name] = newPeer(b, http.DefaultTransport, url)
 		}
 		for name, s := range subjects {
-			busy, start := cpu(b), time.Now()
+			busy, start := rig.CPU(b), time.Now()
 			tracked := 0
-			for ; time.Since(start) < aRound(); tracked++ {
+			for ; time.Since(start) < rig.Round(); tracked++ {
 				require.NoError(b, s.track())
 			}
 			require.NoError(b, s.close())
 			results.add("events/s:"+name, float64(s.delivered())/time.Since(start).Seconds())
-			results.add("cpu-µs/event:"+name, float64((cpu(b)-busy).Microseconds())/float64(s.delivered()))
+			results.add("cpu-µs/event:"+name, float64((rig.CPU(b)-busy).Microseconds())/float64(s.delivered()))
 			results.add("%lost:"+name, 100*float64(int64(tracked)-s.delivered())/float64(tracked))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/bench/internal/rig"
 )
 
 // BenchmarkProtocols is BenchmarkNetwork with TLS, by HTTP/1.1 and by HTTP/2 in turn.
@@ -15,19 +16,19 @@ func BenchmarkProtocols(b *testing.B) {
 	protocols["HTTP/2"].SetHTTP2(true)
 	for _, kind := range []string{"tls 0s", "tls 50ms"} {
 		b.Run(kind, func(b *testing.B) {
-			url, results := startServer(b, kind), series{}
+			url, results := rig.StartServer(b, kind), series{}
 			for b.Loop() {
 				for name, protocol := range protocols {
-					transport := trusting()
+					transport := rig.Trusting()
 					transport.Protocols, transport.MaxIdleConnsPerHost = protocol, 1024
 					transport.WriteBufferSize, transport.ReadBufferSize = 9<<8, 1<<10 // as those of the default transport
-					_, _, connections := counts(b, url)
-					busy := cpu(b)
-					delivered, elapsed, memory := deliverFor(b, url, aRound(), kissmetrics.WithTransport(transport))
+					_, _, connections := rig.Counts(b, url)
+					busy := rig.CPU(b)
+					delivered, elapsed, memory := deliverFor(b, url, rig.Round(), kissmetrics.WithTransport(transport))
 					results.add("records/s:"+name, float64(delivered)/elapsed.Seconds())
-					results.add("cpu-µs/record:"+name, float64((cpu(b)-busy).Microseconds())/float64(delivered))
+					results.add("cpu-µs/record:"+name, float64((rig.CPU(b)-busy).Microseconds())/float64(delivered))
 					results.add("MiB-resident:"+name, float64(memory)/(1<<20))
-					_, _, after := counts(b, url)
+					_, _, after := rig.Counts(b, url)
 					results.add("connections:"+name, float64(after-connections-1)) // that of the first counts, too
 					transport.CloseIdleConnections()
 				}

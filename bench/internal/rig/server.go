@@ -1,8 +1,10 @@
-package bench
+// Package rig has what benchmarks of more than one package need.
+package rig
 
 import (
 	"bufio"
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -12,26 +14,27 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// serverVariable says, in the environment of a process of this test binary, that it
+// ServerVariable says, in the environment of a process of this test binary, that it
 // is the server of a benchmark, and of which kind.
-const serverVariable = "KISSMETRICS_BENCH_SERVER"
+const ServerVariable = "KISSMETRICS_BENCH_SERVER"
 
-// picture is what Kissmetrics answers.
-var picture = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
+// Picture is what Kissmetrics answers.
+var Picture = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\xff\xff\xff\x00\x00\x00!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
 
-// serve is a server that is a process of its own, so that its memory and processor
+// Serve is a server that is a process of its own, so that its memory and processor
 // time are not counted among the client's. It answers after a delay, such as
 // "50ms", or is one that takes so many a second, such as "200/s 50ms", and answers
 // 429 to the others. With "tls" before that it speaks TLS, HTTP/2 as well as
 // HTTP/1.1, with a limit of 100 streams a connection. It ends with its standard
 // input.
-func serve(kind string) {
+func Serve(kind string) {
 	perSecond := 0
 	kind, withTLS := strings.CutPrefix(kind, "tls ")
 	if quota, delay, ok := strings.Cut(kind, "/s "); ok {
@@ -69,7 +72,7 @@ func serve(kind string) {
 		}
 		count(&served)
 		w.Header().Set("Content-Type", "image/gif")
-		_, _ = w.Write(picture)
+		_, _ = w.Write(Picture)
 	}))
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -109,10 +112,10 @@ func (q *quotaOf) take() bool {
 	return true
 }
 
-// startServer starts a server and returns its URL.
-func startServer(b *testing.B, kind string) string {
+// StartServer starts a server and returns its URL.
+func StartServer(b *testing.B, kind string) string {
 	command := exec.Command(os.Args[0]) //nolint:gosec,noctx // it is this program, and ends with its input
-	command.Env = append(os.Environ(), serverVariable+"="+kind)
+	command.Env = append(os.Environ(), ServerVariable+"="+kind)
 	command.Stderr = os.Stderr
 	input, err := command.StdinPipe()
 	require.NoError(b, err)
@@ -128,10 +131,10 @@ func startServer(b *testing.B, kind string) string {
 	return strings.TrimSpace(url)
 }
 
-// counts returns how many requests a server has answered and refused, and how many
+// Counts returns how many requests a server has answered and refused, and how many
 // connections it has accepted, this one not.
-func counts(b *testing.B, url string) (served, refused, connections int) {
-	client := &http.Client{Transport: trusting()}
+func Counts(b *testing.B, url string) (served, refused, connections int) {
+	client := &http.Client{Transport: Trusting()}
 	defer client.CloseIdleConnections()
 	response, err := client.Get(url + "/counts")
 	require.NoError(b, err)
@@ -141,7 +144,26 @@ func counts(b *testing.B, url string) (served, refused, connections int) {
 	return served, refused, connections - 1
 }
 
-// trusting returns a transport that trusts any certificate.
-func trusting() *http.Transport {
+// Trusting returns a transport that trusts any certificate.
+func Trusting() *http.Transport {
 	return &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // of a server of ours
+}
+
+// Size returns how many events a round has: few where the benchmarks are only to
+// be seen to run, by -benchtime 1x.
+func Size(events int) int {
+	if flag.Lookup("test.benchtime").Value.String() == "1x" {
+		return events / 10
+	}
+	return events
+}
+
+// Round is how long a round lasts that is not over after so many events.
+func Round() time.Duration { return time.Duration(Size(10)) * time.Second }
+
+// CPU returns the processor time that the process has used.
+func CPU(tb testing.TB) time.Duration {
+	var usage syscall.Rusage
+	require.NoError(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
