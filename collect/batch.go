@@ -176,11 +176,11 @@ func (w *walker) member(m *head, name []byte) (err error) {
 	case "type":
 		m.kind = kindOf(jsonwalk.Unquote(value))
 	case "timestamp":
-		m.timestamp, _ = wire.InstantOf(value)
+		m.timestamp, _ = wire.Instant(value)
 	case "originalTimestamp":
-		m.original, _ = wire.InstantOf(value)
+		m.original, _ = wire.Instant(value)
 	case "sentAt":
-		m.sentAt, _ = wire.InstantOf(value)
+		m.sentAt, _ = wire.Instant(value)
 	}
 	return err
 }

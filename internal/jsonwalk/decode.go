@@ -10,97 +10,124 @@ import (
 const shared = 4 << 10
 
 // A decoder makes Go values of what is known to be JSON.
-type decoder struct{ depth int }
-
-// value returns the value that data begins with, and its length.
-func (d *decoder) value(data []byte) (any, int) {
-	switch data[0] {
-	case '{', '[':
-		length, members := nestedEnd(data)
-		if d.depth == MaxDepth {
-			return nil, length
-		}
-		if length <= shared {
-			v, _ := decode(string(data[:length]), members, d.depth)
-			return v, length
-		}
-		v, _ := decode(data[:length], members, d.depth)
-		return v, length
-	}
-	return scalar(data)
+type decoder struct {
+	data []byte
+	text string // the same, if the texts of values are to be parts of it
+	at   int    // how much of data is read
 }
 
-// A source is JSON. The texts of values are parts of it if it is a string, and copies
-// otherwise.
-type source interface{ string | []byte }
-
-// decode returns the list or object that data begins with, and its length. members is
-// how many it has, or 0 if that is not known.
-func decode[S source](data S, members, depth int) (any, int) {
-	at := 1 + space(data[1:])
-	if data[0] == '[' {
-		list := make([]any, 0, members)
-		for data[at] != ']' {
-			v, length := element(data[at:], depth+1)
-			at += length
-			at += separator(data[at:])
-			list = append(list, v)
-		}
-		return list, at + 1
+// value returns the value that data begins with, which lies at the given depth, and its
+// length.
+func value(data []byte, depth int) (any, int) {
+	var length, members int
+	if c := data[0]; c == '{' || c == '[' {
+		length, members = nestedEnd(data)
+	} else {
+		length = valueEnd(data)
 	}
-	object := make(map[string]any, members)
-	for data[at] != '}' {
-		end := at + textEnd(data[at:])
-		name := text(data[at:end])
-		at = end + separator(data[end:])
-		v, length := element(data[at:], depth+1)
-		at += length
-		at += separator(data[at:])
-		object[name] = v
-	}
-	return object, at + 1
+	d := newDecoder(data[:length])
+	return d.value(depth, members), length
 }
 
-// element returns the value that data begins with, which lies at the given depth.
-func element[S source](data S, depth int) (any, int) {
-	switch {
-	case data[0] != '{' && data[0] != '[':
-		return scalar(data)
+func newDecoder(data []byte) decoder {
+	d := decoder{data: data}
+	if len(data) <= shared {
+		d.text = string(data)
+	}
+	return d
+}
+
+// value reads the next value, which lies at the given depth. members is how many
+// members it has, or 0 if that is not known.
+func (d *decoder) value(depth, members int) any {
+	switch c := d.data[d.at]; {
+	case c != '{' && c != '[':
+		return d.scalar()
 	case depth == MaxDepth:
-		length, _ := nestedEnd(data)
-		return nil, length
+		d.at += valueEnd(d.data[d.at:])
+		return nil
+	case c == '[':
+		return d.list(depth+1, members)
 	}
-	return decode(data, 0, depth)
+	return d.object(depth+1, members)
 }
 
-// scalar returns the text, number or word that data begins with, and its length.
-func scalar[S source](data S) (any, int) {
-	end := valueEnd(data)
-	switch data[0] {
+// list reads a list whose elements lie at the given depth.
+func (d *decoder) list(depth, members int) any {
+	list := make([]any, 0, members)
+	for d.begin(); d.data[d.at] != ']'; d.separator() {
+		list = append(list, d.value(depth, 0))
+	}
+	d.at++
+	return list
+}
+
+// object reads an object whose members lie at the given depth.
+func (d *decoder) object(depth, members int) any {
+	object := make(map[string]any, members)
+	for d.begin(); d.data[d.at] != '}'; d.separator() {
+		name := d.string()
+		d.separator()
+		object[name] = d.value(depth, 0)
+	}
+	d.at++
+	return object
+}
+
+// begin reads the bracket of a list or object.
+func (d *decoder) begin() {
+	d.at++
+	d.at += space(d.data[d.at:])
+}
+
+func (d *decoder) separator() { d.at += separator(d.data[d.at:]) }
+
+// scalar reads a text, number or word.
+func (d *decoder) scalar() any {
+	switch d.data[d.at] {
 	case '"':
-		return text(data[:end]), end
+		return d.string()
 	case 't':
-		return true, end
+		d.at += len("true")
+		return true
 	case 'f':
-		return false, end
+		d.at += len("false")
+		return false
 	case 'n':
-		return nil, end
+		d.at += len("null")
+		return nil
 	}
-	return json.Number(data[:end]), end
+	return json.Number(d.raw())
 }
 
-// text returns what a JSON text stands for.
-func text[S source](quoted S) string {
-	inner, isASCII := quoted[1:len(quoted)-1], true
-	for i := range len(inner) {
-		if c := inner[i]; c == '\\' {
-			return string(Unquote([]byte(quoted)))
-		} else if c >= utf8.RuneSelf {
-			isASCII = false
+// raw reads a value, and returns it as it is written.
+func (d *decoder) raw() string {
+	begin := d.at
+	d.at += valueEnd(d.data[begin:])
+	return d.cut(begin, d.at)
+}
+
+// string reads a text, and returns what it stands for.
+func (d *decoder) string() string {
+	begin := d.at + 1
+	d.at += textEnd(d.data[d.at:])
+	inner, isASCII := d.data[begin:d.at-1], true
+	for _, c := range inner {
+		if c == '\\' {
+			return string(unescape(d.data[begin-1 : d.at]))
 		}
+		isASCII = isASCII && c < utf8.RuneSelf
 	}
-	if s := string(inner); isASCII || utf8.ValidString(s) {
-		return s
+	if !isASCII && !utf8.Valid(inner) {
+		return string(unescape(d.data[begin-1 : d.at]))
 	}
-	return string(Unquote([]byte(quoted)))
+	return d.cut(begin, d.at-1)
+}
+
+// cut returns a part of the data.
+func (d *decoder) cut(from, to int) string {
+	if d.text != "" {
+		return d.text[from:to]
+	}
+	return string(d.data[from:to])
 }

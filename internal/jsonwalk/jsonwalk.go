@@ -49,6 +49,12 @@ func NewReader(data []byte) *Reader { return &Reader{data: data} }
 // map[string]any, a []any, or nil for null.
 func Value(data []byte) (any, error) { return NewReader(data).Value() }
 
+// Decode is [Value] of what [Reader.Raw] has returned, which is not checked again.
+func Decode(raw []byte) any {
+	v, _ := value(raw, 0)
+	return v
+}
+
 // check reports whether data is JSON.
 func (r *Reader) check() bool {
 	if !r.isChecked {
@@ -99,9 +105,7 @@ func (r *Reader) Value() (any, error) {
 	if !r.check() {
 		return nil, r.err
 	}
-	d := decoder{depth: r.depth}
-	rest := r.data[r.at:]
-	v, length := d.value(rest)
+	v, length := value(r.data[r.at:], r.depth)
 	r.pass(length)
 	return v, nil
 }
@@ -133,6 +137,9 @@ func (r *Reader) Members(visit func(name []byte) error) error {
 
 // Object is [Reader.Members], and returns the object as [Reader.Raw] does.
 func (r *Reader) Object(visit func(name []byte) error) ([]byte, error) {
+	if !r.check() {
+		return nil, r.err
+	}
 	begin := r.at
 	if err := r.begin('{'); err != nil {
 		return nil, err

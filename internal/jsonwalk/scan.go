@@ -1,11 +1,13 @@
 package jsonwalk
 
+import "bytes"
+
 // These find their way in what is known to be JSON.
 
 // space returns how many bytes of white space data begins with.
-func space[S source](data S) int {
-	for i := range len(data) {
-		if data[i] > ' ' {
+func space(data []byte) int {
+	for i, c := range data {
+		if c > ' ' {
 			return i
 		}
 	}
@@ -14,9 +16,9 @@ func space[S source](data S) int {
 
 // separator returns how many bytes stand before the next value or name, or the end of
 // what holds it: white space, with one comma or colon.
-func separator[S source](data S) int {
-	for i := range len(data) {
-		if c := data[i]; c > ' ' && c != ',' && c != ':' {
+func separator(data []byte) int {
+	for i, c := range data {
+		if c > ' ' && c != ',' && c != ':' {
 			return i
 		}
 	}
@@ -24,19 +26,21 @@ func separator[S source](data S) int {
 }
 
 // textEnd returns the length of the text that data begins with, quotes included.
-func textEnd[S source](data S) int {
-	for i := 1; ; i++ {
-		switch data[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i++
+func textEnd(data []byte) int {
+	for end := 1; ; {
+		end += bytes.IndexByte(data[end:], '"') + 1
+		escapes := 0
+		for data[end-2-escapes] == '\\' { // ends at the first quote
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return end
 		}
 	}
 }
 
 // valueEnd returns the length of the value that data begins with.
-func valueEnd[S source](data S) int {
+func valueEnd(data []byte) int {
 	switch data[0] {
 	case '"':
 		return textEnd(data)
@@ -44,8 +48,8 @@ func valueEnd[S source](data S) int {
 		length, _ := nestedEnd(data)
 		return length
 	}
-	for i := range len(data) {
-		switch data[i] {
+	for i, c := range data {
+		switch c {
 		case ',', ']', '}', ' ', '\t', '\r', '\n':
 			return i
 		}
@@ -55,7 +59,7 @@ func valueEnd[S source](data S) int {
 
 // nestedEnd returns the length of the list or object that data begins with, and how
 // many members it has at most.
-func nestedEnd[S source](data S) (length, members int) {
+func nestedEnd(data []byte) (length, members int) {
 	depth := 0
 	for i := 0; ; i++ {
 		switch data[i] {

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"unicode"
@@ -54,8 +53,8 @@ func ReadIntegrations(r *jsonwalk.Reader) (i Integrations, err error) {
 		if said == nil {
 			return r.Skip()
 		}
-		answer, err := readAnswer(r)
-		*said = max(*said, answer)
+		v, err := r.Raw()
+		*said = max(*said, value(v).answer())
 		return err
 	})
 	return i, err
@@ -66,6 +65,10 @@ func (i *Integrations) of(name []byte) *answer {
 	const longest = 100 // bytes of a name with that many spaces
 	if len(name) > longest {
 		return nil
+	}
+	switch string(name) {
+	case "All":
+		return &i.all // without an allocation
 	}
 	switch strings.Map(letter, string(name)) {
 	case "kissmetrics":
@@ -84,38 +87,33 @@ func letter(r rune) rune {
 	return unicode.ToLower(r)
 }
 
-func readAnswer(r *jsonwalk.Reader) (answer, error) {
-	v, err := r.Value()
-	switch v := v.(type) {
-	case bool:
-		return answerOf(v), err
-	case string:
-		switch strings.ToLower(strings.TrimSpace(v)) {
-		case "true":
-			return yes, err
-		case "false":
-			return no, err
-		}
-	case json.Number:
-		switch v {
-		case "1":
-			return yes, err
-		case "0":
-			return no, err
-		}
-	case map[string]any:
-		if len(v) > 0 {
-			return yes, err
-		}
-	}
-	return unsaid, err
-}
-
-func answerOf(b bool) answer {
-	if b {
+// answer returns what a value says of a destination.
+func (v value) answer() answer {
+	switch v.kind() {
+	case 't':
 		return yes
+	case 'f':
+		return no
+	case '"':
+		switch strings.ToLower(strings.TrimSpace(v.text())) {
+		case "true":
+			return yes
+		case "false":
+			return no
+		}
+	case '0':
+		switch string(v) {
+		case "1":
+			return yes
+		case "0":
+			return no
+		}
+	case '{':
+		if !jsonwalk.Object(v).IsEmpty() {
+			return yes
+		}
 	}
-	return no
+	return unsaid
 }
 
 // Excluded reports whether a message says that it is not for Kissmetrics. What is no

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -21,32 +20,21 @@ func isPerson(column []byte) bool {
 
 // isRow reports whether what was read is a row of a warehouse. A message that only
 // names its identities as a warehouse does has objects, which a row never has.
-func (f *fields) isRow() bool {
-	return f.columns.person && f.userID == nil && f.anonymousID == nil && !nests(f.properties) && f.contextKind != '{'
-}
-
-// nests reports whether a value is an object, or the empty list that PHP writes for
-// one.
-func nests(v any) bool {
-	list, isList := v.([]any)
-	_, isObject := v.(map[string]any)
-	return isObject || isList && len(list) == 0
+func (f *Fields) isRow() bool {
+	return f.columns.person && f.userID.kind() == 'n' && f.anonymousID.kind() == 'n' && !f.properties.nests() && f.context.kind() != '{'
 }
 
 // A table is a row: its columns as they are named, and these names by their lower
 // case.
 type table struct {
-	columns map[string]any
+	columns map[string]value
 	names   map[string]string
 }
 
 // row reads a row.
-func row(data []byte) (Message, error) {
-	v, err := jsonwalk.Value(data)
-	if err != nil {
-		return Message{}, err
-	}
-	t := table{columns: v.(map[string]any), names: map[string]string{}}
+func row(data jsonwalk.Object) (Message, error) {
+	t := table{columns: map[string]value{}, names: map[string]string{}}
+	data.Each(func(name, v []byte) { t.columns[string(name)] = v })
 	for name := range t.columns {
 		lower := strings.ToLower(name)
 		if other, ok := t.names[lower]; !ok || name < other { // always the same one of several
@@ -57,29 +45,33 @@ func row(data []byte) (Message, error) {
 	if kind == "" {
 		return Message{}, &Error{Field: "type", Reason: "is missing, and the columns of the row do not tell it"}
 	}
-	f := fields{
-		kind:   kind,
+	f := Fields{
+		kind:   value(`"` + kind + `"`),
 		userID: t.value("user_id"), anonymousID: t.value("anonymous_id"), previousID: t.value("previous_id"), groupID: t.value("group_id"),
-		event: t.value("event_text", "event"), name: t.value("name"), category: t.value("category"),
-		times: [4]any{t.value("timestamp"), t.value("original_timestamp"), t.value("sent_at"), t.value("received_at")},
+		event: t.value("event_text", "event"), name: t.value("name"), category: t.value("category"), properties: value(data),
+		times: [4]value{t.value("timestamp"), t.value("original_timestamp"), t.value("sent_at"), t.value("received_at")},
 	}
+	m, err := f.message()
+	m.Object = nil
 	switch kind {
 	case "identify":
-		f.traits = t.traits()
+		if traits := t.traits(); len(traits) > 0 {
+			m.Properties = traits
+		}
 	case "track":
-		f.properties = t.event()
+		m.Properties = t.event()
 	case "group":
-		f.traits = t.properties("group_id")
-	default:
-		f.properties = t.properties()
+		m.Properties = t.properties("group_id")
+	case "page", "screen":
+		m.Properties = t.properties()
 	}
-	return f.message()
+	return m, err
 }
 
 // value returns the first of some columns that says something, or nil.
-func (t *table) value(names ...string) any {
+func (t *table) value(names ...string) value {
 	for _, name := range names {
-		if column, ok := t.names[name]; ok && !absent(t.columns[column]) {
+		if column, ok := t.names[name]; ok && !t.columns[column].isAbsent() {
 			return t.columns[column]
 		}
 	}
@@ -89,8 +81,7 @@ func (t *table) value(names ...string) any {
 // kind returns the type of message that the row is of, or an empty text. A track may
 // have a property named type, so that column is asked last where another tells.
 func (t *table) kind() string {
-	kind, _ := t.value("type").(string)
-	switch kind = strings.ToLower(kind); {
+	switch kind := strings.ToLower(t.value("type").text()); {
 	case t.value("event_text") != nil:
 		return "track"
 	case isType(kind):
@@ -107,24 +98,31 @@ func (t *table) kind() string {
 
 // properties returns the columns that are not the warehouse's own, nor named.
 func (t *table) properties(but ...string) map[string]any {
-	properties := maps.Clone(t.columns)
-	maps.DeleteFunc(properties, func(name string, v any) bool {
+	properties := make(map[string]any, len(t.columns))
+	for name, v := range t.columns {
 		lower := strings.ToLower(name)
-		switch lower {
-		case "id", "user_id", "anonymous_id", "channel", "row_id", "uuid", "uuid_ts", "loaded_at",
-			"timestamp", "original_timestamp", "sent_at", "received_at":
-			return true
+		if v.kind() != 'n' && !t.isOwn(lower) && !(slices.Contains(but, lower) && name == t.names[lower]) {
+			properties[name] = jsonwalk.Decode(v)
 		}
-		return v == nil || strings.HasPrefix(lower, "context_") || lower == "type" && t.typed() ||
-			slices.Contains(but, lower) && name == t.names[lower]
-	})
+	}
 	return properties
+}
+
+// isOwn reports whether a column, in lower case, is one that the warehouse adds.
+func (t *table) isOwn(lower string) bool {
+	switch lower {
+	case "id", "user_id", "anonymous_id", "channel", "row_id", "uuid", "uuid_ts", "loaded_at",
+		"timestamp", "original_timestamp", "sent_at", "received_at":
+		return true
+	case "type":
+		return t.typed()
+	}
+	return strings.HasPrefix(lower, "context_")
 }
 
 // typed reports whether the column type says what the row is.
 func (t *table) typed() bool {
-	kind, _ := t.value("type").(string)
-	return strings.EqualFold(kind, t.kind())
+	return strings.EqualFold(t.value("type").text(), t.kind())
 }
 
 // traits returns the properties of a row of identifies, and those of its context
@@ -134,8 +132,8 @@ func (t *table) traits() map[string]any {
 	traits := t.properties()
 	for lower, name := range t.names {
 		if trait, ok := strings.CutPrefix(lower, prefix); ok && trait != "" && t.value(trait) == nil {
-			if v := t.columns[name]; v != nil {
-				traits[name[len(prefix):]] = v
+			if v := t.columns[name]; v.kind() != 'n' {
+				traits[name[len(prefix):]] = jsonwalk.Decode(v)
 			}
 		}
 	}

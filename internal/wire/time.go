@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
@@ -11,16 +10,17 @@ import (
 // Instant returns the time that a value means, as in [Message], in UTC. What says
 // nothing is the zero time: null, an empty text, and the beginning of the first year,
 // the zero time of Go and .NET, in any zone. ok is false for what cannot be read.
-func Instant(v any) (t time.Time, ok bool) {
-	switch v := v.(type) {
-	case nil:
+func Instant(v []byte) (t time.Time, ok bool) {
+	switch value(v).kind() {
+	case 'n':
 		return t, true
-	case string:
-		if v == "" {
+	case '"':
+		text := jsonwalk.Unquote(v)
+		if len(text) == 0 {
 			return t, true
 		}
-		t, ok = when.Text(v)
-	case json.Number:
+		t, ok = when.Text(string(text))
+	case '0':
 		t, ok = when.Number(string(v))
 	}
 	if ok && t.Sub(time.Time{}).Abs() <= 24*time.Hour {
@@ -29,21 +29,8 @@ func Instant(v any) (t time.Time, ok bool) {
 	return t, ok
 }
 
-// InstantOf is [Instant] of a value as it is written in JSON.
-func InstantOf(value []byte) (time.Time, bool) {
-	switch {
-	case len(value) == 0 || string(value) == "null":
-		return Instant(nil)
-	case value[0] == '"':
-		return Instant(string(jsonwalk.Unquote(value)))
-	case value[0] == '-' || '0' <= value[0] && value[0] <= '9':
-		return Instant(json.Number(value))
-	}
-	return time.Time{}, false
-}
-
 // time sets the times of the message.
-func (m *Message) time(values []any) {
+func (m *Message) time(values []value) {
 	for _, v := range values {
 		switch t, ok := Instant(v); {
 		case ok && t.IsZero():

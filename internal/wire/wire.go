@@ -7,12 +7,9 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
-	"github.com/kissmetrics-go/kissmetrics/internal/decimal"
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
 
@@ -25,8 +22,9 @@ type Message struct {
 	Name                string // of a track's event, a page or a screen
 	Category            string // of a page or a screen
 	Properties          map[string]any
-	Time                time.Time   // the first that is readable and possible, or zero
-	Earlier             []time.Time // those behind it, of which each is earlier than all before it
+	Object              jsonwalk.Object // the properties, where they are not taken apart
+	Time                time.Time       // the first that is readable and possible, or zero
+	Earlier             []time.Time     // those behind it, of which each is earlier than all before it
 	Problems            []Problem
 }
 
@@ -57,25 +55,26 @@ func Parse(data []byte) (Message, error) {
 	m, err := parse(data)
 	if _, ok := errors.AsType[*jsonwalk.Error](err); ok {
 		if mended, ok := jsonwalk.Mend(data); ok {
-			return parse(mended)
+			m, err = parse(mended)
 		}
+	}
+	if m.Object != nil {
+		m.Properties, m.Object = m.Object.Map(), nil
 	}
 	return m, err
 }
 
 func parse(data []byte) (Message, error) {
-	var f fields
+	var f Fields
 	r := jsonwalk.NewReader(data)
-	if err := r.Members(func(name []byte) error { return f.read(r, name) }); err != nil {
+	object, err := r.Object(func(name []byte) error { return f.Read(r, name) })
+	if err != nil {
 		if errors.Is(err, jsonwalk.ErrKind) {
 			err = notAnObject(data)
 		}
 		return Message{}, err
 	}
-	if f.isRow() {
-		return row(data)
-	}
-	return f.message()
+	return f.Message(object)
 }
 
 // notAnObject returns the error of a value that is JSON, but no object, and of what
@@ -87,44 +86,39 @@ func notAnObject(data []byte) error {
 	return &Error{Field: "message", Reason: "is not a JSON object"}
 }
 
-// fields are the members of a message that may be needed.
-type fields struct {
-	kind                                     any
-	userID, anonymousID, previousID, groupID any
-	event, name, category                    any
-	properties, traits                       any
-	context                                  []byte // as it is written
-	contextKind                              byte
-	times                                    [4]any
+// Fields are the members of a message that may be needed, as they are written.
+type Fields struct {
+	kind                                     value
+	userID, anonymousID, previousID, groupID value
+	event, name, category                    value
+	properties, traits, context              value
+	times                                    [4]value
 	columns                                  columns
 }
 
-// columns are members that are named as the columns of a warehouse. Some SDKs of
-// others name them so, too.
-type columns struct {
-	person                                   bool // a user_id or anonymous_id, in any case
-	userID, anonymousID, previousID, groupID any
-	times                                    [4]any
+// Read reads one member.
+func (f *Fields) Read(r *jsonwalk.Reader, name []byte) error {
+	field := f.field(name)
+	if field == nil {
+		f.columns.person = f.columns.person || isPerson(name)
+		return r.Skip()
+	}
+	v, err := r.Raw()
+	*field = v
+	return err
 }
 
-// read reads one member.
-func (f *fields) read(r *jsonwalk.Reader, name []byte) (err error) {
-	field := f.field(name)
-	switch {
-	case field != nil:
-		*field, err = r.Value()
-		return err
-	case string(name) == "context":
-		f.contextKind = r.Kind()
-		f.context, err = r.Raw()
-		return err
+// Message returns the message that is made of the fields, which are those of an
+// object. Its properties are not taken apart, and part of the object.
+func (f *Fields) Message(object []byte) (Message, error) {
+	if f.isRow() {
+		return row(object)
 	}
-	f.columns.person = f.columns.person || isPerson(name)
-	return r.Skip()
+	return f.message()
 }
 
 // field returns where the value of a member belongs, or nil.
-func (f *fields) field(name []byte) *any {
+func (f *Fields) field(name []byte) *value {
 	switch string(name) {
 	case "type":
 		return &f.kind
@@ -146,6 +140,8 @@ func (f *fields) field(name []byte) *any {
 		return &f.properties
 	case "traits":
 		return &f.traits
+	case "context":
+		return &f.context
 	case "timestamp":
 		return &f.times[0]
 	case "originalTimestamp":
@@ -158,7 +154,15 @@ func (f *fields) field(name []byte) *any {
 	return f.columns.field(name)
 }
 
-func (c *columns) field(name []byte) *any {
+// columns are members that are named as the columns of a warehouse. Some SDKs of
+// others name them so, too.
+type columns struct {
+	person                                   bool // a user_id or anonymous_id, in any case
+	userID, anonymousID, previousID, groupID value
+	times                                    [4]value
+}
+
+func (c *columns) field(name []byte) *value {
 	switch string(name) {
 	case "user_id":
 		c.person = true
@@ -181,9 +185,9 @@ func (c *columns) field(name []byte) *any {
 }
 
 // message returns the message that is made of the fields.
-func (f *fields) message() (Message, error) {
+func (f *Fields) message() (Message, error) {
 	f.adopt()
-	kind, err := typeOf(f.kind)
+	kind, err := f.kind.messageType()
 	if err != nil {
 		return Message{}, err
 	}
@@ -191,20 +195,20 @@ func (f *fields) message() (Message, error) {
 	m.person(f.userID, f.anonymousID)
 	switch kind {
 	case "identify":
-		if m.Properties = m.object("traits", f.traits); len(m.Properties) == 0 {
-			m.Properties = m.object("traits", f.contextTraits())
+		if m.Object = m.object("traits", f.traits); m.Object.IsEmpty() {
+			m.Object = m.object("traits", f.contextTraits())
 		}
 	case "page":
-		m.Properties = m.object("properties", f.properties)
-		m.title(f.category, f.name, m.Properties["name"])
+		m.Object = m.object("properties", f.properties)
+		m.title(f.category, f.name, m.Object.Find("name"))
 	case "screen":
-		m.Properties = m.object("properties", f.properties)
-		m.title(f.category, f.name, f.event, m.Properties["name"])
+		m.Object = m.object("properties", f.properties)
+		m.title(f.category, f.name, f.event, m.Object.Find("name"))
 	case "track":
-		m.Properties = m.object("properties", f.properties)
+		m.Object = m.object("properties", f.properties)
 		m.Name = m.text("event", NoText, f.event)
 	case "group":
-		m.Properties = m.object("traits", f.traits)
+		m.Object = m.object("traits", f.traits)
 		m.GroupID = m.text("groupId", NoIdentity, f.groupID)
 	case "alias":
 		if m.PreviousID = m.text("previousId", NoIdentity, f.previousID); m.PreviousID == "" {
@@ -216,58 +220,25 @@ func (f *fields) message() (Message, error) {
 }
 
 // adopt takes the columns for fields that are not there.
-func (f *fields) adopt() {
+func (f *Fields) adopt() {
 	c := &f.columns
-	for _, p := range [...]struct{ field, column *any }{
+	for _, p := range [...]struct{ field, column *value }{
 		{&f.userID, &c.userID}, {&f.anonymousID, &c.anonymousID}, {&f.previousID, &c.previousID}, {&f.groupID, &c.groupID},
 		{&f.times[1], &c.times[1]}, {&f.times[2], &c.times[2]}, {&f.times[3], &c.times[3]},
 	} {
-		if absent(*p.field) {
+		if p.field.isAbsent() {
 			*p.field = *p.column
 		}
 	}
 }
 
 // contextTraits returns the traits that the SDKs of devices put into the context.
-func (f *fields) contextTraits() (traits any) {
-	if f.contextKind != '{' {
+func (f *Fields) contextTraits() value {
+	if f.context.kind() != '{' {
 		return nil
 	}
-	r := jsonwalk.NewReader(f.context)
-	_ = r.Members(func(name []byte) (err error) { // has been read once already
-		if string(name) == "traits" {
-			traits, err = r.Value()
-			return err
-		}
-		return r.Skip()
-	})
-	return traits
+	return jsonwalk.Object(f.context).Find("traits")
 }
-
-// typeOf returns the type of a message.
-func typeOf(v any) (string, error) {
-	name, isText := v.(string)
-	switch kind := strings.ToLower(strings.TrimSpace(name)); {
-	case absent(v):
-		return "", &Error{Field: "type", Reason: "is missing"}
-	case !isText:
-		return "", &Error{Field: "type", Reason: "is not a text"}
-	case isType(kind):
-		return kind, nil
-	}
-	return "", &Error{Field: "type", Reason: "is none of identify, page, screen, track, group and alias"}
-}
-
-func isType(kind string) bool {
-	switch kind {
-	case "identify", "page", "screen", "track", "group", "alias":
-		return true
-	}
-	return false
-}
-
-// absent reports whether a value says nothing.
-func absent(v any) bool { return v == nil || v == "" }
 
 // problem keeps a problem, once.
 func (m *Message) problem(field string, kind Kind) {
@@ -282,10 +253,10 @@ func (m *Message) problem(field string, kind Kind) {
 // person sets who the message is about. The anonymous identity counts only where
 // there is no other, and what is wrong with it matters only then. The number 0 is
 // the identity of everybody whom a program does not know.
-func (m *Message) person(userID, anonymousID any) {
-	user, isUser := plain(userID)
-	anonymous, isAnonymous := plain(anonymousID)
-	if _, isNumber := userID.(json.Number); isNumber && user == "0" && anonymous != "" {
+func (m *Message) person(userID, anonymousID value) {
+	user, isUser := userID.plain()
+	anonymous, isAnonymous := anonymousID.plain()
+	if user == "0" && userID.kind() == '0' && anonymous != "" {
 		user, isUser = "", false
 	}
 	m.UserID, m.AnonymousID = user, anonymous
@@ -298,38 +269,23 @@ func (m *Message) person(userID, anonymousID any) {
 }
 
 // text returns a text, or the number that it is.
-func (m *Message) text(field string, kind Kind, v any) string {
-	text, ok := plain(v)
+func (m *Message) text(field string, kind Kind, v value) string {
+	text, ok := v.plain()
 	if !ok {
 		m.problem(field, kind)
 	}
 	return text
 }
 
-// plain returns a text, or a number in plain decimal. What is absent is empty; ok is
-// false for anything else.
-func plain(v any) (text string, ok bool) {
-	const longest = 255 // digits that Kissmetrics keeps of any name
-	switch v := v.(type) {
-	case nil:
-		return "", true
-	case string:
-		return v, true
-	case json.Number:
-		return decimal.Plain(string(v), longest)
-	}
-	return "", false
-}
-
 // title sets the category and the name of a page or a screen: the first of names
 // that is one.
-func (m *Message) title(category any, names ...any) {
+func (m *Message) title(category value, names ...value) {
 	var ok bool
-	if m.Category, ok = title(category); !ok {
+	if m.Category, ok = category.title(); !ok {
 		m.problem("category", NoText)
 	}
 	for i, v := range names {
-		if m.Name, ok = title(v); m.Name != "" {
+		if m.Name, ok = v.title(); m.Name != "" {
 			return
 		}
 		if !ok && i == 0 {
@@ -338,36 +294,13 @@ func (m *Message) title(category any, names ...any) {
 	}
 }
 
-// title returns a text for a name. False and 0 are what some programs write for
-// none.
-func title(v any) (name string, ok bool) {
-	if v == false {
-		return "", true
+// object returns an object, or nil.
+func (m *Message) object(field string, v value) jsonwalk.Object {
+	if v.kind() == '{' {
+		return jsonwalk.Object(v)
 	}
-	name, ok = plain(v)
-	if _, isNumber := v.(json.Number); isNumber && name == "0" {
-		return "", true
+	if !v.isNoObject() {
+		m.problem(field, NoObject)
 	}
-	return name, ok
-}
-
-// object returns an object. An empty list is what PHP makes of an empty one, and an
-// empty text says nothing.
-func (m *Message) object(field string, v any) map[string]any {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case map[string]any:
-		return v
-	case []any:
-		if len(v) == 0 {
-			return nil
-		}
-	case string:
-		if strings.TrimSpace(v) == "" {
-			return nil
-		}
-	}
-	m.problem(field, NoObject)
 	return nil
 }

@@ -146,7 +146,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestInstantOf(t *testing.T) {
+func TestInstant(t *testing.T) {
 	for value, want := range map[string]string{
 		`"2026-03-02T09:00:00+0000"`:      "2026-03-02T09:00:00Z",
 		`"\u0032026-03-02 09:00:00"`:      "2026-03-02T09:00:00Z",
@@ -163,7 +163,7 @@ func TestInstantOf(t *testing.T) {
 		`-5`:                              "",
 		`"x"`:                             "",
 	} {
-		got, ok := wire.InstantOf([]byte(value))
+		got, ok := wire.Instant([]byte(value))
 		if want == "" {
 			assert.False(t, ok, value)
 		} else if assert.True(t, ok, value) {
