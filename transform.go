@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/flatten"
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
+	"github.com/kissmetrics-go/kissmetrics/internal/wire"
 )
 
 // A PrefixStyle says how the names of properties are prefixed with the name of
@@ -115,6 +117,7 @@ type transformer struct {
 	options     TransformOptions
 	now         time.Time
 	stamped     bool              // the message happens now
+	object      jsonwalk.Object   // the properties of the message, if they are still JSON
 	found       flatten.Flattener // properties
 	adjustments []Adjustment
 }
@@ -139,6 +142,8 @@ func (t *transformer) message(message Message) []Record {
 		return t.group(m)
 	case Alias:
 		return t.alias(m)
+	case interface{ Wire() *wire.Message }: // of package collect, for no other can name the type
+		return t.wire(m.Wire())
 	}
 	// A pointer to one of these, or nothing.
 	if rv := reflect.ValueOf(message); rv.Kind() == reflect.Pointer && !rv.IsNil() {
@@ -150,9 +155,38 @@ func (t *transformer) message(message Message) []Record {
 	return nil
 }
 
+// wire is message for one that was read, and not taken apart into maps.
+func (t *transformer) wire(m *wire.Message) []Record {
+	t.object = m.Object
+	memory := remember(m)
+	switch m.Type {
+	case "identify":
+		return t.identify(Identify{m.UserID, m.AnonymousID, m.Properties, m.Time, memory})
+	case "page":
+		return t.view(view{m.UserID, m.AnonymousID, m.Name, m.Category, m.Properties, m.Time, memory}, "Page")
+	case "screen":
+		return t.view(view{m.UserID, m.AnonymousID, m.Name, m.Category, m.Properties, m.Time, memory}, "Screen")
+	case "track":
+		return t.track(Track{m.UserID, m.AnonymousID, m.Name, m.Properties, m.Time, memory})
+	case "group":
+		return t.group(Group{m.UserID, m.AnonymousID, m.GroupID, m.Properties, m.Time, memory})
+	default:
+		return t.alias(Alias{m.UserID, m.PreviousID, m.Time, memory})
+	}
+}
+
+// members flattens the properties of the message but for the one named skip, which it
+// returns.
+func (t *transformer) members(properties Properties, skip string) (skipped any) {
+	if t.object != nil {
+		return t.found.JSON(t.object, skip)
+	}
+	return t.found.Members(properties, skip)
+}
+
 func (t *transformer) identify(m Identify) []Record {
 	person, when := t.person(m.UserID, m.AnonymousID), t.time(m.Timestamp, m.parsed)
-	t.found.Members(m.Traits, "")
+	t.members(m.Traits, "")
 	set := Record{Kind: KindProperties, Person: person, Time: when, Properties: t.settle()}
 	if !t.options.AliasOnIdentify || name.Blank(m.AnonymousID) || identityProblem(name.Trim(m.UserID)) != "" {
 		return []Record{set}
@@ -173,7 +207,7 @@ type view Page
 
 func (t *transformer) view(m view, noun string) []Record {
 	person, when := t.person(m.UserID, m.AnonymousID), t.time(m.Timestamp, m.parsed)
-	if products := t.found.Objects(productsName, t.found.Members(m.Properties, productsName)); len(products) > 0 {
+	if products := t.found.Objects(productsName, t.members(m.Properties, productsName)); len(products) > 0 {
 		t.found.Elements(productsName, products)
 	}
 	event := t.event("Loaded a " + noun)
@@ -211,7 +245,7 @@ const productsName = "products"
 
 func (t *transformer) track(m Track) []Record {
 	person, when, event := t.person(m.UserID, m.AnonymousID), t.time(m.Timestamp, m.parsed), t.event(m.Event)
-	products := t.found.Objects(productsName, t.found.Members(m.Properties, productsName))
+	products := t.found.Objects(productsName, t.members(m.Properties, productsName))
 	if t.options.OrderTotalAsRevenue && isOrderCompleted(m.Event) {
 		t.totalAsRevenue()
 	}
@@ -240,7 +274,7 @@ func (t *transformer) group(m Group) []Record {
 	if name.Blank(m.GroupID) {
 		t.add("groupId", "is missing")
 	}
-	t.found.Members(m.Traits, "")
+	t.members(m.Traits, "")
 	t.found.Add("id", m.GroupID, flatten.Text)
 	t.prefix("Group", PrefixSpacedHyphen)
 	return []Record{{Kind: KindProperties, Person: person, Time: when, Properties: t.settle()}}

@@ -25,10 +25,11 @@ type batch struct {
 
 	isUnreadable bool // whether the body is no JSON object
 
-	isList     bool                   // whether there is a list of messages
-	traits     kissmetrics.Properties // of the context,
-	traitsRead bool                   // once they were asked for
-	lent       int                    // what they took, once for every message that they were given to
+	isList     bool            // whether there is a list of messages
+	traits     jsonwalk.Object // of the context,
+	traitsRead bool            // once they were asked for
+	lent       int             // what they took, once for every message that they were given to
+	read       readMessage     // the message that is being taken
 
 	own         [2]kissmetrics.Property // for the identity of a message
 	wasRead     bool                    // the library of a context was asked for,
@@ -39,12 +40,12 @@ type batch struct {
 // A head is what is known of a message before it is parsed.
 type head struct {
 	data                []byte // all of it
+	fields              wire.Fields
 	isObject            bool
 	id, kind            string
 	timestamp, original time.Time // zero if it has none that can be read
 	sentAt              time.Time
 	integrations        wire.Integrations
-	context             []byte
 }
 
 // batches keep the memory that they work in.
@@ -99,8 +100,9 @@ func (h *Handler) parse(data []byte, e endpoint) (*batch, *answer) {
 func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
 	b := newBatch(e.kind)
 	w := walker{Reader: jsonwalk.NewReader(data), kind: e.kind}
-	own := head{data: data, isObject: true}
-	err := w.Members(func(name []byte) (err error) {
+	own := head{isObject: true}
+	var err error
+	own.data, err = w.Object(func(name []byte) (err error) {
 		switch string(name) {
 		case "writeKey":
 			var key []byte
@@ -113,11 +115,14 @@ func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
 		}
 		return err
 	})
-	b.context = own.context
-	if e.kind != "" {
-		own.kind = e.kind
+	own.finish()
+	b.context = own.fields.Context
+	switch {
+	case err != nil:
+	case e.kind != "":
+		own.kind, own.fields.Type, own.data = e.kind, wire.Value(`"`+e.kind+`"`), withType(own.data, e.kind)
 		b.messages = append(b.messages[:0], own)
-	} else {
+	default:
 		b.sentAt, b.integrations = own.sentAt, own.integrations
 	}
 	return b, err
@@ -152,37 +157,33 @@ func (w *walker) head(m *head) (err error) {
 	}
 	m.isObject = true
 	m.data, err = w.Object(func(name []byte) error { return w.member(m, name) })
+	m.finish()
 	return err
 }
 
 // member reads a member of a message.
 func (w *walker) member(m *head, name []byte) (err error) {
-	var value []byte
 	switch string(name) {
 	case "integrations":
 		m.integrations, err = wire.ReadIntegrations(w.Reader)
 		return err
-	case "context":
-		m.context, err = w.Raw()
-		return err
-	case "messageId", "type", "timestamp", "originalTimestamp", "sentAt":
-		value, err = w.Raw()
-	default:
-		return w.Skip()
-	}
-	switch string(name) {
 	case "messageId":
+		value, err := w.Raw()
+		if err != nil {
+			return err
+		}
 		m.id = idOf(value)
-	case "type":
-		m.kind = kindOf(jsonwalk.Unquote(value))
-	case "timestamp":
-		m.timestamp, _ = wire.Instant(value)
-	case "originalTimestamp":
-		m.original, _ = wire.Instant(value)
-	case "sentAt":
-		m.sentAt, _ = wire.Instant(value)
+		return nil
 	}
-	return err
+	return m.fields.Read(w.Reader, name)
+}
+
+// finish sets what is known once all members are read.
+func (m *head) finish() {
+	m.kind = kindOf(jsonwalk.Unquote(m.fields.Type))
+	m.timestamp, _ = wire.Instant(m.fields.Timestamp)
+	m.original, _ = wire.Instant(m.fields.OriginalTimestamp)
+	m.sentAt, _ = wire.Instant(m.fields.SentAt)
 }
 
 // idOf returns the messageId that a value is: a text, or a number as it is written.
@@ -210,19 +211,10 @@ func (m *head) at() time.Time {
 }
 
 // contextTraits returns the traits of the batch's context.
-func (b *batch) contextTraits() kissmetrics.Properties {
-	if b.traitsRead || b.kind != "" || len(b.context) == 0 {
-		return b.traits // of one message, ParseMessage has looked there
+func (b *batch) contextTraits() jsonwalk.Object {
+	if !b.traitsRead && b.kind == "" { // of one message, package wire has looked there
+		b.traitsRead = true
+		b.traits = jsonwalk.Object(b.context).Find("traits")
 	}
-	b.traitsRead = true
-	r := jsonwalk.NewReader(b.context)
-	_ = r.Members(func(name []byte) error { // was read before; at worst it is no object
-		if string(name) != "traits" {
-			return r.Skip()
-		}
-		traits, err := r.Value()
-		b.traits, _ = traits.(map[string]any)
-		return err
-	})
 	return b.traits
 }

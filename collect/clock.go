@@ -1,10 +1,6 @@
 package collect
 
-import (
-	"time"
-
-	"github.com/kissmetrics-go/kissmetrics"
-)
+import "time"
 
 const (
 	day     = 24 * time.Hour
@@ -73,7 +69,7 @@ func correction(behind int64, step time.Duration) int64 {
 // that is behind, rather than of a batch that took long to come. One that lies after it
 // always is proof of one that is ahead.
 func (h *Handler) provesClock(b *batch, m *head, seconds int64) bool {
-	kind := b.library(m.context)
+	kind := b.library(m.fields.Context)
 	if kind == sentAtUnknown {
 		kind = b.library(b.context)
 	}
@@ -85,29 +81,4 @@ func (h *Handler) provesClock(b *batch, m *head, seconds int64) bool {
 	}
 	perMessage := !m.sentAt.IsZero() && b.kind == "" // hence written when it was enqueued
 	return !perMessage && !b.retry && seconds <= int64(day/time.Second)
-}
-
-// happenedAt returns a message with another time.
-func happenedAt(parsed kissmetrics.Message, at time.Time) kissmetrics.Message {
-	switch m := parsed.(type) {
-	case kissmetrics.Identify:
-		m.Timestamp = at
-		return m
-	case kissmetrics.Page:
-		m.Timestamp = at
-		return m
-	case kissmetrics.Screen:
-		m.Timestamp = at
-		return m
-	case kissmetrics.Track:
-		m.Timestamp = at
-		return m
-	case kissmetrics.Group:
-		m.Timestamp = at
-		return m
-	case kissmetrics.Alias:
-		m.Timestamp = at
-		return m
-	}
-	return parsed
 }

@@ -2,7 +2,6 @@ package collect
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
@@ -82,25 +81,10 @@ func (b *batch) library(context []byte) sentAtKind {
 
 // library returns when the SDK of a message writes sentAt.
 func library(context []byte) sentAtKind {
-	var name, agent string
-	r := jsonwalk.NewReader(context)
-	_ = r.Members(func(member []byte) (err error) { // was read before; at worst it is no object
-		var v any
-		switch string(member) {
-		case "library":
-			v, err = r.Value()
-			object, _ := v.(map[string]any)
-			name, _ = object["name"].(string)
-		case "userAgent":
-			v, err = r.Value()
-			agent, _ = v.(string)
-		default:
-			err = r.Skip()
-		}
-		return err
-	})
-	if name == "" {
-		name, _, _ = strings.Cut(agent, "/")
+	object := jsonwalk.Object(context)
+	name := jsonwalk.Unquote(jsonwalk.Object(object.Find("library")).Find("name"))
+	if len(name) == 0 {
+		name, _, _ = bytes.Cut(jsonwalk.Unquote(object.Find("userAgent")), []byte("/"))
 	}
-	return libraries[strings.ToLower(name)]
+	return libraries[string(bytes.ToLower(name))]
 }

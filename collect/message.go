@@ -32,27 +32,21 @@ func (h *Handler) message(b *batch, head *head) (m message, err error) {
 	if m.ignored = head.integrations.Over(b.integrations).Excluded(); m.ignored {
 		return m, nil
 	}
-	data := head.data
-	if b.kind != "" {
-		data = withType(data, b.kind)
+	read := &b.read
+	if read.message, err = head.fields.Message(head.data); err != nil {
+		return m, refusal(err)
 	}
-	parsed, err := kissmetrics.ParseMessage(data)
-	if err != nil {
-		return m, err
-	}
-	if identify, ok := parsed.(kissmetrics.Identify); ok && len(identify.Traits) == 0 {
-		if identify.Traits = b.contextTraits(); len(identify.Traits) > 0 {
-			if b.lent += len(b.context); b.lent > h.config.maxBytes {
-				return m, errLentTooMuch
-			}
+	if traits := b.contextTraits(); read.isBareIdentify() && !traits.IsEmpty() {
+		if b.lent += len(b.context); b.lent > h.config.maxBytes {
+			return m, errLentTooMuch
 		}
-		parsed = identify
+		read.message.Object = traits
 	}
 	own := head.at()
 	if at, ok := h.corrected(b, head); ok {
-		parsed, own = happenedAt(parsed, at), at
+		read.message.Time, own = at, at
 	}
-	if m.records, m.adjustments, err = kissmetrics.Transform(parsed, b.received, b.source.Transform); err != nil {
+	if m.records, m.adjustments, err = kissmetrics.Transform(read, b.received, b.source.Transform); err != nil {
 		return m, err
 	}
 	second := m.records[0].Time

@@ -10,7 +10,7 @@ type Object []byte
 type Member struct {
 	Name string
 	Kind byte   // as [Reader.Kind] returns it
-	Text string // what a text stands for, or a number as it is written
+	Text string // what a text stands for, or a number or word as it is written
 
 	value []byte
 }
@@ -81,9 +81,11 @@ func (d *decoder) member() Member {
 	switch c := d.data[begin]; c {
 	case '"':
 		m.Kind, m.Text = c, d.string()
-	case '{', '[', 't', 'f', 'n':
+	case '{', '[':
 		m.Kind = c
 		d.at += valueEnd(d.data[begin:])
+	case 't', 'f', 'n':
+		m.Kind, m.Text = c, d.raw()
 	default:
 		m.Kind, m.Text = '0', d.raw()
 	}

@@ -54,7 +54,7 @@ func ReadIntegrations(r *jsonwalk.Reader) (i Integrations, err error) {
 			return r.Skip()
 		}
 		v, err := r.Raw()
-		*said = max(*said, value(v).answer())
+		*said = max(*said, Value(v).answer())
 		return err
 	})
 	return i, err
@@ -88,7 +88,7 @@ func letter(r rune) rune {
 }
 
 // answer returns what a value says of a destination.
-func (v value) answer() answer {
+func (v Value) answer() answer {
 	switch v.kind() {
 	case 't':
 		return yes

@@ -21,19 +21,19 @@ func isPerson(column []byte) bool {
 // isRow reports whether what was read is a row of a warehouse. A message that only
 // names its identities as a warehouse does has objects, which a row never has.
 func (f *Fields) isRow() bool {
-	return f.columns.person && f.userID.kind() == 'n' && f.anonymousID.kind() == 'n' && !f.properties.nests() && f.context.kind() != '{'
+	return f.columns.person && f.userID.kind() == 'n' && f.anonymousID.kind() == 'n' && !f.properties.nests() && f.Context.kind() != '{'
 }
 
 // A table is a row: its columns as they are named, and these names by their lower
 // case.
 type table struct {
-	columns map[string]value
+	columns map[string]Value
 	names   map[string]string
 }
 
 // row reads a row.
 func row(data jsonwalk.Object) (Message, error) {
-	t := table{columns: map[string]value{}, names: map[string]string{}}
+	t := table{columns: map[string]Value{}, names: map[string]string{}}
 	data.Each(func(name, v []byte) { t.columns[string(name)] = v })
 	for name := range t.columns {
 		lower := strings.ToLower(name)
@@ -46,10 +46,10 @@ func row(data jsonwalk.Object) (Message, error) {
 		return Message{}, &Error{Field: "type", Reason: "is missing, and the columns of the row do not tell it"}
 	}
 	f := Fields{
-		kind:   value(`"` + kind + `"`),
+		Type:   Value(`"` + kind + `"`),
 		userID: t.value("user_id"), anonymousID: t.value("anonymous_id"), previousID: t.value("previous_id"), groupID: t.value("group_id"),
-		event: t.value("event_text", "event"), name: t.value("name"), category: t.value("category"), properties: value(data),
-		times: [4]value{t.value("timestamp"), t.value("original_timestamp"), t.value("sent_at"), t.value("received_at")},
+		event: t.value("event_text", "event"), name: t.value("name"), category: t.value("category"), properties: Value(data),
+		Timestamp: t.value("timestamp"), OriginalTimestamp: t.value("original_timestamp"), SentAt: t.value("sent_at"), ReceivedAt: t.value("received_at"),
 	}
 	m, err := f.message()
 	m.Object = nil
@@ -69,7 +69,7 @@ func row(data jsonwalk.Object) (Message, error) {
 }
 
 // value returns the first of some columns that says something, or nil.
-func (t *table) value(names ...string) value {
+func (t *table) value(names ...string) Value {
 	for _, name := range names {
 		if column, ok := t.names[name]; ok && !t.columns[column].isAbsent() {
 			return t.columns[column]

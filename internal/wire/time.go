@@ -10,8 +10,8 @@ import (
 // Instant returns the time that a value means, as in [Message], in UTC. What says
 // nothing is the zero time: null, an empty text, and the beginning of the first year,
 // the zero time of Go and .NET, in any zone. ok is false for what cannot be read.
-func Instant(v []byte) (t time.Time, ok bool) {
-	switch value(v).kind() {
+func Instant(v Value) (t time.Time, ok bool) {
+	switch v.kind() {
 	case 'n':
 		return t, true
 	case '"':
@@ -30,7 +30,7 @@ func Instant(v []byte) (t time.Time, ok bool) {
 }
 
 // time sets the times of the message.
-func (m *Message) time(values []value) {
+func (m *Message) time(values ...Value) {
 	for _, v := range values {
 		switch t, ok := Instant(v); {
 		case ok && t.IsZero():

@@ -8,13 +8,13 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
 
-// A value is a value of a member as it is written, and nil where there is no such
+// A Value is a value of a member as it is written, and nil where there is no such
 // member.
-type value []byte
+type Value []byte
 
 // kind returns the first byte of a value: one of { [ " t f n and, for any number, 0.
 // That of no value is n.
-func (v value) kind() byte {
+func (v Value) kind() byte {
 	if len(v) == 0 {
 		return 'n'
 	}
@@ -26,11 +26,11 @@ func (v value) kind() byte {
 }
 
 // isAbsent reports whether a value says nothing.
-func (v value) isAbsent() bool { return v.kind() == 'n' || string(v) == `""` }
+func (v Value) isAbsent() bool { return v.kind() == 'n' || string(v) == `""` }
 
 // isNoObject reports whether a value stands for no object. An empty list is what PHP
 // makes of an empty one, and an empty text says nothing.
-func (v value) isNoObject() bool {
+func (v Value) isNoObject() bool {
 	switch v.kind() {
 	case '[':
 		return len(bytes.TrimSpace(v[1:len(v)-1])) == 0
@@ -42,14 +42,14 @@ func (v value) isNoObject() bool {
 
 // nests reports whether a value is an object, or the empty list that PHP writes for
 // one.
-func (v value) nests() bool { return v.kind() == '{' || v.kind() == '[' && v.isNoObject() }
+func (v Value) nests() bool { return v.kind() == '{' || v.kind() == '[' && v.isNoObject() }
 
 // text returns the text that a value is, and an empty one for any other value.
-func (v value) text() string { return string(jsonwalk.Unquote(v)) }
+func (v Value) text() string { return string(jsonwalk.Unquote(v)) }
 
 // plain returns a text, or a number in plain decimal. What is absent is empty; ok is
 // false for anything else.
-func (v value) plain() (text string, ok bool) {
+func (v Value) plain() (text string, ok bool) {
 	const longest = 255 // digits that Kissmetrics keeps of any name
 	switch v.kind() {
 	case 'n':
@@ -64,7 +64,7 @@ func (v value) plain() (text string, ok bool) {
 
 // title returns a text for a name. False and 0 are what some programs write for
 // none.
-func (v value) title() (name string, ok bool) {
+func (v Value) title() (name string, ok bool) {
 	if v.kind() == 'f' {
 		return "", true
 	}
@@ -76,7 +76,7 @@ func (v value) title() (name string, ok bool) {
 }
 
 // messageType returns the type of a message.
-func (v value) messageType() (string, error) {
+func (v Value) messageType() (string, error) {
 	if v.isAbsent() {
 		return "", &Error{Field: "type", Reason: "is missing"}
 	}

@@ -88,11 +88,12 @@ func notAnObject(data []byte) error {
 
 // Fields are the members of a message that may be needed, as they are written.
 type Fields struct {
-	kind                                     value
-	userID, anonymousID, previousID, groupID value
-	event, name, category                    value
-	properties, traits, context              value
-	times                                    [4]value
+	Type, Context                            Value
+	Timestamp, OriginalTimestamp             Value
+	SentAt, ReceivedAt                       Value
+	userID, anonymousID, previousID, groupID Value
+	event, name, category                    Value
+	properties, traits                       Value
 	columns                                  columns
 }
 
@@ -118,10 +119,10 @@ func (f *Fields) Message(object []byte) (Message, error) {
 }
 
 // field returns where the value of a member belongs, or nil.
-func (f *Fields) field(name []byte) *value {
+func (f *Fields) field(name []byte) *Value {
 	switch string(name) {
 	case "type":
-		return &f.kind
+		return &f.Type
 	case "userId":
 		return &f.userID
 	case "anonymousId":
@@ -141,15 +142,15 @@ func (f *Fields) field(name []byte) *value {
 	case "traits":
 		return &f.traits
 	case "context":
-		return &f.context
+		return &f.Context
 	case "timestamp":
-		return &f.times[0]
+		return &f.Timestamp
 	case "originalTimestamp":
-		return &f.times[1]
+		return &f.OriginalTimestamp
 	case "sentAt":
-		return &f.times[2]
+		return &f.SentAt
 	case "receivedAt":
-		return &f.times[3]
+		return &f.ReceivedAt
 	}
 	return f.columns.field(name)
 }
@@ -158,11 +159,11 @@ func (f *Fields) field(name []byte) *value {
 // others name them so, too.
 type columns struct {
 	person                                   bool // a user_id or anonymous_id, in any case
-	userID, anonymousID, previousID, groupID value
-	times                                    [4]value
+	userID, anonymousID, previousID, groupID Value
+	originalTimestamp, sentAt, receivedAt    Value
 }
 
-func (c *columns) field(name []byte) *value {
+func (c *columns) field(name []byte) *Value {
 	switch string(name) {
 	case "user_id":
 		c.person = true
@@ -175,11 +176,11 @@ func (c *columns) field(name []byte) *value {
 	case "group_id":
 		return &c.groupID
 	case "original_timestamp":
-		return &c.times[1]
+		return &c.originalTimestamp
 	case "sent_at":
-		return &c.times[2]
+		return &c.sentAt
 	case "received_at":
-		return &c.times[3]
+		return &c.receivedAt
 	}
 	return nil
 }
@@ -187,7 +188,7 @@ func (c *columns) field(name []byte) *value {
 // message returns the message that is made of the fields.
 func (f *Fields) message() (Message, error) {
 	f.adopt()
-	kind, err := f.kind.messageType()
+	kind, err := f.Type.messageType()
 	if err != nil {
 		return Message{}, err
 	}
@@ -215,16 +216,16 @@ func (f *Fields) message() (Message, error) {
 			m.PreviousID = m.AnonymousID
 		}
 	}
-	m.time(f.times[:])
+	m.time(f.Timestamp, f.OriginalTimestamp, f.SentAt, f.ReceivedAt)
 	return m, nil
 }
 
 // adopt takes the columns for fields that are not there.
 func (f *Fields) adopt() {
 	c := &f.columns
-	for _, p := range [...]struct{ field, column *value }{
+	for _, p := range [...]struct{ field, column *Value }{
 		{&f.userID, &c.userID}, {&f.anonymousID, &c.anonymousID}, {&f.previousID, &c.previousID}, {&f.groupID, &c.groupID},
-		{&f.times[1], &c.times[1]}, {&f.times[2], &c.times[2]}, {&f.times[3], &c.times[3]},
+		{&f.OriginalTimestamp, &c.originalTimestamp}, {&f.SentAt, &c.sentAt}, {&f.ReceivedAt, &c.receivedAt},
 	} {
 		if p.field.isAbsent() {
 			*p.field = *p.column
@@ -233,11 +234,8 @@ func (f *Fields) adopt() {
 }
 
 // contextTraits returns the traits that the SDKs of devices put into the context.
-func (f *Fields) contextTraits() value {
-	if f.context.kind() != '{' {
-		return nil
-	}
-	return jsonwalk.Object(f.context).Find("traits")
+func (f *Fields) contextTraits() Value {
+	return jsonwalk.Object(f.Context).Find("traits")
 }
 
 // problem keeps a problem, once.
@@ -253,7 +251,7 @@ func (m *Message) problem(field string, kind Kind) {
 // person sets who the message is about. The anonymous identity counts only where
 // there is no other, and what is wrong with it matters only then. The number 0 is
 // the identity of everybody whom a program does not know.
-func (m *Message) person(userID, anonymousID value) {
+func (m *Message) person(userID, anonymousID Value) {
 	user, isUser := userID.plain()
 	anonymous, isAnonymous := anonymousID.plain()
 	if user == "0" && userID.kind() == '0' && anonymous != "" {
@@ -269,7 +267,7 @@ func (m *Message) person(userID, anonymousID value) {
 }
 
 // text returns a text, or the number that it is.
-func (m *Message) text(field string, kind Kind, v value) string {
+func (m *Message) text(field string, kind Kind, v Value) string {
 	text, ok := v.plain()
 	if !ok {
 		m.problem(field, kind)
@@ -279,7 +277,7 @@ func (m *Message) text(field string, kind Kind, v value) string {
 
 // title sets the category and the name of a page or a screen: the first of names
 // that is one.
-func (m *Message) title(category value, names ...value) {
+func (m *Message) title(category Value, names ...Value) {
 	var ok bool
 	if m.Category, ok = category.title(); !ok {
 		m.problem("category", NoText)
@@ -295,7 +293,7 @@ func (m *Message) title(category value, names ...value) {
 }
 
 // object returns an object, or nil.
-func (m *Message) object(field string, v value) jsonwalk.Object {
+func (m *Message) object(field string, v Value) jsonwalk.Object {
 	if v.kind() == '{' {
 		return jsonwalk.Object(v)
 	}
