@@ -11,7 +11,14 @@ import (
 )
 
 // settle returns the properties that were found since it was called last.
-func (t *transformer) settle() []Property { return flatten.Settle[Property](&t.found) }
+func (t *transformer) settle() []Property {
+	begin := len(t.room)
+	t.room = flatten.Settle(&t.found, t.room)
+	if begin == len(t.room) {
+		return nil
+	}
+	return slices.Clip(t.room[begin:])
+}
 
 // adjust tells of an adjustment. In strict mode it is a problem, unless there is
 // no reason to refuse the message for it.

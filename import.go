@@ -313,7 +313,7 @@ func (l *importLine) head() {
 func (l *importLine) properties() {
 	nested := flatten.Flattener{MaxValue: maxRecordValue}
 	nested.Members(l.Nested, "")
-	all := flatten.Settle[Property](&nested)
+	all := flatten.Settle[Property](&nested, nil)
 	for _, note := range nested.Notes() {
 		if _, reason := adjustmentOf(note); reason != "" {
 			l.add("property", quoted(note.Name)+" "+reason)

@@ -118,6 +118,7 @@ type transformer struct {
 	now         time.Time
 	stamped     bool              // the message happens now
 	object      jsonwalk.Object   // the properties of the message, if they are still JSON
+	room        []Property        // what the properties of records are parts of
 	found       flatten.Flattener // properties
 	adjustments []Adjustment
 }
@@ -142,7 +143,7 @@ func (t *transformer) message(message Message) []Record {
 		return t.group(m)
 	case Alias:
 		return t.alias(m)
-	case interface{ Wire() *wire.Message }: // of package collect, for no other can name the type
+	case wireMessage:
 		return t.wire(m.Wire())
 	}
 	// A pointer to one of these, or nothing.
@@ -155,9 +156,16 @@ func (t *transformer) message(message Message) []Record {
 	return nil
 }
 
-// wire is message for one that was read, and not taken apart into maps.
-func (t *transformer) wire(m *wire.Message) []Record {
-	t.object = m.Object
+// A wireMessage is a message that was read but not taken apart into maps. Package
+// collect has one, which comes with room for the properties of its records. Nobody
+// outside of this module can name its type.
+type wireMessage interface {
+	Wire() (message *wire.Message, room []Property)
+}
+
+// wire is message for a wireMessage.
+func (t *transformer) wire(m *wire.Message, room []Property) []Record {
+	t.object, t.room = m.Object, room[:0]
 	memory := remember(m)
 	switch m.Type {
 	case "identify":

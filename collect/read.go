@@ -13,10 +13,11 @@ type readMessage struct {
 	kissmetrics.Message // is nil; it makes this one
 
 	message wire.Message
+	room    []kissmetrics.Property // for those of its records, which are sent before the next is read
 }
 
 // Wire is how Transform gets at the message.
-func (m *readMessage) Wire() *wire.Message { return &m.message }
+func (m *readMessage) Wire() (*wire.Message, []kissmetrics.Property) { return &m.message, m.room }
 
 // isBareIdentify reports whether a message is an identify without traits.
 func (m *readMessage) isBareIdentify() bool {

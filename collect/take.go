@@ -104,6 +104,7 @@ func (h *Handler) take(ctx context.Context, b *batch) taken {
 	t := taker{Handler: h, ctx: ctx, source: b.source, cancel: func() {}}
 	defer func() { t.cancel() }()
 	var untimed []loose
+	b.read.room = make([]kissmetrics.Property, 0, 32) // enough for most
 	for i := range b.messages {
 		if t.why == nil && ctx.Err() != nil {
 			t.why = errClientLeft
@@ -123,6 +124,7 @@ func (h *Handler) take(ctx context.Context, b *batch) taken {
 			t.settle(&result, Ignored, nil)
 		case !m.timed:
 			untimed = append(untimed, loose{result, m})
+			b.read.room = nil // is theirs
 		case m.identity == identity{}:
 			t.settle(&result, 0, t.send(m.records))
 		default:

@@ -32,7 +32,9 @@ func (r *Recorder) Send(ctx context.Context, records []kissmetrics.Record) error
 	if r.err != nil {
 		return r.err
 	}
-	r.records = append(r.records, cloneRecords(records)...)
+	kept := len(r.records)
+	r.records = append(r.records, records...)
+	own(r.records[kept:])
 	return nil
 }
 
@@ -53,8 +55,13 @@ func (r *Recorder) Records() []kissmetrics.Record {
 // cloneRecords returns records that share nothing with the given ones.
 func cloneRecords(records []kissmetrics.Record) []kissmetrics.Record {
 	clones := slices.Clone(records)
-	for i := range clones {
-		clones[i].Properties = slices.Clone(clones[i].Properties)
-	}
+	own(clones)
 	return clones
+}
+
+// own gives records properties that they share with no others.
+func own(records []kissmetrics.Record) {
+	for i := range records {
+		records[i].Properties = slices.Clone(records[i].Properties)
+	}
 }

@@ -16,7 +16,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/decimal"
-	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
@@ -70,45 +69,6 @@ func (f *Flattener) Members(m map[string]any, skip string) (skipped any) {
 	}
 	f.members("", m, skip, 0)
 	return skipped
-}
-
-// JSON is [Flattener.Members] of an object in JSON.
-func (f *Flattener) JSON(o jsonwalk.Object, skip string) (skipped any) {
-	var room [32]jsonwalk.Member // for most
-	members, ok := o.Members(room[:])
-	if !ok || f.Ordered {
-		return f.Members(o.Map(), skip)
-	}
-	for i := range members {
-		m := &members[i]
-		switch {
-		case skip != "" && m.Name == skip:
-			skipped = m.Value()
-		case m.Kind == '{' || m.Kind == '[':
-			f.value(f.member("", m.Name, 0), m.Value(), 1)
-		default:
-			f.word(f.member("", m.Name, 0), m, 1)
-		}
-	}
-	return skipped
-}
-
-// word flattens a member that is a text, a number, true, false or null.
-func (f *Flattener) word(name string, m *jsonwalk.Member, depth int) {
-	if !f.enter(name, depth) {
-		return
-	}
-	switch m.Kind {
-	case '"':
-		f.put(name, m.Text, Text, depth)
-	case 't', 'f':
-		f.put(name, m.Text, Bool, depth)
-	case '0':
-		plain, ok := decimal.Plain(m.Text, f.maxDigits())
-		if s, class, _ := f.number(name, plain, ok); class != None {
-			f.put(name, s, class, depth)
-		}
-	}
 }
 
 // Add adds a pair that is less nested than any other, and so beats one with its

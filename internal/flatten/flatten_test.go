@@ -20,7 +20,7 @@ type property struct {
 	Literal     bool
 }
 
-func settle(f *flatten.Flattener) []property { return flatten.Settle[property](f) }
+func settle(f *flatten.Flattener) []property { return flatten.Settle[property](f, nil) }
 
 // flat returns what the members of a map become, and the notes made of them.
 func flat(m map[string]any) (map[string]string, []flatten.Note) {

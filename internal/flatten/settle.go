@@ -10,32 +10,29 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
-// Settle returns the pairs found so far as properties, sorted by name, and
+// Settle appends the pairs found so far to dst as properties, sorted by name, and
 // forgets them. Of several whose names are one to Kissmetrics, the least nested
 // stays, and among those the first in the order of bytes. A name that is blank or
 // reserved is left out.
 func Settle[P ~struct {
 	Name, Value string
 	Literal     bool
-}](f *Flattener) []P {
+}](f *Flattener, dst []P) []P {
 	var room [32]key // spares most messages an allocation
 	order := f.sorted(room[:0])
 	if f.hasClash(order) {
 		order = f.resolve(order)
 	}
 	defer f.pairs.clear()
-	if len(order) == 0 {
-		return nil
-	}
-	properties := make([]P, len(order))
-	for i, k := range order {
+	dst = slices.Grow(dst, len(order))
+	for _, k := range order {
 		p := f.pairs.at(k.place())
 		if p.nameCut || p.valueCut {
 			f.noteCut(p)
 		}
-		properties[i] = P{p.Name, p.Value, p.Class == Number || p.Class == Bool}
+		dst = append(dst, P{p.Name, p.Value, p.Class == Number || p.Class == Bool})
 	}
-	return properties
+	return dst
 }
 
 // A key is the first four bytes of a name, and below them the place of its pair.
