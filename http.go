@@ -40,9 +40,9 @@ const (
 // merely accepted, is for each Sender to say.
 //
 // Send may be called by many goroutines at once. It ends when ctx does. It does
-// not change records nor what they hold, and keeps none of the slice after it
-// has returned; strings it may keep. A Sender that goes on working after Send
-// has returned uses ctx for its values only.
+// not change records nor what they hold. After it has returned it keeps neither
+// the slice nor the Properties in it; strings it may keep. A Sender that goes on
+// working then uses ctx for its values only.
 //
 // A Sender that gathers records is a [Flusher] too. A caller that has another
 // Sender behind it learns from [Settle] what an error means for each record.

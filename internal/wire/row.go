@@ -101,7 +101,7 @@ func (t *table) properties(but ...string) map[string]any {
 	properties := make(map[string]any, len(t.columns))
 	for name, v := range t.columns {
 		lower := strings.ToLower(name)
-		if v.kind() != 'n' && !t.isOwn(lower) && !(slices.Contains(but, lower) && name == t.names[lower]) {
+		if v.kind() != 'n' && !t.isOwn(lower) && (name != t.names[lower] || !slices.Contains(but, lower)) {
 			properties[name] = jsonwalk.Decode(v)
 		}
 	}
