@@ -49,7 +49,11 @@
 // about as much room as the uncompressed input, and are gone when the loop ends.
 // Records are taken for equal if 128 bits of their SHA-256 are.
 //
-// To measure lines a second and peak memory:
+// To measure lines a minute and peak memory, with compressed files:
 //
-//	go test -run '^$' -bench Differences -benchtime 1x -lines 2000000 ./reconcile
+//	go test -run '^$' -bench Differences -benchtime 1x -lines 20000000 -timeout 1h ./reconcile
+//
+// On two cores that others used too, 20 million lines a side took four minutes (5.0
+// million a minute) and 132 MB of memory, all of the process; 2 million took 62 MB, and
+// the same processor time a line, 11 µs with the making of the files.
 package reconcile
