@@ -14,7 +14,8 @@ import (
 // A batch is what a request holds.
 type batch struct {
 	messages     []head
-	kind         string // of the message, where there is one and the path says it
+	fields       []wire.Fields // of the last messages; see newFields
+	kind         string        // of the message, where there is one and the path says it
 	writeKey     string
 	sentAt       time.Time
 	integrations wire.Integrations
@@ -39,8 +40,8 @@ type batch struct {
 
 // A head is what is known of a message before it is parsed.
 type head struct {
-	data                []byte // all of it
-	fields              wire.Fields
+	data                []byte       // all of it
+	fields              *wire.Fields // of an object
 	isObject            bool
 	id, kind            string
 	timestamp, original time.Time // zero if it has none that can be read
@@ -65,8 +66,20 @@ func (b *batch) release() {
 		messages = nil
 	}
 	clear(messages[:cap(messages)])
-	*b = batch{messages: messages[:0]}
+	clear(b.fields)
+	*b = batch{messages: messages[:0], fields: b.fields[:0]}
 	batches.Put(b)
+}
+
+// newFields returns the fields of another message. They have room together, a few at a
+// time: what is no object needs none.
+func (b *batch) newFields() *wire.Fields {
+	const few = 128
+	if len(b.fields) == cap(b.fields) {
+		b.fields = make([]wire.Fields, 0, few) // messages keep the former
+	}
+	b.fields = append(b.fields, wire.Fields{})
+	return &b.fields[len(b.fields)-1]
 }
 
 // parse takes a body apart, in one walk. The problem is the answer to one that is not
@@ -99,8 +112,8 @@ func (h *Handler) parse(data []byte, e endpoint) (*batch, *answer) {
 // a batch and of its message.
 func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
 	b := newBatch(e.kind)
-	w := walker{Reader: jsonwalk.NewReader(data), kind: e.kind}
-	own := head{isObject: true}
+	w := walker{Reader: jsonwalk.NewReader(data), batch: b}
+	own := head{isObject: true, fields: b.newFields()}
 	var err error
 	own.data, err = w.Object(func(name []byte) (err error) {
 		switch string(name) {
@@ -109,7 +122,7 @@ func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
 			key, err = w.Raw()
 			b.writeKey = string(jsonwalk.Unquote(key))
 		case "batch":
-			b.isList, err = w.list(&b.messages, h.config.maxMessages)
+			b.isList, err = w.list(h.config.maxMessages)
 		default:
 			err = w.member(&own, name)
 		}
@@ -128,25 +141,26 @@ func (h *Handler) walk(data []byte, e endpoint) (*batch, error) {
 	return b, err
 }
 
-// A walker reads heads of messages.
+// A walker reads the heads of a batch.
 type walker struct {
 	*jsonwalk.Reader
-	kind string // of all messages, where the path says it
+	batch *batch
 }
 
 // list reads the messages of a batch, up to one more than most, and reports whether
 // it is one.
-func (w *walker) list(messages *[]head, most int) (ok bool, err error) {
-	*messages = (*messages)[:0]
-	if w.Kind() != '[' || w.kind != "" {
+func (w *walker) list(most int) (ok bool, err error) {
+	b := w.batch
+	b.messages = b.messages[:0]
+	if w.Kind() != '[' || b.kind != "" {
 		return false, w.Skip()
 	}
 	return true, w.Elements(func() error {
-		if len(*messages) > most {
+		if len(b.messages) > most {
 			return w.Skip()
 		}
-		*messages = append(*messages, head{})
-		return w.head(&(*messages)[len(*messages)-1])
+		b.messages = append(b.messages, head{})
+		return w.head(&b.messages[len(b.messages)-1])
 	})
 }
 
@@ -155,7 +169,7 @@ func (w *walker) head(m *head) (err error) {
 	if w.Kind() != '{' {
 		return w.Skip()
 	}
-	m.isObject = true
+	m.isObject, m.fields = true, w.batch.newFields()
 	m.data, err = w.Object(func(name []byte) error { return w.member(m, name) })
 	m.finish()
 	return err
