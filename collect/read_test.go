@@ -71,3 +71,16 @@ func conformance(tb testing.TB) (messages [][]byte) {
 	}
 	return messages
 }
+
+// Messages without a time are sent last, when others have been read since.
+func TestPropertiesOutliveTheMessagesBehindTheirs(t *testing.T) {
+	event := func(name, time string) string {
+		return `{"type":"track","userId":"u","event":"` + name + `","properties":{"of":"` + name + `"}` + time + `}`
+	}
+	r := newReceiver(t)
+	r.do(t, "/v1/batch", batch(event("a", ""), event("b", `,"timestamp":"2026-03-02T09:00:00Z"`), event("c", ""), event("d", "")))
+	require.Equal(t, []string{"b", "a", "c", "d"}, r.names())
+	for _, record := range r.recorder.Records() {
+		require.Equal(t, []kissmetrics.Property{{Name: "of", Value: record.Name}}, record.Properties)
+	}
+}
