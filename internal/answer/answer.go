@@ -74,8 +74,8 @@ func drain(response *http.Response) []byte {
 		return nil
 	}
 	size := int64(sniffBytes)
-	if response.ContentLength > 0 {
-		size = min(size, response.ContentLength+1) // one more, to meet its end
+	if n := response.ContentLength; n > 0 && n < size {
+		size = n + 1 // to meet its end
 	}
 	start := make([]byte, size)
 	n, err := io.ReadFull(response.Body, start)

@@ -2,6 +2,7 @@ package answer
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -52,6 +53,16 @@ func TestVerdicts(t *testing.T) {
 			}
 			assert.Equal(t, Answer{Status: test.status, Verdict: test.want, Reason: test.reason}, Read(response))
 		})
+	}
+}
+
+func TestTheLengthOfABodyIsAHint(t *testing.T) {
+	const page = "<!DOCTYPE html><title>Log in</title>"
+	for _, length := range []int64{math.MinInt64, -1, 0, int64(len(page)) - 1, int64(len(page)), sniffBytes - 1, sniffBytes, math.MaxInt64} {
+		body := strings.NewReader(page)
+		response := &http.Response{StatusCode: http.StatusOK, ContentLength: length, Body: io.NopCloser(body)}
+		assert.Equal(t, Refused, Read(response).Verdict, length)
+		assert.Zero(t, body.Len(), "all of %d was read", length)
 	}
 }
 
