@@ -51,10 +51,8 @@
 //     error but a refusal) are tried again, after waits that double from one second
 //     to five minutes, with full jitter ([WithBackoff]). The job is snoozed, which
 //     costs none of River's attempts, so no outage is long enough to make River
-//     discard it. After three failures in a row, the whole worker holds back: one
-//     job at a time is tried, after waits of up to 30 seconds, and with the first
-//     success all go on. If an answer asks for a pause (Retry-After), the whole
-//     worker pauses, for up to five minutes.
+//     discard it. If an answer asks for a pause (Retry-After), the whole worker
+//     pauses, for up to five minutes.
 //   - Records that are refused for good ([kissmetrics.Settle] says which), and
 //     those that something on the way has refused for a day, are parked: once the message's other records are delivered, the job is cancelled
 //     with the reason as its last error. Parking delays nothing else. Unreadable jobs

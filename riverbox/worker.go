@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -17,8 +18,12 @@ import (
 )
 
 const (
+	// maxHold bounds the wait that an answer can ask for.
+	maxHold = 5 * time.Minute
 	// newerWait is when a job is looked at again that a newer program wrote.
 	newerWait = 5 * time.Minute
+	// longestHere bounds how long a job that is held back waits in its worker.
+	longestHere = 10 * time.Second
 	// spread is the time over which jobs that were held back together come back.
 	spread = time.Second
 	// parkTimeout bounds the parking of a message when the client stops.
@@ -35,7 +40,9 @@ type Worker struct {
 	sender  *Sender
 	next    kissmetrics.Sender
 	limiter *limit.Limiter
-	outage  *outage
+
+	mu        sync.Mutex
+	heldUntil time.Time // when the server wants to be asked again
 }
 
 // NewWorker returns a worker, for [river.AddWorker], that delivers what the sender
@@ -52,8 +59,38 @@ type Worker struct {
 //
 // A panic of next is a failure like any other. So is a next that is nil.
 func NewWorker(sender *Sender, next kissmetrics.Sender) *Worker {
-	c := sender.config
-	return &Worker{sender: sender, next: next, limiter: limit.New(c.workers), outage: newOutage(c.initialBackoff, c.maxBackoff)}
+	return &Worker{sender: sender, next: next, limiter: limit.New(sender.config.workers)}
+}
+
+// held says for how much longer no job is to be tried.
+func (w *Worker) held() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Until(w.heldUntil) // by the monotonic clock
+}
+
+// holdOn waits while no job is to be tried, for a while, so that River does not
+// fetch others in its place. It returns for how much longer that is.
+func (w *Worker) holdOn(ctx context.Context) time.Duration {
+	wait := w.held()
+	if wait <= 0 {
+		return 0
+	}
+	select {
+	case <-time.After(min(wait, longestHere)):
+	case <-ctx.Done():
+	}
+	return w.held()
+}
+
+// hold has no job tried for so long, or for longer if that was asked before.
+func (w *Worker) hold(wait time.Duration) {
+	until := time.Now().Add(wait)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if until.After(w.heldUntil) {
+		w.heldUntil = until
+	}
 }
 
 // metadataKey is where a job's progress is kept.
@@ -102,6 +139,9 @@ func progressOf(metadata []byte, records int) progress {
 
 // Work implements [river.Worker].
 func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
+	if wait := w.holdOn(ctx); wait > 0 {
+		return river.JobSnooze(wait + jitter(spread))
+	}
 	records, err := job.Args.Records()
 	switch {
 	case errors.Is(err, errNewer):
@@ -164,12 +204,14 @@ func (w *Worker) park(ctx context.Context, id int64, reason error) error {
 	return river.JobCancel(reason)
 }
 
-// waitAfter says how long a job waits after failures, of which the last may have
-// asked for a wait.
+// waitAfter says how long a job waits after failures, and holds all jobs back if
+// the answer asked for that.
 func (w *Worker) waitAfter(asked time.Duration, failures int) time.Duration {
 	wait := w.backoff(failures)
 	if asked > 0 {
-		wait = max(wait, min(asked, maxHold)+jitter(spread))
+		asked = min(asked, maxHold)
+		w.hold(asked)
+		wait = max(wait, asked+jitter(spread))
 	}
 	return wait
 }
@@ -183,48 +225,21 @@ func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
 // send hands records to the next sender, as soon as one more message may be under
 // way, and settles what became of them. The error is for River, if there was no
 // attempt.
-func (w *Worker) send(ctx context.Context, records []kissmetrics.Record) (outcome kissmetrics.Outcome, err error) {
+func (w *Worker) send(ctx context.Context, records []kissmetrics.Record) (kissmetrics.Outcome, error) {
 	if nilness.IsNil(w.next) {
 		return kissmetrics.Outcome{Undelivered: records, Reason: nextIsNil}, nil
 	}
-	release, probes, err := w.enter(ctx, records)
-	if err != nil {
-		return kissmetrics.Outcome{}, err
+	release, err := w.limiter.Acquire(ctx, records)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return kissmetrics.Outcome{}, err // the client stops, and River frees the job
+	case err != nil:
+		return kissmetrics.Outcome{}, river.JobSnooze(jitter(spread)) // it has waited for as long as it may
 	}
 	err = kissmetrics.ErrSenderPanicked // or ended the goroutine
-	defer func() {
-		release(err)
-		succeeded := len(outcome.Delivered)+len(outcome.Refused) > 0
-		stopped := errors.Is(ctx.Err(), context.Canceled) // which is not the server's fault
-		w.outage.leave(probes, succeeded, !succeeded && !stopped, outcome.RetryAfter)
-	}()
+	defer func() { release(err) }()
 	err = w.try(ctx, records)
-	outcome = kissmetrics.Settle(records, err)
-	return outcome, nil
-}
-
-// enter waits until a message may be tried, and reports whether it is the one that
-// is tried in an outage. The error is for River.
-func (w *Worker) enter(ctx context.Context, records []kissmetrics.Record) (release func(error), probes bool, err error) {
-	for {
-		if wait := w.outage.wait(ctx); wait > 0 {
-			return nil, false, river.JobSnooze(wait + jitter(spread))
-		}
-		entering, cancel := context.WithCancel(ctx)
-		release, err := w.limiter.Acquire(entering, records)
-		if err != nil {
-			cancel()
-			if errors.Is(err, context.Canceled) {
-				return nil, false, err // the client stops, and River frees the job
-			}
-			return nil, false, river.JobSnooze(jitter(spread)) // it has waited for as long as it may
-		}
-		if probes, ok := w.outage.enter(); ok {
-			return func(err error) { release(err); cancel() }, probes, nil
-		}
-		cancel() // so that the limiter learns nothing of it
-		release(context.Canceled)
-	}
+	return kissmetrics.Settle(records, err), nil
 }
 
 // try hands records to the next sender. A panic is an error like any other.
