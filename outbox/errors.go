@@ -30,8 +30,8 @@ var (
 var errNotRepaired = damaged("the file is not repaired yet")
 
 // invalid returns an error that wraps [kissmetrics.ErrInvalidOption].
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: outbox: %s", kissmetrics.ErrInvalidOption, fmt.Sprintf(format, args...))
+func invalid(what string) error {
+	return fmt.Errorf("%w: outbox: %s", kissmetrics.ErrInvalidOption, what)
 }
 
 // A StorageKind says what kept an outbox from reading or writing its file.

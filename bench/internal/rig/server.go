@@ -136,7 +136,9 @@ func StartServer(b *testing.B, kind string) string {
 func Counts(b *testing.B, url string) (served, refused, connections int) {
 	client := &http.Client{Transport: Trusting()}
 	defer client.CloseIdleConnections()
-	response, err := client.Get(url + "/counts")
+	request, err := http.NewRequestWithContext(b.Context(), http.MethodGet, url+"/counts", nil)
+	require.NoError(b, err)
+	response, err := client.Do(request)
 	require.NoError(b, err)
 	defer func() { require.NoError(b, response.Body.Close()) }()
 	_, err = fmt.Fscan(response.Body, &served, &refused, &connections)
