@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -233,7 +234,9 @@ func TestStalledTellsAStandstillFromIdleness(t *testing.T) {
 		return stats.Stalled
 	}
 	var progress atomic.Bool
+	var tried sync.Map
 	start(t, box, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+		tried.Store(records[0].Name, true)
 		if records[0].Name == "delivered" && progress.Load() {
 			return nil
 		}
@@ -242,6 +245,8 @@ func TestStalledTellsAStandstillFromIdleness(t *testing.T) {
 	assert.Zero(t, stalled(), "nothing waits")
 	for _, name := range []string{"delivered", "waits"} {
 		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(name)}))
+		require.Eventually(t, func() bool { _, ok := tried.Load(name); return ok }, time.Minute, time.Millisecond,
+			"is read before it is changed, for a checksum says that it was")
 	}
 	years := func(db *sql.DB) { // ago, when the messages were accepted
 		_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = CAST(substr(message, 1, 4) || x'0000000060000000' || substr(message, 13) AS BLOB)")
