@@ -7,7 +7,7 @@ import "net/http"
 func (r *Record) Query(apiKey string) string { return r.query(apiKey) }
 
 // Packed is the records as a queue gives them back.
-func Packed(records []Record) []Record { return unpackRecords(packRecords(records)) }
+func Packed(records []Record) []Record { return unpackRecords(packRecords(records), nil, nil) }
 
 // ReadWritten reads a line by the short way alone, and ReadLine by the long one.
 func ReadWritten(line []byte) (Record, bool) { return readWritten(string(line)) }

@@ -264,7 +264,7 @@ func (q *Queue) Close(ctx context.Context) error {
 func (q *Queue) handBack(left []*queue.Message, cause error) {
 	records := make([][]Record, len(left))
 	for i, m := range left {
-		records[i] = unpackRecords(m.Payload())
+		records[i] = unpackRecords(m.Payload(), nil, nil)
 	}
 	undelivered := &UndeliveredError{Records: slices.Concat(records...), Err: cause}
 	q.left.Store(undelivered)
@@ -285,11 +285,11 @@ func (q *Queue) lost(m *queue.Message, why queue.Reason, last error) {
 	if why == queue.Dropped {
 		q.lose(m.Records(), ErrQueueFull.Error())
 		if q.config.onResult != nil { // or there is no need to unpack it
-			q.report(m, unpackRecords(m.Payload()), ErrQueueFull)
+			q.report(m, unpackRecords(m.Payload(), nil, nil), ErrQueueFull)
 		}
 		return
 	}
-	records := unpackRecords(m.Payload())
+	records := unpackRecords(m.Payload(), nil, nil)
 	err := &DeliveryError{
 		Kind: FailureUnavailable, Undelivered: records, Err: last,
 		Reason: fmt.Sprintf("not within %v; the last failure: %s", q.config.maxAge, Settle(records, last).Reason),
@@ -341,13 +341,24 @@ type courier struct {
 	q       *Queue
 	outcome Outcome
 	err     error
+
+	// Memory for what is under way, used again and again, unless somebody is told
+	// of records and may keep them.
+	records    []Record
+	properties []Property
 }
 
-func (q *Queue) newCourier() queue.Courier { return &courier{q: q} }
+func (q *Queue) newCourier() queue.Courier {
+	c := &courier{q: q}
+	if q.config.onResult == nil {
+		c.records, c.properties = make([]Record, 0, 1), make([]Property, 0, 16)
+	}
+	return c
+}
 
 // Deliver implements [queue.Courier].
 func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
-	records := unpackRecords(m.Payload())
+	records := unpackRecords(m.Payload(), c.records, c.properties)
 	c.err = c.q.send(ctx, records)
 	c.outcome = Settle(records, c.err).Aged(age)
 	result := queue.Result{

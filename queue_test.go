@@ -306,3 +306,17 @@ func TestClientWithQueueTakesTheBackoffAndLoggerForBoth(t *testing.T) {
 		assert.Contains(t, log.String(), "deliveries fail")
 	})
 }
+
+func TestARecordMayBeKeptByWhoeverIsToldOfIt(t *testing.T) {
+	var sent, told []kissmetrics.Record
+	q := newQueue(t, senderFunc(func(context.Context, []kissmetrics.Record) error { return nil }), kissmetrics.WithWorkers(1),
+		kissmetrics.WithOnResult(func(_ context.Context, r kissmetrics.Record, _ error) { told = append(told, r) }))
+	for _, plan := range []string{"basic", "pro", "team"} {
+		records := event(plan)
+		records[0].Properties = []kissmetrics.Property{{Name: "plan", Value: plan}}
+		sent = append(sent, records...)
+		require.NoError(t, q.Send(t.Context(), records))
+	}
+	require.NoError(t, q.Close(t.Context()))
+	assert.Equal(t, sent, told)
+}

@@ -306,10 +306,11 @@ func writeRecords(w *pack.Writer, records []Record) {
 }
 
 // unpackRecords is the reverse of packRecords. The texts of the records are parts
-// of s.
-func unpackRecords(s string) []Record {
+// of s. What there is room for in records and properties, both empty, goes there.
+func unpackRecords(s string, records []Record, properties []Property) []Record {
 	u := pack.Reader(s)
-	records := make([]Record, u.Number())
+	n := int(u.Number()) //nolint:gosec // of a slice
+	records = slices.Grow(records, n)[:n]
 	for i := range records {
 		r := &records[i]
 		*r = Record{Kind: Kind(u.Number())} //nolint:gosec // 1, 2 or 3
@@ -317,8 +318,9 @@ func unpackRecords(s string) []Record {
 			r.Time = time.Unix(int64(seconds), 0).UTC() //nolint:gosec // at most that of the year 9999
 		}
 		r.Person, r.Name = u.Text(), u.Text()
-		if n := u.Number(); n > 0 {
-			r.Properties = make([]Property, n)
+		if n := int(u.Number()); n > 0 { //nolint:gosec // of a slice
+			properties = slices.Grow(properties, n)[:n]
+			r.Properties, properties = properties[:n:n], properties[n:]
 		}
 		for j := range r.Properties {
 			p := &r.Properties[j]
