@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-querystring/query"
 
@@ -369,6 +370,28 @@ func (r *Record) appendLine(dst []byte) []byte {
 
 // appendText appends a text as JSON.
 func appendText(dst []byte, s string) []byte {
+	if isPlain(s) {
+		return append(append(append(dst, '"'), s...), '"')
+	}
 	dst, _ = jsontext.AppendQuote(dst, s) // fails on what is not UTF-8, which no valid record has
 	return dst
+}
+
+// isPlain reports whether JSON writes a text as it is: it is of ASCII alone, without
+// control characters, quotation marks and backslashes. Most are.
+func isPlain(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	var odd uint64 // the high bit of a byte is set where one is not plain, or lies behind one
+	for ; len(s) >= 8; s = s[8:] {
+		b := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, slash := b^ones*'"', b^ones*'\\'
+		odd |= b | (b - ones*' ') | (quote - ones) | (slash - ones)
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return odd&high == 0
 }

@@ -2,11 +2,13 @@ package kissmetrics_test
 
 import (
 	"encoding/json"
+	"encoding/json/jsontext"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -86,6 +88,32 @@ func TestRecordImportLine(t *testing.T) {
 			require.NoError(t, json.Unmarshal(line, &back))
 			assert.Equal(t, test.record, back)
 		})
+	}
+}
+
+// TestEveryCharacterAtEveryPlace: what is done for eight bytes at once, for most texts
+// that there are, is what the standard library does.
+func TestEveryCharacterAtEveryPlace(t *testing.T) {
+	for place := range 18 {
+		for c := range rune(0x100) {
+			for _, odd := range []string{string(c), string([]byte{byte(c)})} {
+				text := strings.Repeat("x", place) + odd + strings.Repeat("y", 17-place)
+				r := kissmetrics.NewProperties("p", second, kissmetrics.Text(text, text))
+				valid := utf8.ValidString(text)
+				require.Equal(t, valid, r.Validate() == nil, "%q", text)
+				if !valid {
+					continue
+				}
+				line, err := r.MarshalJSON()
+				require.NoError(t, err)
+				quoted, err := jsontext.AppendQuote(nil, text)
+				require.NoError(t, err)
+				require.Equal(t, `{"_p":"p","_t":1579847342,`+string(quoted)+":"+string(quoted)+"}", string(line))
+			}
+		}
+	}
+	for _, blank := range []string{"", " ", "\x7f", "\t \x7f", "\u00a0"} {
+		require.Error(t, kissmetrics.NewProperties("p", second, kissmetrics.Text(blank, "")).Validate(), "%q", blank)
 	}
 }
 

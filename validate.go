@@ -140,6 +140,7 @@ func validateName(p *problems, s string) {
 	switch {
 	case name.Blank(s):
 		p.add("property", "a name is blank")
+	case s[0] != '_' && len(s) <= name.MaxChars && isPlain(s): // as most are
 	case name.TooLong(s):
 		p.add("property", "the name "+quoted(s)+" has more than 255 characters")
 	case name.Reserved(s):
@@ -151,6 +152,7 @@ func validateName(p *problems, s string) {
 
 func validateValue(p *problems, property *Property) {
 	switch value := property.Value; {
+	case !property.Literal && len(value) <= maxRecordValue && isPlain(value): // as most are
 	case name.Longer(value, maxRecordValue):
 		p.add("property", quoted(property.Name)+" has more than 8192 characters")
 	case property.Literal && value != "true" && value != "false" && !decimal.IsNumber(value):

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"os"
+
+	"github.com/kissmetrics-go/kissmetrics"
 )
 
 // ErrTaken is what a bucket of a test returns for a name that is taken.
@@ -29,3 +31,6 @@ func WithSync(f func(*os.File) error) Option { return func(c *config) { c.sync =
 
 // OpenPath returns the path of the file to which records are appended.
 func OpenPath(dir string) string { return dir + "/" + openName }
+
+// MaxBytes returns how many bytes the lines of records have at most.
+func MaxBytes(records []kissmetrics.Record) int { return measured(records).bytes }

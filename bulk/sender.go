@@ -1,7 +1,6 @@
 package bulk
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,21 +29,22 @@ type Sender struct {
 	running  chan struct{} // holds a token while nobody runs
 	open     *openFile     // of the goroutine that writes
 
-	mu          sync.Mutex
-	closed      bool
-	gathering   *batch
-	spare       []byte
-	openContent content
-	sealed      *sealedFile // nil if there is none
-	state       state
-	damaged     int64
-	lastError   error
-	failing     time.Time     // since when nothing could be delivered
-	accepted    int64         // records, since Open: all that are not refused,
-	stored      int64         // those on the disk,
-	delivered   int64         // and those in the bucket
-	wanted      int64         // how many a Flush wants delivered
-	settled     chan struct{} // closed, and replaced, when that changes
+	mu            sync.Mutex
+	closed        bool
+	gathering     *batch
+	spare         []byte                 // room, and
+	spareMessages [][]kissmetrics.Record // more of it, for the batch after
+	openContent   content
+	sealed        *sealedFile // nil if there is none
+	state         state
+	damaged       int64
+	lastError     error
+	failing       time.Time     // since when nothing could be delivered
+	accepted      int64         // records, since Open: all that are not refused,
+	stored        int64         // those on the disk,
+	delivered     int64         // and those in the bucket
+	wanted        int64         // how many a Flush wants delivered
+	settled       chan struct{} // closed, and replaced, when that changes
 
 	ctx  context.Context //nolint:containedctx // ends with Close, and with it Run
 	stop context.CancelFunc
@@ -80,7 +80,7 @@ func Open(ctx context.Context, dir string, to Bucket, options ...Option) (*Sende
 		config: c, bucket: c.bucket, base: to.Base, directory: directory,
 		gathered: make(chan struct{}, 1), commands: make(chan func()), ending: make(chan struct{}),
 		written: make(chan struct{}), changed: make(chan struct{}, 1), running: make(chan struct{}, 1),
-		settled: make(chan struct{}), done: make(chan struct{}), gathering: newBatch(nil),
+		settled: make(chan struct{}), done: make(chan struct{}), gathering: newBatch(nil, nil),
 	}
 	s.rooms.New = func() any { return new([]byte) }
 	s.running <- struct{}{}
@@ -129,9 +129,19 @@ func (s *Sender) recover(ctx context.Context) (err error) {
 // ctx does not stop that.
 func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 	ctx = orBackground(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	m := measured(records)
+	if m.bytes <= maxSmall {
+		return s.gather(ctx, m)
+	}
 	room, _ := s.rooms.Get().(*[]byte)
 	defer s.rooms.Put(room)
-	lines, err := kissmetrics.AppendImport((*room)[:0], timed(records))
+	lines, err := appendLines((*room)[:0], records)
 	if err != nil {
 		return err
 	}
@@ -139,20 +149,28 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 		*room = lines
 	}
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case s.ctx.Err() != nil:
-		return kissmetrics.ErrClosed
 	case len(lines) == 0:
 		return nil
 	case len(lines) > maxMessage:
 		return ErrFull
 	}
-	return s.gather(ctx, lines, bytes.Count(lines, []byte("\n")))
+	return s.gather(ctx, message{lines: lines, bytes: len(lines), claimed: m.claimed})
 }
 
-// maxRoom bounds the room for lines that is kept.
-const maxRoom = 256 << 10
+const (
+	// maxSmall bounds the messages of which the goroutine that writes makes lines, one
+	// after the other. That is less work than on the stacks of many goroutines, which
+	// have left the processor's cache. Large ones are better made at the same time.
+	maxSmall = 32 << 10
+	// maxRoom bounds the room for lines that is kept.
+	maxRoom = 256 << 10
+)
+
+// appendLines appends the lines of records. If one is refused, dst is returned as it
+// was, with the error.
+func appendLines(dst []byte, records []kissmetrics.Record) ([]byte, error) {
+	return kissmetrics.AppendImport(dst, timed(records))
+}
 
 // timed gives the time of acceptance to an alias that has none.
 func timed(records []kissmetrics.Record) []kissmetrics.Record {
