@@ -261,7 +261,7 @@ func (r *relay) take(ctx context.Context, m *row) error {
 	err = r.o.writer.submit(ctx, r.operation(false, func(ctx context.Context, file *file, t *totals) error {
 		return file.setAside(ctx, t, m.id, err)
 	}))
-	r.land(f.bytes)
+	r.land(f)
 	return err
 }
 
@@ -327,11 +327,13 @@ func (r *relay) depart(bytes int) bool {
 	return true
 }
 
-// land gives the room back.
-func (r *relay) land(bytes int) {
+// land gives the room of messages back.
+func (r *relay) land(flights ...*flight) {
 	r.mu.Lock()
-	r.flying--
-	r.bytes -= bytes
+	r.flying -= len(flights)
+	for _, f := range flights {
+		r.bytes -= f.bytes
+	}
 	r.mu.Unlock()
 	notify(r.freed)
 }

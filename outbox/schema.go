@@ -41,6 +41,7 @@ INSERT OR IGNORE INTO kissmetrics_totals VALUES (1, 0, 0, 0, 0, 0, 0);
 const (
 	insertWaiting = "INSERT INTO kissmetrics_waiting (message) VALUES (?)"
 	removeWaiting = "DELETE FROM kissmetrics_waiting WHERE id = ?"
+	countRun      = "SELECT count(*) FROM kissmetrics_waiting WHERE id BETWEEN ? AND ?"
 	removeRun     = "DELETE FROM kissmetrics_waiting WHERE id BETWEEN ? AND ?"
 	insertParked  = "INSERT INTO kissmetrics_parked (message, parked_at, reason) VALUES (?, ?, ?)"
 )

@@ -46,9 +46,7 @@ func (r *relay) settle(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, f := range landed {
-			r.land(f.bytes)
-		}
+		r.land(landed...)
 		r.o.settled.broadcast()
 	}
 }
@@ -88,66 +86,47 @@ func (r *relay) operation(lazy bool, do func(ctx context.Context, f *file, t *to
 
 // settleAll removes messages that were delivered, which are in order, and parks what
 // of them was refused. Those of which nothing was refused are mostly one behind the
-// other, and then one statement removes them all, if all of them are there.
+// other, and then one statement removes them all.
 func (f *file) settleAll(ctx context.Context, t *totals, landed []*flight) error {
-	change := *t
-	err := f.savepoint(ctx, func() error { return f.settleRuns(ctx, &change, landed) })
-	if err == nil {
-		*t = change
-	}
 	t.settledAt = time.Now().UnixMilli()
-	if !errors.Is(err, errNotThere) {
-		return err
-	}
-	for _, done := range landed {
-		if err := f.settle(ctx, t, done); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// errNotThere says that somebody else has removed messages.
-var errNotThere = errors.New("messages are not there")
-
-func (f *file) settleRuns(ctx context.Context, t *totals, landed []*flight) error {
 	for len(landed) > 0 {
 		n := 0 // how many are removed together
 		for n < len(landed) && len(landed[n].refused) == 0 && landed[n].id == landed[0].id+int64(n) {
 			n++
 		}
-		var err error
-		if n > 1 {
-			err = f.removeRun(ctx, t, landed[:n])
-		} else {
-			n, err = 1, f.settle(ctx, t, landed[0])
+		run := landed[:max(n, 1)]
+		removed, err := f.removeRun(ctx, t, run)
+		for i := 0; i < len(run) && err == nil && !removed; i++ {
+			err = f.settle(ctx, t, run[i])
 		}
 		if err != nil {
 			return err
 		}
-		landed = landed[n:]
+		landed = landed[len(run):]
 	}
 	return nil
 }
 
-// removeRun removes messages whose ids are one behind the other.
-func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) error {
-	result, err := f.writer.ExecContext(ctx, removeRun, run[0].id, run[len(run)-1].id)
-	if err != nil {
-		return err
+// removeRun removes messages whose ids are one behind the other, if there are
+// several and all of them are there. Otherwise it removes none: which of them have
+// gone, one statement would not tell.
+func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) (bool, error) {
+	if len(run) == 1 {
+		return false, nil
 	}
-	n, err := result.RowsAffected()
-	if err == nil && n != int64(len(run)) {
-		err = errNotThere
+	first, last, there := run[0].id, run[len(run)-1].id, 0
+	err := f.writer.QueryRowContext(ctx, countRun, first, last).Scan(&there)
+	if err != nil || there != len(run) {
+		return false, err
 	}
-	if err != nil {
-		return err
+	if _, err := f.writer.ExecContext(ctx, removeRun, first, last); err != nil {
+		return false, err
 	}
 	for _, done := range run {
 		t.remove(done.records, done.bytes)
 		t.delivered += int64(done.delivered)
 	}
-	return nil
+	return true, nil
 }
 
 // settle removes a message that was delivered, and parks what of it was refused.
