@@ -25,8 +25,13 @@ func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation
 		o.unsynced = false
 	}
 	batch, err = o.commitTo(ctx, o.file, take, lazy) // nobody else changes it
-	if failed, ok := errors.AsType[*sqlite.Error](err); ok && failed.Code() == sqlite3.SQLITE_IOERR_FSYNC {
-		o.unsynced = true
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch failed.Code() {
+		case sqlite3.SQLITE_IOERR_FSYNC:
+			o.unsynced = true
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE: // which a quota is
+			o.file.emptyLog(ctx)
+		}
 	}
 	if isKind(err, StorageReadOnly) && forReadingOnly(o.path) {
 		err = damaged("its header says that it is for reading only")

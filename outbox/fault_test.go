@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -85,6 +86,50 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 	stored, err := strconv.Atoi(strings.TrimSpace(string(output)))
 	require.NoError(t, err)
 	assert.Len(t, server.Events("ann"), 2*stored, "all that was accepted, and nothing that was refused")
+}
+
+// keepingALimit forbids its process files larger than its log is, as a disk that
+// something else has filled does.
+func keepingALimit(path, url string) error {
+	signal.Ignore(syscall.SIGXFSZ)
+	ctx := context.Background()
+	box, err := outbox.Open(ctx, path, quick)
+	if err != nil {
+		return err
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = 128 << 10
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	running, stop := context.WithTimeout(ctx, 20*time.Second)
+	defer stop()
+	go func() { _ = box.Run(running, sender(url)) }()
+	for i := range 100 { // each is at least two pages of the log
+		message := []kissmetrics.Record{record(strconv.Itoa(i))}
+		if box.Send(running, message) != nil {
+			err = box.Send(running, message)
+		}
+		if i%10 == 9 {
+			err = errors.Join(err, box.Flush(running))
+		}
+		if err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+	}
+	return box.Close(ctx)
+}
+
+// Where the log has no room to grow, but the file has for what is in it, the log
+// begins anew: the outbox can go on on a full disk.
+func TestTheLogBeginsAnewWhereTheDiskIsFull(t *testing.T) {
+	t.Parallel()
+	server := kissmetricstest.NewServer(t)
+	runChild(t, "full log", filepath.Join(t.TempDir(), "outbox.db"), server.URL)
+	assert.Len(t, server.Events("ann"), 100)
 }
 
 // SQLite says of the numbers of messages what it says of the disk when there are

@@ -20,10 +20,11 @@ var writing = []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_l
 
 // A file is the open database: one connection that writes, others that read.
 type file struct {
-	db     *sql.DB
-	writer *conn
-	build  string // of the library, if the file is shared
-	at     place  // what is at the paths of the file, its log and its shared memory
+	db      *sql.DB
+	writer  *conn
+	waiting *sql.Stmt // selectWaiting, for the connections that read
+	build   string    // of the library, if the file is shared
+	at      place     // what is at the paths of the file, its log and its shared memory
 }
 
 // openFile opens the database, which is there, and finds out whether it can be
@@ -63,6 +64,9 @@ func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
 		if err == nil {
 			_, err = f.writer.prepare(ctx, query)
 		}
+	}
+	if err == nil {
+		f.waiting, err = f.db.PrepareContext(ctx, selectWaiting) // the end of db is its own
 	}
 	if err == nil {
 		f.at, err = look(path, path+"-wal", path+"-shm")
@@ -109,6 +113,12 @@ func (f *file) checkpoint(ctx context.Context) error {
 		err = &StorageError{Kind: StorageBusy, Err: errors.New("the log cannot be begun anew, after the disk failed to write it")}
 	}
 	return fileError(err)
+}
+
+// emptyLog copies the log to the file, as far as there is room for it and nobody
+// reads. Then the next commit begins the log anew, and needs none on the disk.
+func (f *file) emptyLog(ctx context.Context) {
+	_, _ = f.writer.Conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 }
 
 // check looks for damage: everywhere in a file that is small, and else where it

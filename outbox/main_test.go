@@ -36,6 +36,7 @@ var roles = map[string]func(path, url string) error{
 	"crash":               crashing,
 	"relay":               relaying,
 	"full disk":           fillingTheDisk,
+	"full log":            keepingALimit,
 	"failing fsync":       failingToSync,
 	"read-only":           readingOnly,
 	"umask":               makingFiles,

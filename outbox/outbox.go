@@ -222,7 +222,7 @@ func (o *Outbox) checkTx(ctx context.Context, tx *sql.Tx) error {
 }
 
 // read runs a query on the file as it is now.
-func (o *Outbox) read(ctx context.Context, query func(db *sql.DB) error) error {
+func (o *Outbox) read(ctx context.Context, query func(f *file) error) error {
 	o.fileMu.RLock()
 	defer o.fileMu.RUnlock()
 	switch {
@@ -231,7 +231,7 @@ func (o *Outbox) read(ctx context.Context, query func(db *sql.DB) error) error {
 	case o.file == nil:
 		return kissmetrics.ErrClosed
 	}
-	err := query(o.file.db)
+	err := query(o.file)
 	if err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -250,8 +250,8 @@ func (o *Outbox) Flush(ctx context.Context) error {
 	for {
 		changed := o.settled.wait()
 		var least, most sql.NullInt64
-		err := o.read(ctx, func(db *sql.DB) error {
-			return db.QueryRowContext(ctx, "SELECT (SELECT min(id) FROM kissmetrics_waiting), (SELECT max(id) FROM kissmetrics_waiting)").Scan(&least, &most)
+		err := o.read(ctx, func(f *file) error {
+			return f.db.QueryRowContext(ctx, "SELECT (SELECT min(id) FROM kissmetrics_waiting), (SELECT max(id) FROM kissmetrics_waiting)").Scan(&least, &most)
 		})
 		if err != nil {
 			return err

@@ -56,8 +56,8 @@ func (o *Outbox) Parked(ctx context.Context) iter.Seq2[Parked, error] {
 }
 
 func (o *Outbox) parkedAfter(ctx context.Context, last int64) (page []Parked, err error) {
-	err = o.read(ctx, func(db *sql.DB) error {
-		rows, err := db.QueryContext(ctx, "SELECT id, message, parked_at, reason FROM kissmetrics_parked WHERE id > ? ORDER BY id LIMIT 64", last)
+	err = o.read(ctx, func(f *file) error {
+		rows, err := f.db.QueryContext(ctx, "SELECT id, message, parked_at, reason FROM kissmetrics_parked WHERE id > ? ORDER BY id LIMIT 64", last)
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,12 @@ const (
 // message in their order, messages in no particular one, holding back as a whole
 // while deliveries fail, and as many under way as the server bears. What is
 // delivered is removed. What is refused for good ([kissmetrics.Settle] says what is)
-// is parked, and so is what something on the way has refused for a day of this Run.
+// is parked, and so is what something on the way ([kissmetrics.FailureRefused]) still
+// refuses after this Run has tried it for a day. Each Run counts anew, for how long a
+// message has waited does not say that it was tried: after days without a Run, or with
+// no network, the first answer of a captive portal would otherwise park all that
+// waits. Hence a program that is started again more than once a day keeps trying such
+// a message, and [Stats] shows its age (Oldest).
 //
 // Of several that run on one file, in one or in several processes, one delivers
 // and the others wait. When it ends, even by a crash, another goes on, and may
@@ -95,6 +100,7 @@ type relay struct {
 	queue  *kissmetrics.Queue
 	turn   int64 // the file's
 	cursor int64 // the last message that was read
+	rows   []row // their room
 
 	mu      sync.Mutex
 	flying  int // messages that are read and not settled
@@ -192,6 +198,7 @@ func (r *relay) read(ctx context.Context) error {
 			if err := r.take(ctx, m); err != nil {
 				return err
 			}
+			*m = row{} // its records are not needed any more
 		}
 		if len(messages) > 0 {
 			continue
@@ -210,10 +217,11 @@ type row struct {
 	err     error // why it cannot be read
 }
 
-// more reads the next messages.
+// more reads the next messages, into the rows of those before.
 func (r *relay) more(ctx context.Context) (rows []row, err error) {
-	err = r.o.read(ctx, func(db *sql.DB) error {
-		found, err := db.QueryContext(ctx, "SELECT id, message FROM kissmetrics_waiting WHERE id > ? ORDER BY id LIMIT ?", r.cursor, readAtOnce)
+	rows = r.rows[:0]
+	err = r.o.read(ctx, func(f *file) error {
+		found, err := f.waiting.QueryContext(ctx, r.cursor, readAtOnce)
 		if err != nil {
 			return err
 		}
@@ -233,6 +241,7 @@ func (r *relay) more(ctx context.Context) (rows []row, err error) {
 	if len(rows) > 0 && isDamaged(err) {
 		err = nil // those first
 	}
+	r.rows = rows
 	return rows, err
 }
 
@@ -291,9 +300,9 @@ func (r *relay) rest(ctx context.Context) error {
 func (r *relay) audit(ctx context.Context) error {
 	var t totals
 	var id sql.NullInt64
-	err := r.o.read(ctx, func(db *sql.DB) error {
+	err := r.o.read(ctx, func(f *file) error {
 		// One query, for one moment.
-		return db.QueryRowContext(ctx, "SELECT messages, records, bytes, (SELECT min(id) FROM kissmetrics_waiting) FROM kissmetrics_totals").
+		return f.db.QueryRowContext(ctx, "SELECT messages, records, bytes, (SELECT min(id) FROM kissmetrics_waiting) FROM kissmetrics_totals").
 			Scan(&t.messages, &t.records, &t.bytes, &id)
 	})
 	switch {

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -299,4 +300,29 @@ func TestWhatIsRemovedUnderWayIsNotCounted(t *testing.T) {
 	stats, err := box.Stats(t.Context())
 	require.NoError(t, err)
 	assert.EqualValues(t, messages-3, stats.Delivered)
+}
+
+// What a trigger of somebody's keeps is not counted away, and the relay waits until
+// it can be removed.
+func TestWhatATriggerKeepsIsStillCounted(t *testing.T) {
+	t.Parallel()
+	var log logbook
+	db, box := shared(t, outbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	const keep = "CREATE TRIGGER keep BEFORE DELETE ON kissmetrics_waiting BEGIN SELECT RAISE(IGNORE); END"
+	_, err := db.ExecContext(t.Context(), keep)
+	require.NoError(t, err)
+	const messages = 20
+	for i := range messages {
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(strconv.Itoa(i))}))
+	}
+	var recorder kissmetricstest.Recorder
+	start(t, box, &recorder)
+	require.Eventually(t, func() bool { return log.count("cannot be removed") > 0 }, time.Minute, time.Millisecond)
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, messages, stats.Waiting)
+	_, err = db.ExecContext(t.Context(), "DROP TRIGGER keep")
+	require.NoError(t, err)
+	require.NoError(t, box.Flush(t.Context()))
+	assert.Len(t, recorder.Records(), messages)
 }

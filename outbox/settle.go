@@ -119,8 +119,12 @@ func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) (bool, e
 	if err != nil || there != len(run) {
 		return false, err
 	}
-	if _, err := f.writer.ExecContext(ctx, removeRun, first, last); err != nil {
+	result, err := f.writer.ExecContext(ctx, removeRun, first, last)
+	if err != nil {
 		return false, err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != int64(there) { // a trigger of somebody's
+		return false, errors.Join(err, errNotRemoved)
 	}
 	for _, done := range run {
 		t.remove(done.records, done.bytes)
@@ -128,6 +132,9 @@ func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) (bool, e
 	}
 	return true, nil
 }
+
+// errNotRemoved says that messages are there that were removed.
+var errNotRemoved = errors.New("messages cannot be removed")
 
 // settle removes a message that was delivered, and parks what of it was refused.
 func (f *file) settle(ctx context.Context, t *totals, done *flight) error {

@@ -35,12 +35,12 @@ func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
 	ctx = orBackground(ctx)
 	var t totals
 	var oldest []byte
-	err := o.read(ctx, func(db *sql.DB) error {
-		if err := t.read(ctx, db); err != nil {
+	err := o.read(ctx, func(f *file) error {
+		if err := t.read(ctx, f.db); err != nil {
 			return err
 		}
 		const first = "SELECT substr(message, 1, ?) FROM kissmetrics_waiting ORDER BY id LIMIT 1"
-		err := db.QueryRowContext(ctx, first, headerBytes).Scan(&oldest)
+		err := f.db.QueryRowContext(ctx, first, headerBytes).Scan(&oldest)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
