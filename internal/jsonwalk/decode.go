@@ -1,9 +1,6 @@
 package jsonwalk
 
-import (
-	"encoding/json"
-	"unicode/utf8"
-)
+import "encoding/json"
 
 // shared is how many bytes of JSON the texts of one value may be parts of, all
 // together. It costs one allocation, and keeps the whole as long as any of its parts.
@@ -109,19 +106,12 @@ func (d *decoder) raw() string {
 
 // string reads a text, and returns what it stands for.
 func (d *decoder) string() string {
-	begin := d.at + 1
-	d.at += textEnd(d.data[d.at:])
-	inner, isASCII := d.data[begin:d.at-1], true
-	for _, c := range inner {
-		if c == '\\' {
-			return string(unescape(d.data[begin-1 : d.at]))
-		}
-		isASCII = isASCII && c < utf8.RuneSelf
+	begin := d.at
+	d.at += textEnd(d.data[begin:])
+	if value := d.data[begin:d.at]; !isPlain(value) {
+		return string(unescape(value))
 	}
-	if !isASCII && !utf8.Valid(inner) {
-		return string(unescape(d.data[begin-1 : d.at]))
-	}
-	return d.cut(begin, d.at-1)
+	return d.cut(begin+1, d.at-1)
 }
 
 // cut returns a part of the data.

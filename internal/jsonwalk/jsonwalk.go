@@ -204,18 +204,14 @@ func Unquote(value []byte) []byte {
 	if len(value) < 2 || value[0] != '"' {
 		return nil
 	}
-	inner, isASCII := value[1:len(value)-1], true
-	for _, c := range inner {
-		if c == '\\' {
-			return unescape(value)
-		}
-		isASCII = isASCII && c < utf8.RuneSelf
-	}
-	if isASCII || utf8.Valid(inner) {
-		return inner
+	if isPlain(value) {
+		return value[1 : len(value)-1]
 	}
 	return unescape(value)
 }
+
+// isPlain reports whether a JSON text stands for what is between its quotes.
+func isPlain(value []byte) bool { return bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) }
 
 func unescape(value []byte) []byte {
 	text, _ := jsontext.AppendUnquote(nil, value) // bytes that are not UTF-8 become U+FFFD, and are told

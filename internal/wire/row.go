@@ -81,10 +81,10 @@ func (t *table) value(names ...string) Value {
 // kind returns the type of message that the row is of, or an empty text. A track may
 // have a property named type, so that column is asked last where another tells.
 func (t *table) kind() string {
-	switch kind := strings.ToLower(t.value("type").text()); {
+	switch kind := typeNamed(t.value("type").text()); {
 	case t.value("event_text") != nil:
 		return "track"
-	case isType(kind):
+	case kind != "":
 		return kind
 	case t.value("event") != nil:
 		return "track"

@@ -83,16 +83,19 @@ func (v Value) messageType() (string, error) {
 	if v.kind() != '"' {
 		return "", &Error{Field: "type", Reason: "is not a text"}
 	}
-	if kind := strings.ToLower(strings.TrimSpace(v.text())); isType(kind) {
+	if kind := typeNamed(v.text()); kind != "" {
 		return kind, nil
 	}
 	return "", &Error{Field: "type", Reason: "is none of identify, page, screen, track, group and alias"}
 }
 
-func isType(kind string) bool {
-	switch kind {
-	case "identify", "page", "screen", "track", "group", "alias":
-		return true
+// typeNamed returns the type that a name in any case is of, or an empty text.
+func typeNamed(name string) string {
+	name = strings.ToLower(strings.TrimSpace(name))
+	for _, kind := range [...]string{"identify", "page", "screen", "track", "group", "alias"} {
+		if kind == name {
+			return kind
+		}
 	}
-	return false
+	return ""
 }
