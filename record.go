@@ -171,7 +171,8 @@ func (r *Record) appendRepeat(b []byte) []byte {
 	if r.Kind == KindAlias {
 		b = appendCounted(b, name.FoldIdentity(r.Name))
 	} else {
-		b = appendCounted(b, name.Fold(r.Name))
+		var folded [name.MaxChars]byte // spares most an allocation
+		b = appendCounted(b, name.AppendFold(folded[:0], r.Name))
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.Properties)))
 	var room [16]Property // spares most an allocation
@@ -181,7 +182,7 @@ func (r *Record) appendRepeat(b []byte) []byte {
 	return b
 }
 
-func appendCounted(b []byte, s string) []byte {
+func appendCounted[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
@@ -278,8 +279,6 @@ func packRecords(records []Record) string {
 	return w.String()
 }
 
-// writeRecords writes the length of a property's name with the Literal in its
-// lowest bit.
 func writeRecords(w *pack.Writer, records []Record) {
 	w.Number(uint64(len(records)))
 	for i := range records {
@@ -292,17 +291,7 @@ func writeRecords(w *pack.Writer, records []Record) {
 		}
 		w.Text(r.Person)
 		w.Text(r.Name)
-		w.Number(uint64(len(r.Properties)))
-		for j := range r.Properties {
-			p := &r.Properties[j]
-			n := uint64(len(p.Name)) << 1
-			if p.Literal {
-				n |= 1
-			}
-			w.Number(n)
-			w.Raw(p.Name)
-			w.Text(p.Value)
-		}
+		pack.Properties(w, r.Properties)
 	}
 }
 
@@ -319,15 +308,7 @@ func unpackRecords(s string, records []Record, properties []Property) []Record {
 			r.Time = time.Unix(int64(seconds), 0).UTC() //nolint:gosec // at most that of the year 9999
 		}
 		r.Person, r.Name = u.Text(), u.Text()
-		if n := int(u.Number()); n > 0 { //nolint:gosec // of a slice
-			properties = slices.Grow(properties, n)[:n]
-			r.Properties, properties = properties[:n:n], properties[n:]
-		}
-		for j := range r.Properties {
-			p := &r.Properties[j]
-			n := u.Number()
-			p.Name, p.Literal, p.Value = u.Raw(n>>1), n&1 == 1, u.Text()
-		}
+		r.Properties, properties = pack.ReadProperties(&u, properties)
 	}
 	return records
 }

@@ -2,6 +2,7 @@ package kissmetrics
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -118,6 +119,7 @@ type transformer struct {
 	now         time.Time
 	stamped     bool              // the message happens now
 	object      jsonwalk.Object   // the properties of the message, if they are still JSON
+	records     []Record          // has none yet, and perhaps room for some
 	room        []Property        // what the properties of records are parts of
 	found       flatten.Flattener // properties
 	adjustments []Adjustment
@@ -157,15 +159,15 @@ func (t *transformer) message(message Message) []Record {
 }
 
 // A wireMessage is a message that was read but not taken apart into maps. Package
-// collect has one, which comes with room for the properties of its records. Nobody
-// outside of this module can name its type.
+// collect has one, which comes with room for its records and for their properties.
+// Nobody outside of this module can name its type.
 type wireMessage interface {
-	Wire() (message *wire.Message, room []Property)
+	Wire() (message *wire.Message, records []Record, properties []Property)
 }
 
 // wire is message for a wireMessage.
-func (t *transformer) wire(m *wire.Message, room []Property) []Record {
-	t.object, t.room = m.Object, room[:0]
+func (t *transformer) wire(m *wire.Message, records []Record, properties []Property) []Record {
+	t.object, t.records, t.room = m.Object, records[:0], properties[:0]
 	memory := remember(m)
 	switch m.Type {
 	case "identify":
@@ -197,17 +199,17 @@ func (t *transformer) identify(m Identify) []Record {
 	t.members(m.Traits, "")
 	set := Record{Kind: KindProperties, Person: person, Time: when, Properties: t.settle()}
 	if !t.options.AliasOnIdentify || name.Blank(m.AnonymousID) || identityProblem(name.Trim(m.UserID)) != "" {
-		return []Record{set}
+		return append(t.records, set)
 	}
 	if reason := identityProblem(name.Trim(m.AnonymousID)); reason != "" {
 		t.adjust(Adjustment{Field: "anonymousId", Kind: AdjustedIdentity}, reason)
-		return []Record{set}
+		return append(t.records, set)
 	}
 	if name.SameIdentity(m.UserID, m.AnonymousID) {
-		return []Record{set}
+		return append(t.records, set)
 	}
 	previous := t.identity("anonymousId", m.AnonymousID)
-	return []Record{{Kind: KindAlias, Person: previous, Name: person, Time: when}, set}
+	return append(t.records, Record{Kind: KindAlias, Person: previous, Name: person, Time: when}, set)
 }
 
 // view is what Page and Screen have in common: all of it.
@@ -230,7 +232,7 @@ func (t *transformer) view(m view, noun string) []Record {
 	if noun == "Page" {
 		t.prefix(noun, t.options.Prefix)
 	}
-	return []Record{{Kind: KindEvent, Person: person, Name: event, Time: when, Properties: t.settle()}}
+	return append(t.records, Record{Kind: KindEvent, Person: person, Name: event, Time: when, Properties: t.settle()})
 }
 
 // category returns the category of a page or screen: that of its properties, or
@@ -259,8 +261,8 @@ func (t *transformer) track(m Track) []Record {
 	}
 	t.bill()
 	t.prefix(event, t.options.Prefix)
-	records := make([]Record, 1, 1+len(products))
-	records[0] = Record{Kind: KindEvent, Person: person, Name: event, Time: when, Properties: t.settle()}
+	records := slices.Grow(t.records, 1+len(products))
+	records = append(records, Record{Kind: KindEvent, Person: person, Name: event, Time: when, Properties: t.settle()})
 	for i, product := range products {
 		// The members are properties of their own, not parts of "products".
 		t.found.Under = productsName + "." + strconv.Itoa(i)
@@ -285,13 +287,13 @@ func (t *transformer) group(m Group) []Record {
 	t.members(m.Traits, "")
 	t.found.Add("id", m.GroupID, flatten.Text)
 	t.prefix("Group", PrefixSpacedHyphen)
-	return []Record{{Kind: KindProperties, Person: person, Time: when, Properties: t.settle()}}
+	return append(t.records, Record{Kind: KindProperties, Person: person, Time: when, Properties: t.settle()})
 }
 
 func (t *transformer) alias(m Alias) []Record {
 	validateMerge(&t.problems, name.Trim(m.PreviousID), name.Trim(m.UserID))
 	previous, user := t.identity("previousId", m.PreviousID), t.identity("userId", m.UserID)
-	return []Record{{Kind: KindAlias, Person: previous, Name: user, Time: t.aliasTime(m)}}
+	return append(t.records, Record{Kind: KindAlias, Person: previous, Name: user, Time: t.aliasTime(m)})
 }
 
 // person returns whom a message is about: its userId, or its anonymousId if

@@ -195,9 +195,9 @@ func (w *walker) member(m *head, name []byte) (err error) {
 // finish sets what is known once all members are read.
 func (m *head) finish() {
 	m.kind = kindOf(jsonwalk.Unquote(m.fields.Type))
-	m.timestamp, _ = wire.Instant(m.fields.Timestamp)
-	m.original, _ = wire.Instant(m.fields.OriginalTimestamp)
-	m.sentAt, _ = wire.Instant(m.fields.SentAt)
+	m.timestamp, _ = m.fields.Timestamp.Time()
+	m.original, _ = m.fields.OriginalTimestamp.Time()
+	m.sentAt, _ = m.fields.SentAt.Time()
 }
 
 // idOf returns the messageId that a value is: a text, or a number as it is written.

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -45,13 +44,15 @@ func (b *body) release() {
 // read returns the body of a request, or the answer to one that has none.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) {
 	arriving := &arrival{Reader: http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes))}
-	limited := bufio.NewReader(arriving)
-	var content io.Reader = limited
+	start := make([]byte, len(gzipMagic))
+	n, _ := io.ReadFull(arriving, start)
+	start = start[:n]
+	content := io.MultiReader(bytes.NewReader(start), arriving)
 	// The body itself says whether it is gzipped. No JSON begins so, and what stands
 	// between sometimes unpacks a body and leaves the header, or the other way round.
-	switch start, _ := limited.Peek(len(gzipMagic)); {
+	switch {
 	case string(start) == gzipMagic:
-		unzip, err := gunzip(limited)
+		unzip, err := gunzip(content)
 		if err != nil {
 			return nil, arriving.unreadable()
 		}
@@ -106,6 +107,9 @@ type arrival struct {
 }
 
 func (a *arrival) Read(p []byte) (n int, err error) {
+	if a.err != nil {
+		return 0, a.err
+	}
 	n, err = a.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		a.err = err

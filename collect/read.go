@@ -13,11 +13,25 @@ type readMessage struct {
 	kissmetrics.Message // is nil; it makes this one
 
 	message wire.Message
-	room    []kissmetrics.Property // for those of its records, which are sent before the next is read
+	room    room
+}
+
+// A room is where the records of a message are made, and then those of the next, unless
+// somebody still has them.
+type room struct {
+	records    []kissmetrics.Record
+	properties []kissmetrics.Property
+}
+
+// newRoom returns a room that is large enough for most messages.
+func newRoom() room {
+	return room{make([]kissmetrics.Record, 0, 4), make([]kissmetrics.Property, 0, 32)}
 }
 
 // Wire is how Transform gets at the message.
-func (m *readMessage) Wire() (*wire.Message, []kissmetrics.Property) { return &m.message, m.room }
+func (m *readMessage) Wire() (*wire.Message, []kissmetrics.Record, []kissmetrics.Property) {
+	return &m.message, m.room.records, m.room.properties
+}
 
 // isBareIdentify reports whether a message is an identify without traits.
 func (m *readMessage) isBareIdentify() bool {

@@ -104,7 +104,7 @@ func (h *Handler) take(ctx context.Context, b *batch) taken {
 	t := taker{Handler: h, ctx: ctx, source: b.source, cancel: func() {}}
 	defer func() { t.cancel() }()
 	var untimed []loose
-	b.read.room = make([]kissmetrics.Property, 0, 32) // enough for most
+	b.read.room = newRoom()
 	for i := range b.messages {
 		if t.why == nil && ctx.Err() != nil {
 			t.why = errClientLeft
@@ -124,11 +124,14 @@ func (h *Handler) take(ctx context.Context, b *batch) taken {
 			t.settle(&result, Ignored, nil)
 		case !m.timed:
 			untimed = append(untimed, loose{result, m})
-			b.read.room = nil // is theirs
+			b.read.room = room{} // is theirs
 		case m.identity == identity{}:
 			t.settle(&result, 0, t.send(m.records))
 		default:
 			t.once(&result, &m)
+		}
+		if result.Err != nil {
+			b.read.room = room{} // is the error's: a DeliveryError has the records
 		}
 	}
 	t.takeLoose(untimed)

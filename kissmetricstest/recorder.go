@@ -2,18 +2,19 @@ package kissmetricstest
 
 import (
 	"context"
-	"slices"
 	"sync"
+	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/pack"
 )
 
 // Recorder is a [kissmetrics.Sender] that keeps what it is sent. Its zero value
 // is ready, and it is safe for concurrent use.
 type Recorder struct {
-	mu      sync.Mutex
-	records []kissmetrics.Record
-	err     error
+	mu   sync.Mutex
+	kept [][]keptRecord // a few at a time, so that none has to move for the next
+	err  error
 }
 
 // Send keeps the records, unless one of them is not valid, ctx has ended, or
@@ -32,9 +33,9 @@ func (r *Recorder) Send(ctx context.Context, records []kissmetrics.Record) error
 	if r.err != nil {
 		return r.err
 	}
-	kept := len(r.records)
-	r.records = append(r.records, records...)
-	own(r.records[kept:])
+	for i := range records {
+		r.keep(&records[i])
+	}
 	return nil
 }
 
@@ -49,19 +50,53 @@ func (r *Recorder) FailWith(err error) {
 func (r *Recorder) Records() []kissmetrics.Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return cloneRecords(r.records)
+	var records []kissmetrics.Record
+	for _, few := range r.kept {
+		for _, kept := range few {
+			records = append(records, kept.record())
+		}
+	}
+	return records
 }
 
-// cloneRecords returns records that share nothing with the given ones.
-func cloneRecords(records []kissmetrics.Record) []kissmetrics.Record {
-	clones := slices.Clone(records)
-	own(clones)
-	return clones
+func (r *Recorder) keep(record *kissmetrics.Record) {
+	const few = 64
+	last := len(r.kept) - 1
+	if last < 0 || len(r.kept[last]) == few {
+		r.kept = append(r.kept, make([]keptRecord, 0, few))
+		last++
+	}
+	r.kept[last] = append(r.kept[last], newKeptRecord(record))
 }
 
-// own gives records properties that they share with no others.
-func own(records []kissmetrics.Record) {
-	for i := range records {
-		records[i].Properties = slices.Clone(records[i].Properties)
+// A keptRecord is a record in little memory, which shares nothing with the caller's.
+type keptRecord struct {
+	at   time.Time
+	rest string // all but the time, packed
+}
+
+func newKeptRecord(record *kissmetrics.Record) keptRecord {
+	var w pack.Writer
+	write := func() {
+		w.Number(uint64(record.Kind)) //nolint:gosec // of a valid record, hence 1, 2 or 3
+		w.Text(record.Person)
+		w.Text(record.Name)
+		pack.Properties(&w, record.Properties)
+	}
+	write()
+	w.Measured()
+	write()
+	return keptRecord{at: record.Time, rest: w.String()}
+}
+
+// record returns a record whose properties are shared with no other.
+func (k keptRecord) record() kissmetrics.Record {
+	r := pack.Reader(k.rest)
+	return kissmetrics.Record{
+		Kind:       kissmetrics.Kind(r.Number()), //nolint:gosec // the same
+		Person:     r.Text(),
+		Name:       r.Text(),
+		Time:       k.at,
+		Properties: pack.ReadProperties[kissmetrics.Property](&r),
 	}
 }

@@ -49,7 +49,7 @@ func row(data jsonwalk.Object) (Message, error) {
 		Type:   Value(`"` + kind + `"`),
 		userID: t.value("user_id"), anonymousID: t.value("anonymous_id"), previousID: t.value("previous_id"), groupID: t.value("group_id"),
 		event: t.value("event_text", "event"), name: t.value("name"), category: t.value("category"), properties: Value(data),
-		Timestamp: t.value("timestamp"), OriginalTimestamp: t.value("original_timestamp"), SentAt: t.value("sent_at"), ReceivedAt: t.value("received_at"),
+		Timestamp: t.instant("timestamp"), OriginalTimestamp: t.instant("original_timestamp"), SentAt: t.instant("sent_at"), ReceivedAt: t.instant("received_at"),
 	}
 	m, err := f.message()
 	m.Object = nil
@@ -77,6 +77,8 @@ func (t *table) value(names ...string) Value {
 	}
 	return nil
 }
+
+func (t *table) instant(name string) Instant { return Instant{Value: t.value(name)} }
 
 // kind returns the type of message that the row is of, or an empty text. A track may
 // have a property named type, so that column is asked last where another tells.

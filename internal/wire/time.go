@@ -7,10 +7,26 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/when"
 )
 
-// Instant returns the time that a value means, as in [Message], in UTC. What says
-// nothing is the zero time: null, an empty text, and the beginning of the first year,
-// the zero time of Go and .NET, in any zone. ok is false for what cannot be read.
-func Instant(v Value) (t time.Time, ok bool) {
+// An Instant is a time as it is written and, once it was asked for, as it is read.
+type Instant struct {
+	Value
+
+	isRead, ok bool
+	time       time.Time
+}
+
+// Time returns the time that a value means, as in [Message], in UTC. What says nothing
+// is the zero time: null, an empty text, and the beginning of the first year, the zero
+// time of Go and .NET, in any zone. ok is false for what cannot be read.
+func (i *Instant) Time() (t time.Time, ok bool) {
+	if !i.isRead {
+		i.isRead = true
+		i.time, i.ok = i.Value.time()
+	}
+	return i.time, i.ok
+}
+
+func (v Value) time() (t time.Time, ok bool) {
 	switch v.kind() {
 	case 'n':
 		return t, true
@@ -30,9 +46,9 @@ func Instant(v Value) (t time.Time, ok bool) {
 }
 
 // time sets the times of the message.
-func (m *Message) time(values ...Value) {
-	for _, v := range values {
-		switch t, ok := Instant(v); {
+func (m *Message) time(instants ...*Instant) {
+	for _, i := range instants {
+		switch t, ok := i.Time(); {
 		case ok && t.IsZero():
 		case ok && t.Year() >= 2009 && m.Time.IsZero():
 			m.Time = t

@@ -89,8 +89,8 @@ func notAnObject(data []byte) error {
 // Fields are the members of a message that may be needed, as they are written.
 type Fields struct {
 	Type, Context                            Value
-	Timestamp, OriginalTimestamp             Value
-	SentAt, ReceivedAt                       Value
+	Timestamp, OriginalTimestamp             Instant
+	SentAt, ReceivedAt                       Instant
 	userID, anonymousID, previousID, groupID Value
 	event, name, category                    Value
 	properties, traits                       Value
@@ -144,13 +144,13 @@ func (f *Fields) field(name []byte) *Value {
 	case "context":
 		return &f.Context
 	case "timestamp":
-		return &f.Timestamp
+		return &f.Timestamp.Value
 	case "originalTimestamp":
-		return &f.OriginalTimestamp
+		return &f.OriginalTimestamp.Value
 	case "sentAt":
-		return &f.SentAt
+		return &f.SentAt.Value
 	case "receivedAt":
-		return &f.ReceivedAt
+		return &f.ReceivedAt.Value
 	}
 	return f.columns.field(name)
 }
@@ -160,7 +160,7 @@ func (f *Fields) field(name []byte) *Value {
 type columns struct {
 	person                                   bool // a user_id or anonymous_id, in any case
 	userID, anonymousID, previousID, groupID Value
-	originalTimestamp, sentAt, receivedAt    Value
+	originalTimestamp, sentAt, receivedAt    Instant
 }
 
 func (c *columns) field(name []byte) *Value {
@@ -176,11 +176,11 @@ func (c *columns) field(name []byte) *Value {
 	case "group_id":
 		return &c.groupID
 	case "original_timestamp":
-		return &c.originalTimestamp
+		return &c.originalTimestamp.Value
 	case "sent_at":
-		return &c.sentAt
+		return &c.sentAt.Value
 	case "received_at":
-		return &c.receivedAt
+		return &c.receivedAt.Value
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func (f *Fields) message() (Message, error) {
 			m.PreviousID = m.AnonymousID
 		}
 	}
-	m.time(f.Timestamp, f.OriginalTimestamp, f.SentAt, f.ReceivedAt)
+	m.time(&f.Timestamp, &f.OriginalTimestamp, &f.SentAt, &f.ReceivedAt)
 	return m, nil
 }
 
@@ -225,6 +225,12 @@ func (f *Fields) adopt() {
 	c := &f.columns
 	for _, p := range [...]struct{ field, column *Value }{
 		{&f.userID, &c.userID}, {&f.anonymousID, &c.anonymousID}, {&f.previousID, &c.previousID}, {&f.groupID, &c.groupID},
+	} {
+		if p.field.isAbsent() {
+			*p.field = *p.column
+		}
+	}
+	for _, p := range [...]struct{ field, column *Instant }{
 		{&f.OriginalTimestamp, &c.originalTimestamp}, {&f.SentAt, &c.sentAt}, {&f.ReceivedAt, &c.receivedAt},
 	} {
 		if p.field.isAbsent() {

@@ -163,11 +163,14 @@ func TestInstant(t *testing.T) {
 		`-5`:                              "",
 		`"x"`:                             "",
 	} {
-		got, ok := wire.Instant([]byte(value))
+		instant := wire.Instant{Value: wire.Value(value)}
+		got, ok := instant.Time()
 		if want == "" {
 			assert.False(t, ok, value)
 		} else if assert.True(t, ok, value) {
 			assert.Equal(t, want, got.Format(time.RFC3339Nano), value)
+			again, _ := instant.Time()
+			assert.Equal(t, got, again, value)
 		}
 	}
 }
