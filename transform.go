@@ -220,14 +220,15 @@ func (t *transformer) view(m view, noun string) []Record {
 	if products := t.found.Objects(productsName, t.members(m.Properties, productsName)); len(products) > 0 {
 		t.found.Elements(productsName, products)
 	}
-	event := t.event("Loaded a " + noun)
+	event := "Loaded a " + noun
 	if !name.Blank(m.Name) {
 		category := t.category(m.Category)
 		if category != "" {
 			category += " "
 		}
-		event = t.event("Viewed " + category + m.Name + " " + strings.ToLower(noun))
+		event = "Viewed " + category + m.Name + " " + strings.ToLower(noun)
 	}
+	event = t.event(event)
 	t.bill()
 	if noun == "Page" {
 		t.prefix(noun, t.options.Prefix)
@@ -323,6 +324,7 @@ func (t *transformer) identity(field, identity string) string {
 	trimmed := name.Trim(identity)
 	if trimmed != identity && trimmed != "" {
 		t.adjust(Adjustment{Field: field, Kind: AdjustedIdentity}, "")
+		trimmed = strings.Clone(trimmed) // without the blanks, which may be many
 	}
 	return trimmed
 }
@@ -335,7 +337,7 @@ func (t *transformer) event(s string) string {
 	}
 	if name.TooLong(s) {
 		t.adjust(Adjustment{Field: "event", Kind: AdjustedNameCut}, "has more than 255 characters")
-		s = name.Cut(name.Trim(s), name.MaxChars)
+		s = strings.Clone(name.Cut(name.Trim(s), name.MaxChars)) // without the blanks, which may be many
 	}
 	return name.Valid(s)
 }

@@ -107,9 +107,6 @@ type arrival struct {
 }
 
 func (a *arrival) Read(p []byte) (n int, err error) {
-	if a.err != nil {
-		return 0, a.err
-	}
 	n, err = a.Reader.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		a.err = err

@@ -1,11 +1,12 @@
 package collect
 
 import (
+	"math"
 	"sync"
 	"time"
 )
 
-// rememberedMessages is how many messages are remembered at least; it takes about 32
+// rememberedMessages is how many messages are remembered at least; it takes about 27
 // MB to remember twice as many, which is the most.
 const rememberedMessages = 1 << 18
 
@@ -24,14 +25,15 @@ type memory struct {
 	underWay map[identity]struct{}
 }
 
-// A sight is the first that was seen of a message.
-type sight struct {
-	at       int64 // the second that it got, in Unix time
-	accepted bool
-}
+// A sight is what is remembered of a message: done once it was accepted, and until then
+// the second that it got when it was first seen, in Unix time.
+type sight int64
+
+const done sight = math.MinInt64 // no message has this second
 
 func newMemory(size int) *memory {
-	return &memory{size: size, recent: map[identity]sight{}, underWay: map[identity]struct{}{}}
+	const first = 100 // messages, as many as most batches have
+	return &memory{size: size, recent: make(map[identity]sight, first), older: map[identity]sight{}, underWay: map[identity]struct{}{}}
 }
 
 // A state is what a memory knows of a message.
@@ -51,14 +53,14 @@ func (m *memory) begin(id identity, at time.Time) (state, time.Time) {
 	defer m.mu.Unlock()
 	seen, ok := m.find(id)
 	switch _, busy := m.underWay[id]; {
-	case seen.accepted:
+	case seen == done:
 		return accepted, at
 	case busy:
 		return underWay, at
 	case ok:
-		at = time.Unix(seen.at, 0).UTC()
+		at = time.Unix(int64(seen), 0).UTC()
 	default:
-		m.note(id, sight{at: at.Unix()})
+		m.note(id, sight(at.Unix()))
 	}
 	m.underWay[id] = struct{}{}
 	return unknown, at
@@ -69,8 +71,8 @@ func (m *memory) end(id identity, wasAccepted bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.underWay, id)
-	if seen, _ := m.find(id); wasAccepted {
-		m.note(id, sight{at: seen.at, accepted: true})
+	if wasAccepted {
+		m.note(id, done)
 	}
 }
 
@@ -83,8 +85,11 @@ func (m *memory) find(id identity) (sight, bool) {
 }
 
 func (m *memory) note(id identity, seen sight) {
-	if _, ok := m.recent[id]; !ok && len(m.recent) >= m.size {
-		m.recent, m.older = map[identity]sight{}, m.recent
+	if len(m.recent) >= m.size {
+		if _, ok := m.recent[id]; !ok {
+			m.recent, m.older = m.older, m.recent
+			clear(m.recent)
+		}
 	}
 	m.recent[id] = seen
 }

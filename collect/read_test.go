@@ -24,6 +24,9 @@ func FuzzMessage(f *testing.F) {
 	for _, properties := range []string{`"a":1,"a":null`, `"a":{"b":1},"a.b":2`, `"\u0061\n":"\ud83d","b":"é"`, `"revenue":1e3,"products":[{"a":1},{}],"products":[{"b":2}]`} {
 		f.Add([]byte(`{"type":"track","userId":"u","event":"e","properties":{`+properties+`}}`), uint8(0))
 	}
+	for _, times := range []string{`"originalTimestamp":null,"original_timestamp"`, `"sentAt":"","sent_at"`, `"received_at"`} {
+		f.Add([]byte(`{"type":"track","userId":"u","event":"e",`+times+`:"2026-03-02T09:00:00Z"}`), uint8(0))
+	}
 	f.Fuzz(func(t *testing.T, data []byte, flags uint8) {
 		if len(data) > 5_000 || !json.Valid(data) || kissmetrics.Excluded(data) {
 			return

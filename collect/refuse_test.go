@@ -31,7 +31,7 @@ func cut(err error) func(*http.Request) {
 
 func TestABodyThatIsCutOffOnItsWayIsAskedForAgain(t *testing.T) {
 	r := newReceiver(t)
-	for _, body := range []string{batch(track), zipped(t, batch(track)), ""} {
+	for _, body := range []string{batch(track), zipped(t, batch(track)), "{}", ""} {
 		for _, err := range []error{io.ErrUnexpectedEOF, errors.New("malformed chunked encoding")} {
 			a := r.do(t, "/v1/batch", body, cut(err))
 			assert.Equal(t, http.StatusServiceUnavailable, a.status, a.text)

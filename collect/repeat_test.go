@@ -283,6 +283,28 @@ func TestPanics(t *testing.T) {
 	assert.Equal(t, []string{"A"}, r.names())
 }
 
+// The records of a message are made where those of the one before were, unless somebody
+// still has them.
+func TestErrorsKeepTheirRecords(t *testing.T) {
+	var results []collect.Result
+	r, s := failing(t, collect.WithOnResult(func(_ context.Context, r collect.Result) { results = append(results, r) }))
+	s.fail = func(records []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, StatusCode: http.StatusBadRequest, Refused: records}
+	}
+	valued := func(name string) string {
+		return `{"type":"track","messageId":"` + name + `","userId":"u","event":"` + name + `","properties":{"a":"` + name + `"},` + at + `}`
+	}
+	names := []string{"A", "B", "C"}
+	assert.Equal(t, http.StatusOK, r.do(t, "/v1/batch", batch(valued("A"), valued("B"), valued("C"))).status)
+	for i, name := range names {
+		failure, ok := errors.AsType[*kissmetrics.DeliveryError](results[i].Err)
+		require.True(t, ok)
+		require.Len(t, failure.Refused, 1)
+		assert.Equal(t, name, failure.Refused[0].Name)
+		assert.Equal(t, []kissmetrics.Property{kissmetrics.Text("a", name)}, failure.Refused[0].Properties)
+	}
+}
+
 func TestWhatTheSenderRefusesOfMessagesWithoutATime(t *testing.T) {
 	// untimed returns a message with a messageId.
 	untimed := func(name string) string {

@@ -60,7 +60,7 @@ func (r *Recorder) Records() []kissmetrics.Record {
 }
 
 func (r *Recorder) keep(record *kissmetrics.Record) {
-	const few = 64
+	const few = 16
 	last := len(r.kept) - 1
 	if last < 0 || len(r.kept[last]) == few {
 		r.kept = append(r.kept, make([]keptRecord, 0, few))

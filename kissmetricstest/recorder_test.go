@@ -57,6 +57,32 @@ func TestRecorderKeepsCopies(t *testing.T) {
 	require.Equal(t, want, recorder.Records(), "what the caller was told is the caller's to change")
 }
 
+func TestRecorderKeepsRecordsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	with := func(change func(r *kissmetrics.Record)) kissmetrics.Record {
+		r := newRecord("a")
+		change(&r)
+		return r
+	}
+	want := []kissmetrics.Record{
+		with(func(r *kissmetrics.Record) { r.Properties = nil }),
+		with(func(r *kissmetrics.Record) { r.Properties = []kissmetrics.Property{} }),
+		with(func(r *kissmetrics.Record) { r.Properties[0].Value, r.Properties[1].Value = "", "-0.5" }),
+		with(func(r *kissmetrics.Record) { r.Time = time.Now() }),
+		with(func(r *kissmetrics.Record) { r.Time = time.Date(2026, 3, 2, 9, 0, 0, 5, time.FixedZone("here", 3600)) }),
+		with(func(r *kissmetrics.Record) { r.Kind, r.Name = kissmetrics.KindProperties, "" }),
+		kissmetrics.NewAlias("ann", "bob", time.Time{}),
+	}
+	var recorder kissmetricstest.Recorder
+	require.NoError(t, recorder.Send(t.Context(), want))
+	for n := range 40 { // more than are kept in one piece
+		record := newRecord(strconv.Itoa(n))
+		want = append(want, record)
+		require.NoError(t, recorder.Send(t.Context(), []kissmetrics.Record{record}))
+	}
+	assert.Equal(t, want, recorder.Records())
+}
+
 func TestRecorderKeepsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("failure")

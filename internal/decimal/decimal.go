@@ -19,6 +19,9 @@ func IsNumber(s string) bool {
 // Plain returns a number of JSON in plain decimal; ok is false for what is no
 // number, or one of more than limit bytes.
 func Plain(s string, limit int) (plain string, ok bool) {
+	if IsNumber(s) && len(s) <= limit {
+		return withoutZeros(s), true
+	}
 	mantissa, shift := s, 0
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
 		var err error
@@ -41,6 +44,17 @@ func Plain(s string, limit int) (plain string, ok bool) {
 	whole, fraction = shifted(whole, fraction, shift)
 	plain = tidy(whole, fraction, negative)
 	return plain, len(plain) <= limit
+}
+
+// withoutZeros returns a number without an exponent as [Plain] does. It is a part of s.
+func withoutZeros(s string) string {
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	if s == "-0" {
+		return "0"
+	}
+	return s
 }
 
 // shifted moves the point of a number to the right, or to the left.

@@ -171,14 +171,14 @@ func Longer(s string, limit int) bool {
 }
 
 // Cut returns the first characters of a text: all of them, or as many as limit
-// says.
+// says. What is cut does not keep the rest in memory.
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
 	for i := range s {
 		if limit == 0 {
-			return s[:i]
+			return strings.Clone(s[:i])
 		}
 		limit--
 	}

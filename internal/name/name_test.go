@@ -142,6 +142,7 @@ func FuzzName(f *testing.F) {
 		a, b = name.Valid(a), name.Valid(b)
 		require.Equal(t, name.Fold(a) == name.Fold(b), name.Same(a, b))
 		require.Equal(t, name.Fold(a), name.Fold(name.Fold(a)))
+		require.Equal(t, name.Fold(a), string(name.AppendFold(nil, a)))
 		require.Equal(t, name.Trim(a) == "", name.Blank(a))
 		if limit >= 0 {
 			cut := name.Cut(a, limit)

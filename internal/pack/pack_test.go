@@ -40,6 +40,23 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	assert.Empty(t, r)
 }
 
+func TestPropertiesAreReadAsTheyWereWritten(t *testing.T) {
+	type own struct {
+		Name, Value string
+		Literal     bool
+	}
+	for _, properties := range [][]own{
+		nil,
+		{},
+		{{}},
+		{{"a", "1", true}, {"a", "1", false}, {"", "", true}, {strings.Repeat("é", 200), strings.Repeat("x", 20000), false}},
+	} {
+		r := Reader(pack(func(w *Writer) { Properties(w, properties); w.Text("behind") }))
+		assert.Equal(t, properties, ReadProperties[own](&r))
+		assert.Equal(t, "behind", r.Text())
+	}
+}
+
 func TestNoMemoryIsAllocatedButForTheString(t *testing.T) {
 	text := strings.Repeat("a", 300)
 	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {

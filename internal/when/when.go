@@ -33,6 +33,11 @@ func Text(s string) (time.Time, bool) {
 	if t, ok := internet(s); ok {
 		return t, true
 	}
+	return other(strings.Clone(s)) // so that s need not be on the heap
+}
+
+// other reads all forms.
+func other(s string) (time.Time, bool) {
 	s = normalize(s)
 	if isUnix(s) {
 		return Number(s)

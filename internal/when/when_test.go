@@ -12,6 +12,13 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/when"
 )
 
+func TestTheUsualFormTakesNoMemory(t *testing.T) {
+	for _, text := range []string{"2026-03-02T09:00:00Z", "2026-03-02T09:00:00.358Z", "2026-03-02T10:00:00.358+01:00"} {
+		data := []byte(text)
+		assert.Zero(t, testing.AllocsPerRun(10, func() { when.Text(string(data)) }), text)
+	}
+}
+
 // Every text here is the same second of a Monday.
 func TestTextsOfOneInstant(t *testing.T) {
 	want := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)

@@ -122,6 +122,7 @@ func (p *parser) offset() bool {
 	if sign == '-' {
 		ahead = -ahead
 	}
-	p.rest, p.ahead, p.zoned = q.rest, ahead, true
+	p.rest = p.rest[len(p.rest)-len(q.rest):]
+	p.ahead, p.zoned = ahead, true
 	return true
 }
