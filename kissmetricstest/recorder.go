@@ -92,11 +92,7 @@ func newKeptRecord(record *kissmetrics.Record) keptRecord {
 // record returns a record whose properties are shared with no other.
 func (k keptRecord) record() kissmetrics.Record {
 	r := pack.Reader(k.rest)
-	return kissmetrics.Record{
-		Kind:       kissmetrics.Kind(r.Number()), //nolint:gosec // the same
-		Person:     r.Text(),
-		Name:       r.Text(),
-		Time:       k.at,
-		Properties: pack.ReadProperties[kissmetrics.Property](&r),
-	}
+	record := kissmetrics.Record{Kind: kissmetrics.Kind(r.Number()), Person: r.Text(), Name: r.Text(), Time: k.at} //nolint:gosec // the same
+	record.Properties, _ = pack.ReadProperties[kissmetrics.Property](&r, nil)
+	return record
 }

@@ -45,15 +45,21 @@ func TestPropertiesAreReadAsTheyWereWritten(t *testing.T) {
 		Name, Value string
 		Literal     bool
 	}
+	last := []own{{"last", "z", false}}
 	for _, properties := range [][]own{
 		nil,
 		{},
 		{{}},
 		{{"a", "1", true}, {"a", "1", false}, {"", "", true}, {strings.Repeat("é", 200), strings.Repeat("x", 20000), false}},
 	} {
-		r := Reader(pack(func(w *Writer) { Properties(w, properties); w.Text("behind") }))
-		assert.Equal(t, properties, ReadProperties[own](&r))
-		assert.Equal(t, "behind", r.Text())
+		for room := range 7 {
+			r := Reader(pack(func(w *Writer) { Properties(w, properties); Properties(w, last); w.Text("behind") }))
+			first, left := ReadProperties(&r, make([]own, 0, room))
+			second, _ := ReadProperties(&r, left)
+			assert.Equal(t, properties, first)
+			assert.Equal(t, last, second)
+			assert.Equal(t, "behind", r.Text())
+		}
 	}
 }
 
