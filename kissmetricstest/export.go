@@ -107,12 +107,12 @@ type row struct {
 
 // export adds a row, with the parameters that came with its request.
 func (p *people) export(t *taker, r row) {
-	for _, parameter := range slices.Sorted(maps.Keys(t.request.Params)) {
+	for _, parameter := range slices.Sorted(maps.Keys(t.params)) {
 		if isParameter(parameter) && !isHead(parameter) {
 			r.properties = append(r.properties, property{parameter, foldName(parameter), t.param(parameter)})
 		}
 	}
-	r.person, r.event, r.other = p.rules.foldIdentity(r.person), foldName(r.event), p.rules.foldIdentity(r.other)
+	r.person, r.event, r.other = shared(p.rules.foldIdentity(r.person)), shared(foldName(r.event)), shared(p.rules.foldIdentity(r.other))
 	p.rows = append(p.rows, r)
 }
 

@@ -59,24 +59,24 @@ func (s *Server) FailWith(decide func(r *http.Request) *Fault) {
 	s.decide = decide
 }
 
-// arrive notes a request, and returns what is to go wrong with it.
-func (s *Server) arrive(r *http.Request, request Request) Fault {
+// arrive notes a request, and returns its place and what is to go wrong with it.
+func (s *Server) arrive(r *http.Request) (place int, fault Fault) {
 	s.mu.Lock()
-	s.requests = append(s.requests, request)
+	place = s.keep(r)
 	if len(s.faults) > 0 {
-		fault := s.faults[0]
+		fault = s.faults[0]
 		s.faults = s.faults[1:]
 		s.mu.Unlock()
-		return fault
+		return place, fault
 	}
 	decide := s.decide
 	s.mu.Unlock()
 	if decide != nil {
 		if fault := decide(r); fault != nil {
-			return *fault
+			return place, *fault
 		}
 	}
-	return Fault{}
+	return place, Fault{}
 }
 
 // wait waits, and reports whether there is still somebody to answer.
@@ -99,7 +99,7 @@ func (s *Server) wait(r *http.Request, delay time.Duration) bool {
 func cut(w http.ResponseWriter, how Cut) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return
+		panic(http.ErrAbortHandler)
 	}
 	defer func() { _ = conn.Close() }()
 	if how == CutReset {

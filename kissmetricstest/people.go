@@ -2,8 +2,8 @@ package kissmetricstest
 
 import (
 	"cmp"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,7 +37,7 @@ type moment struct {
 type event struct {
 	name       string
 	arrival    int
-	properties map[string]string // by folded name
+	properties []property // sorted by folded name
 }
 
 type value struct {
@@ -51,18 +51,15 @@ func newPeople(rules rules) people {
 
 // did takes an event, unless it is a duplicate.
 func (p *people) did(t *taker, who, name string, second int64, properties []property) {
-	id, at := p.identity(who), moment{foldName(name), second}
+	id, at := p.identity(who), moment{shared(foldName(name)), second}
 	seen := id.events[at]
-	e := &event{name: name, properties: make(map[string]string, len(properties))}
-	for _, property := range properties {
-		e.properties[property.folded] = property.value
-	}
+	e := &event{name: name, properties: slices.SortedFunc(slices.Values(properties), byName)}
 	switch {
 	case p.rules.oldDuplicates && len(seen) > 0:
 		t.ignore(ReasonDuplicateEvent, "")
 		p.join(t, id, seen[0], second, properties)
 		return
-	case slices.ContainsFunc(seen, func(other *event) bool { return maps.Equal(other.properties, e.properties) }):
+	case slices.ContainsFunc(seen, func(other *event) bool { return slices.EqualFunc(other.properties, e.properties, property.same) }):
 		t.ignore(ReasonDuplicateEvent, "")
 		return
 	case len(seen) > 0:
@@ -94,9 +91,21 @@ func (p *people) join(t *taker, id *identity, e *event, second int64, properties
 
 // adopt gives an event the values that its person has in its second.
 func (e *event) adopt(id *identity, second int64, properties []property) {
-	for _, property := range properties {
-		e.properties[property.folded] = id.values[moment{property.folded, second}][0].text
+	for _, p := range properties {
+		p.value = id.values[moment{p.folded, second}][0].text
+		if i, found := slices.BinarySearchFunc(e.properties, p, byName); found {
+			e.properties[i] = p
+		} else {
+			e.properties = slices.Insert(e.properties, i, p)
+		}
 	}
+}
+
+func byName(a, b property) int { return strings.Compare(a.folded, b.folded) }
+
+// same reports whether two properties are one to Kissmetrics.
+func (p property) same(other property) bool {
+	return p.folded == other.folded && p.value == other.value
 }
 
 // set takes properties. Where nothing in them is new, they are a repeat.
@@ -225,8 +234,8 @@ func (p *people) events(person string) []Event {
 		for at, events := range id.events {
 			for _, e := range events {
 				properties := make(map[string]string, len(e.properties))
-				for folded, text := range e.properties {
-					properties[p.spelling[folded]] = text
+				for _, property := range e.properties {
+					properties[p.spelling[property.folded]] = property.value
 				}
 				all = append(all, arrived[Event]{Event{e.name, time.Unix(at.second, 0).UTC(), properties}, at.second, e.arrival})
 			}

@@ -55,7 +55,7 @@ func (s *Server) Ignored() []Ignored {
 	defer s.mu.Unlock()
 	ignored := make([]Ignored, len(s.ignored))
 	for i, dropped := range s.ignored {
-		ignored[i] = Ignored{dropped.Reason, dropped.Request.clone(), dropped.Property}
+		ignored[i] = Ignored{dropped.reason, s.requests[dropped.place].request(), dropped.name}
 	}
 	return ignored
 }
@@ -78,23 +78,20 @@ func (s *Server) Warnings() []Warning {
 	defer s.mu.Unlock()
 	warnings := make([]Warning, len(s.warnings))
 	for i, warning := range s.warnings {
-		warnings[i] = Warning{warning.Reason, warning.Request.clone(), warning.Parameter}
+		warnings[i] = Warning{warning.reason, s.requests[warning.place].request(), warning.name}
 	}
 	return warnings
 }
 
 // record takes a request as Kissmetrics would.
-func (s *Server) record(request Request, unreadable error) {
+func (s *Server) record(place int, unreadable error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	request := &s.requests[place]
 	t := taker{
-		people: &s.people, request: request, now: time.Now(),
-		ignore: func(reason Reason, property string) {
-			s.ignored = append(s.ignored, Ignored{reason, request, property})
-		},
-		warn: func(reason Reason, parameter string) {
-			s.warnings = append(s.warnings, Warning{reason, request, parameter})
-		},
+		people: &s.people, method: request.method, path: request.path, params: request.values(), now: time.Now(),
+		ignore: func(reason Reason, property string) { s.ignored = append(s.ignored, told{reason, place, property}) },
+		warn:   func(reason Reason, parameter string) { s.warnings = append(s.warnings, told{reason, place, parameter}) },
 	}
 	t.take(unreadable)
 }

@@ -73,9 +73,10 @@ type Server struct {
 
 	mu          sync.Mutex
 	people      people
-	requests    []Request
-	ignored     []Ignored
-	warnings    []Warning
+	requests    []received
+	header      http.Header // of the latest request
+	ignored     []told
+	warnings    []told
 	connections int
 	faults      []Fault
 	decide      func(*http.Request) *Fault
@@ -113,7 +114,7 @@ func Start(options ...Option) *Server {
 		people: newPeople(rules),
 	}
 	s.http = &http.Server{ //nolint:gosec // on a loopback address, and slow tests may be slow
-		Handler: http.HandlerFunc(s.serve),
+		Handler: s,
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew {
 				s.mu.Lock()
@@ -150,22 +151,53 @@ type Request struct {
 	Header http.Header
 }
 
-// clone returns a request that shares nothing with r.
-func (r Request) clone() Request {
-	params := http.Header(r.Params).Clone() // maps of the same kind
-	return Request{r.Method, r.Path, url.Values(params), r.Header.Clone()}
-}
-
 // Requests returns all requests so far, in the order in which they arrived,
 // those that met a [Fault] included.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	requests := make([]Request, len(s.requests))
-	for i, request := range s.requests {
-		requests[i] = request.clone()
+	for i := range s.requests {
+		requests[i] = s.requests[i].request()
 	}
 	return requests
+}
+
+// ServeHTTP answers a request as the server at URL does. It is for tests in which a
+// network is not wanted, or another than that of the machine. A connection that is
+// to be cut is cut by a panic with [http.ErrAbortHandler] if w cannot be hijacked.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.begin() {
+		cut(w, CutReset)
+		return
+	}
+	defer s.handlers.Done()
+	if r.Body != nil {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+	}
+	unreadable := r.ParseForm()
+	place, fault := s.arrive(r)
+	if fault.recorded() {
+		s.record(place, unreadable) // before the delay, which a client may not sit out
+	}
+	if !s.wait(r, fault.Delay) {
+		cut(w, CutReset) // rather than the 200 that net/http makes of no answer
+		return
+	}
+	switch {
+	case fault.Cut != CutNothing:
+		cut(w, fault.Cut)
+	case fault.Status != 0 && fault.Status != http.StatusOK:
+		if fault.RetryAfter != "" {
+			w.Header().Set("Retry-After", fault.RetryAfter)
+		}
+		w.WriteHeader(fault.Status)
+	case !isTracking(r.URL.Path):
+		http.Error(w, string(ReasonUnknownPath), http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Type", "image/gif")
+		_, _ = w.Write([]byte(gif))
+	}
 }
 
 // Connections returns how many TCP connections were opened so far.
@@ -233,39 +265,6 @@ const gif = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff" +
 
 // maxBodyBytes bounds the body of a request.
 const maxBodyBytes = 4 << 20
-
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	if !s.begin() {
-		cut(w, CutReset)
-		return
-	}
-	defer s.handlers.Done()
-	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
-	unreadable := r.ParseForm()
-	request := Request{r.Method, r.URL.Path, r.Form, r.Header}.clone()
-	fault := s.arrive(r, request)
-	if fault.recorded() {
-		s.record(request, unreadable) // before the delay, which a client may not sit out
-	}
-	if !s.wait(r, fault.Delay) {
-		cut(w, CutReset) // rather than the 200 that net/http makes of no answer
-		return
-	}
-	switch {
-	case fault.Cut != CutNothing:
-		cut(w, fault.Cut)
-	case fault.Status != 0 && fault.Status != http.StatusOK:
-		if fault.RetryAfter != "" {
-			w.Header().Set("Retry-After", fault.RetryAfter)
-		}
-		w.WriteHeader(fault.Status)
-	case !isTracking(request.Path):
-		http.Error(w, string(ReasonUnknownPath), http.StatusNotFound)
-	default:
-		w.Header().Set("Content-Type", "image/gif")
-		_, _ = w.Write([]byte(gif))
-	}
-}
 
 // begin reports whether the server still takes requests, and makes Close wait
 // for the one that asks.

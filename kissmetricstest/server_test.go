@@ -2,6 +2,7 @@ package kissmetricstest_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -253,4 +254,30 @@ func TestServerIsSafeForConcurrentUse(t *testing.T) {
 	}
 	assert.Equal(t, goroutines*each, got)
 	assert.Len(t, server.History("everyone", "Plan"), goroutines*each)
+}
+
+// TestServesWithoutANetwork: a call is answered, kept and cut as a request is.
+func TestServesWithoutANetwork(t *testing.T) {
+	t.Parallel()
+	server := kissmetricstest.NewServer(t)
+	call := func(request *http.Request) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, request)
+		return w
+	}
+	const target = "/e?_k=key&_p=ann&_n=n" + first
+	w := call(newRequest(t.Context(), t, http.MethodGet, server.URL, target))
+	requirePicture(t, answer{w.Code, w.Header(), w.Body.String()})
+	w = call(newRequest(t.Context(), t, http.MethodPost, server.URL, strings.Replace(target, "ann", "bob", 1)))
+	requirePicture(t, answer{w.Code, w.Header(), w.Body.String()})
+	call(&http.Request{Method: http.MethodPost, URL: &url.URL{Path: "/e"}})
+	server.Fail(kissmetricstest.Fault{Cut: kissmetricstest.CutHalf})
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() { call(newRequest(t.Context(), t, http.MethodGet, server.URL, target)) })
+
+	assert.Equal(t, events{event("n", 0, nil)}, server.Events("ann"))
+	assert.Equal(t, events{event("n", 0, nil)}, server.Events("bob"))
+	assert.Equal(t, []drop{{kissmetricstest.ReasonUnreadable, ""}}, drops(server))
+	assert.Len(t, server.Requests(), 4)
+	server.Close()
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() { call(newRequest(t.Context(), t, http.MethodGet, server.URL, target)) })
 }

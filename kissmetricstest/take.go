@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,23 +21,24 @@ const (
 
 // A taker takes one request.
 type taker struct {
-	people  *people
-	request Request
-	now     time.Time
-	ignore  func(reason Reason, property string)
-	warn    func(reason Reason, parameter string)
+	people       *people
+	method, path string
+	params       url.Values
+	now          time.Time
+	ignore       func(reason Reason, property string)
+	warn         func(reason Reason, parameter string)
 }
 
-func (t *taker) param(name string) string { return t.request.Params.Get(name) }
+func (t *taker) param(name string) string { return t.params.Get(name) }
 
 // take decides what the request says, and tells the people.
 func (t *taker) take(unreadable error) {
-	person, event, path := t.param("_p"), t.param("_n"), t.request.Path // of an alias, the event is the other person
+	person, event, path := t.param("_p"), t.param("_n"), t.path // of an alias, the event is the other person
 	named := path != "/s"
 	switch {
 	case !isTracking(path):
 		t.ignore(ReasonUnknownPath, "")
-	case t.request.Method != http.MethodGet && t.request.Method != http.MethodPost:
+	case t.method != http.MethodGet && t.method != http.MethodPost:
 		t.ignore(ReasonMethod, "")
 	case unreadable != nil:
 		t.ignore(ReasonUnreadable, "")
@@ -80,7 +82,7 @@ func (t *taker) dated(person, event string) {
 	}
 	t.doubtIdentity("_p")
 	t.doubtParameters()
-	isEvent := t.request.Path == "/e"
+	isEvent := t.path == "/e"
 	switch {
 	case !isEvent && event != "":
 		t.warn(ReasonUnusedName, "_n")
@@ -92,7 +94,7 @@ func (t *taker) dated(person, event string) {
 	properties := t.properties()
 	switch {
 	case isEvent:
-		t.people.did(t, person, normal(event), second, properties)
+		t.people.did(t, person, shared(normal(event)), second, properties)
 	case len(properties) > 0:
 		t.people.set(t, person, second, properties)
 	}
@@ -131,12 +133,12 @@ func (t *taker) doubtIdentity(parameter string) {
 // which only the first is looked at, and of names that look like the protocol's
 // own but are not known to be.
 func (t *taker) doubtParameters() {
-	for _, name := range slices.Sorted(maps.Keys(t.request.Params)) {
+	for _, name := range slices.Sorted(maps.Keys(t.params)) {
 		switch {
 		case !isParameter(name):
 		case !isKnownParameter(name):
 			t.warn(ReasonUnknownParameter, name)
-		case repeated(t.request.Params[name]):
+		case repeated(t.params[name]):
 			t.warn(ReasonRepeated, name)
 		}
 	}
@@ -158,7 +160,7 @@ type property struct {
 func (t *taker) properties() []property {
 	var kept []property
 	for _, sent := range t.propertyNames() {
-		p := property{sent, foldName(sent), t.param(sent)}
+		p := property{shared(sent), shared(foldName(sent)), t.param(sent)}
 		same := slices.IndexFunc(kept, func(other property) bool { return other.folded == p.folded })
 		switch {
 		case name.Blank(sent):
@@ -190,7 +192,7 @@ func (t *taker) doubtProperty(p property) {
 	if isJSON(p.value) {
 		t.warn(ReasonJSONValue, p.name)
 	}
-	if repeated(t.request.Params[p.name]) {
+	if repeated(t.params[p.name]) {
 		t.ignore(ReasonSameName, p.name)
 	}
 }
@@ -198,7 +200,7 @@ func (t *taker) doubtProperty(p property) {
 // propertyNames returns the names of the properties, sorted.
 func (t *taker) propertyNames() []string {
 	var names []string
-	for _, name := range slices.Sorted(maps.Keys(t.request.Params)) {
+	for _, name := range slices.Sorted(maps.Keys(t.params)) {
 		if !isParameter(name) {
 			names = append(names, name)
 		}
