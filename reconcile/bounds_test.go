@@ -192,6 +192,43 @@ func TestRevisionsAreReadInTheOrderOfTheirNumbers(t *testing.T) {
 	}
 }
 
+// TestWhateverLiesInAFolderIsReadOrTold: no folder is passed over, however deep, and no
+// file, link or pipe in silence.
+func TestWhateverLiesInAFolderIsReadOrTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{
+		"b.jsonl.gz", "a.json", "2.json", "10.json", "notes.txt", "index.csv", // index.csv belongs to exports alone
+		"exports/10/revisions/2.json", "exports/10/revisions/1.json.gz", "exports/10/revisions/more/1.json", "exports/10/revisions/1.csv",
+		"exports/10/index.csv", "exports/10/status.csv", "exports/10/summary.json",
+		"exports/9/revisions/1.json", "exports/9/older/3.json",
+	} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "empty"), 0o700))
+	require.NoError(t, os.Symlink(dir, filepath.Join(dir, "endless.json")))
+	f, err := reconcile.Open(dir)
+	require.NoError(t, err)
+	within := func(paths []string) (names []string) {
+		for _, path := range paths {
+			name, err := filepath.Rel(dir, path)
+			require.NoError(t, err)
+			names = append(names, filepath.ToSlash(name))
+		}
+		return names
+	}
+	assert.Equal(t, []string{
+		"a.json", "b.jsonl.gz", "2.json", "10.json",
+		"exports/9/older/3.json", "exports/9/revisions/1.json",
+		"exports/10/revisions/1.json.gz", "exports/10/revisions/2.json", "exports/10/revisions/more/1.json",
+	}, within(f.Paths()))
+	assert.ElementsMatch(t, []string{
+		"endless.json", "index.csv", "notes.txt", "exports/10/revisions/1.csv", "exports/10/summary.json",
+	}, within(f.Skipped()))
+}
+
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	_, err := reconcile.New(reconcile.WithMemory(1<<20-1), reconcile.WithMaxShift(-1), reconcile.WithOnUnreadable(nil))

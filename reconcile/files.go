@@ -21,26 +21,27 @@ import (
 
 // Files are files of import lines, as they are sent or exported.
 type Files struct {
-	paths []string
-	size  int64
-	read  atomic.Int64
+	paths   []string
+	skipped []string
+	size    int64
+	read    atomic.Int64
 }
 
 // Open finds the files that the paths stand for. A path is a file of lines, or a
 // folder: of a data export, in which revisions/1.json, revisions/2.json and so on
 // are read, or of other files whose names end in .json or .jsonl, such as those of
 // an [Archive]. Either may be followed by .gz. Whether a file is gzipped shows in
-// its first bytes, whatever its name.
+// its first bytes, whatever its name. The folders in a folder are read too, each as
+// if it were given, behind the files.
 //
-// It is an error if a path is not there, or a folder has no such file.
+// What lies in a folder and is not read, [Files.Skipped] tells. It is an error if a
+// path is not there, or if there is nothing to read in a folder that was given.
 func Open(paths ...string) (*Files, error) {
 	f := &Files{}
 	for _, path := range paths {
-		found, err := find(path)
-		if err != nil {
+		if err := f.find(path); err != nil {
 			return nil, fmt.Errorf("reconcile: %w", err)
 		}
-		f.paths = append(f.paths, found...)
 	}
 	for _, path := range f.paths {
 		info, err := os.Stat(path)
@@ -52,38 +53,65 @@ func Open(paths ...string) (*Files, error) {
 	return f, nil
 }
 
-// find returns the files that a path stands for, in order.
-func find(path string) ([]string, error) {
+// find adds the files that a path stands for, in order.
+func (f *Files) find(path string) error {
 	info, err := os.Stat(path)
-	if err != nil || !info.IsDir() {
-		return []string{path}, err
-	}
-	if inner := filepath.Join(path, "revisions"); isDir(inner) {
-		path = inner
-	}
-	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var names []string
-	for _, entry := range entries {
-		if extension := filepath.Ext(strings.TrimSuffix(entry.Name(), ".gz")); !entry.IsDir() && (extension == ".json" || extension == ".jsonl") {
-			names = append(names, entry.Name())
-		}
+	if !info.IsDir() {
+		f.paths = append(f.paths, path)
+		return nil
 	}
-	if len(names) == 0 {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("no files of lines in this folder")}
+	before := len(f.paths)
+	if err := f.folder(path); err != nil {
+		return err
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(revision(a), revision(b)) })
-	for i, name := range names {
-		names[i] = filepath.Join(path, name)
+	if len(f.paths) == before {
+		return &fs.PathError{Op: "read", Path: path, Err: errors.New("no files of lines in this folder")}
 	}
-	return names, nil
+	return nil
 }
 
-func isDir(path string) bool {
+// folder adds the files of a folder, and then those of the folders in it.
+func (f *Files) folder(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(revision(a.Name()), revision(b.Name())) })
+	isExport := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == "revisions" })
+	var folders []string
+	for _, entry := range entries {
+		switch name, inside := entry.Name(), filepath.Join(path, entry.Name()); {
+		case entry.IsDir():
+			folders = append(folders, inside)
+		case isExport && (name == "index.csv" || name == "status.csv"): // which have no lines
+		case isExport || !isLines(name) || !isFile(inside):
+			f.skipped = append(f.skipped, inside)
+		default:
+			f.paths = append(f.paths, inside)
+		}
+	}
+	for _, inside := range folders {
+		if err := f.folder(inside); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isLines reports whether a file of this name is one of lines.
+func isLines(name string) bool {
+	extension := filepath.Ext(strings.TrimSuffix(name, ".gz"))
+	return extension == ".json" || extension == ".jsonl"
+}
+
+// isFile reports whether a file can be read without end: it is none of a pipe, a
+// socket and a device, nor a link to a folder.
+func isFile(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+	return err != nil || info.Mode().IsRegular() // what is wrong, reading says
 }
 
 // revision returns the number that a name begins with, if it ends there.
@@ -95,6 +123,11 @@ func revision(name string) int {
 
 // Paths returns the files.
 func (f *Files) Paths() []string { return slices.Clone(f.paths) }
+
+// Skipped returns what lies in the folders and is not read: files of other names,
+// files beside the revisions of an export other than its index.csv and status.csv,
+// links to folders, and what is no file.
+func (f *Files) Skipped() []string { return slices.Clone(f.skipped) }
 
 // Size returns how many bytes the files have.
 func (f *Files) Size() int64 { return f.size }

@@ -44,17 +44,23 @@ func TestFindsWhatTheOldRuleDropped(t *testing.T) {
 			require.NoError(t, err)
 			exported, err := reconcile.Open(filepath.Join(dir, "export"))
 			require.NoError(t, err)
-			differences, counts := compare(t, sent.Records(), exported.Records())
-
+			r, err := reconcile.New(reconcile.WithTempDir(dir), reconcile.WithMemory(64<<20))
+			require.NoError(t, err)
 			found := make([]bool, c.n)
-			for _, d := range differences {
+			for d, err := range r.Differences(t.Context(), sent.Records(), exported.Records()) {
+				require.NoError(t, err)
 				require.Equal(t, reconcile.Dropped, d.Kind, "%v", d)
-				found[integer(t, number(d.Sent))] = true
+				i := integer(t, number(d.Sent))
+				require.False(t, found[i], "%d is told twice", i)
+				found[i] = true
 			}
-			assert.Equal(t, dropped(t, server, c.n), found)
-			assert.Len(t, differences, len(slices.DeleteFunc(found, func(is bool) bool { return !is })))
-			assert.NotEmpty(t, differences)
+			want, kept := dropped(t, server, c.n)
+			require.Equal(t, want, found)
+			counts := r.Counts()
 			assert.EqualValues(t, c.n, counts.Sent)
+			assert.EqualValues(t, kept, counts.Arrived)
+			assert.EqualValues(t, c.n-kept, counts.Dropped)
+			assert.Positive(t, counts.Dropped)
 			assert.Zero(t, counts.Unsent)
 		})
 	}
@@ -120,17 +126,17 @@ func sendBadly(t *testing.T, way kissmetrics.HTTPOption, archive string, n int) 
 	require.NoError(t, a.Close(t.Context()))
 }
 
-// dropped reports which of the events the server has not kept, of all that it says to
-// have dropped.
-func dropped(t *testing.T, server *kissmetricstest.Server, n int) []bool {
+// dropped reports which of n events the server has not kept, and how many it has.
+func dropped(t *testing.T, server *kissmetricstest.Server, n int) (missing []bool, kept int) {
 	t.Helper()
-	missing := slices.Repeat([]bool{true}, n)
+	missing = slices.Repeat([]bool{true}, n)
 	for p := range people {
 		for _, event := range server.Events(person(p)) {
 			missing[integer(t, event.Properties["Number"])] = false
+			kept++
 		}
 	}
-	return missing
+	return missing, kept
 }
 
 // number returns the number of an event of sendBadly.

@@ -72,8 +72,19 @@ func (l *lines) discard() {
 	}
 }
 
-// maxTold is how many lines that cannot be read are told of.
+// maxTold is how many lines that cannot be read, and files that are not, are told of.
 const maxTold = 10
+
+// tellSkipped tells what lies in the folders of a side and is not read.
+func tellSkipped(w io.Writer, side reconcile.Side, files *reconcile.Files) {
+	skipped := files.Skipped()
+	for _, path := range skipped[:min(len(skipped), maxTold)] {
+		_, _ = fmt.Fprintf(w, "kmreconcile: %s: %s is not read\n", side, path)
+	}
+	if more := len(skipped) - maxTold; more > 0 {
+		_, _ = fmt.Fprintf(w, "kmreconcile: %s: %d more files are not read\n", side, more)
+	}
+}
 
 // unreadable tells of the first lines that cannot be read.
 type unreadable struct {

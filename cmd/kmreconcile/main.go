@@ -4,7 +4,8 @@
 //	kmreconcile -sent archive -exported export -missing missing.json
 //
 // Both are a folder or a file of import lines, gzipped or not, and can be given
-// several times. What was sent is what an archive of package reconcile has written
+// several times. Folders in a folder are read too, and files in them that are not read
+// are named on standard error. What was sent is what an archive of package reconcile has written
 // down, or the files of a bulk import. What is exported is a folder of Kissmetrics'
 // data export. See package reconcile for what is compared, and how.
 //
@@ -141,6 +142,8 @@ func (p *program) compare(ctx context.Context, f flags) (counts reconcile.Counts
 	if err != nil {
 		return counts, err
 	}
+	tellSkipped(p.stderr, reconcile.Sent, sent)
+	tellSkipped(p.stderr, reconcile.Exported, exported)
 	out := newOutput(p.stdout, f)
 	unreadable := &unreadable{w: p.stderr}
 	r, err := reconcile.New(reconcile.WithTempDir(f.temp), reconcile.WithMemory(f.memory<<20/2), reconcile.WithOnUnreadable(unreadable.tell))

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,4 +134,20 @@ func assertNothingElse(t *testing.T, names ...string) {
 	found, err := filepath.Glob("*")
 	require.NoError(t, err)
 	assert.Equal(t, names, found)
+}
+
+func TestFoldersInAFolder(t *testing.T) {
+	folder(t, a+b, aThere)
+	require.NoError(t, os.MkdirAll("exports/later/revisions", 0o700))
+	require.NoError(t, os.Rename("export", "exports/first"))
+	require.NoError(t, os.WriteFile("exports/later/revisions/1.json", []byte(strings.ToLower(b)), 0o600))
+	for i := range 12 {
+		require.NoError(t, os.WriteFile(fmt.Sprintf("exports/notes %d.txt", i), nil, 0o600))
+	}
+	status, stdout, stderr := kmreconcile(t, false, "-sent", "sent.json", "-exported", "exports")
+	assert.Equal(t, complete, status)
+	assert.Contains(t, stdout, "2 arrived as they were sent")
+	assert.Contains(t, stderr, "kmreconcile: exported: "+filepath.Join("exports", "notes 0.txt")+" is not read\n")
+	assert.Contains(t, stderr, "kmreconcile: exported: 2 more files are not read\n")
+	assert.Equal(t, 11, strings.Count(stderr, "\n"))
 }
