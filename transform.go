@@ -10,7 +10,6 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/flatten"
 	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
-	"github.com/kissmetrics-go/kissmetrics/internal/wire"
 )
 
 // A PrefixStyle says how the names of properties are prefixed with the name of
@@ -156,33 +155,6 @@ func (t *transformer) message(message Message) []Record {
 	}
 	t.add("type", "the message is nil, or not one of this package")
 	return nil
-}
-
-// A wireMessage is a message that was read but not taken apart into maps. Package
-// collect has one, which comes with room for its records and for their properties.
-// Nobody outside of this module can name its type.
-type wireMessage interface {
-	Wire() (message *wire.Message, records []Record, properties []Property)
-}
-
-// wire is message for a wireMessage.
-func (t *transformer) wire(m *wire.Message, records []Record, properties []Property) []Record {
-	t.object, t.records, t.room = m.Object, records[:0], properties[:0]
-	memory := remember(m)
-	switch m.Type {
-	case "identify":
-		return t.identify(Identify{m.UserID, m.AnonymousID, m.Properties, m.Time, memory})
-	case "page":
-		return t.view(view{m.UserID, m.AnonymousID, m.Name, m.Category, m.Properties, m.Time, memory}, "Page")
-	case "screen":
-		return t.view(view{m.UserID, m.AnonymousID, m.Name, m.Category, m.Properties, m.Time, memory}, "Screen")
-	case "track":
-		return t.track(Track{m.UserID, m.AnonymousID, m.Name, m.Properties, m.Time, memory})
-	case "group":
-		return t.group(Group{m.UserID, m.AnonymousID, m.GroupID, m.Properties, m.Time, memory})
-	default:
-		return t.alias(Alias{m.UserID, m.PreviousID, m.Time, memory})
-	}
 }
 
 // members flattens the properties of the message but for the one named skip, which it
