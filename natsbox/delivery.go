@@ -2,6 +2,7 @@ package natsbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,10 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
+
+// errHeadersOnly says that somebody has changed the consumer, and that the records
+// are still in the stream.
+var errHeadersOnly = errors.New("the consumer hands out headers only")
 
 // deliver delivers one message, and tells the server what became of it. If it
 // could not be delivered, ok is false, and wait is what the answer asked for.
@@ -23,6 +28,11 @@ func (r *relay) deliver(ctx context.Context, m jetstream.Msg) (wait time.Duratio
 		defer r.mu.Unlock()
 		delete(r.underWay, m)
 	}()
+	if m.Headers().Get(nats.MsgSize) != "" { // the server adds that where it leaves out the records
+		r.warn(ctx, errHeadersOnly)
+		r.giveBack(ctx, m, watchEvery)
+		return 0, false
+	}
 	records, err := decode(m.Headers(), m.Data())
 	if err != nil {
 		return 0, r.park(ctx, m, m.Headers().Get(formatHeader), m.Data(), kissmetrics.Settle(nil, err).Reason)

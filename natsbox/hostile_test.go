@@ -271,6 +271,7 @@ func TestWhatSendMakesOfTheServersAnswers(t *testing.T) {
 		{"the stream takes none so large", []error{answer(10054, "message size exceeds maximum allowed")}, invalid, 1},
 		{"the connection takes none so large", []error{nats.ErrMaxPayload}, invalid, 1},
 		{"another stream has the subject", []error{answer(10060, "expected stream does not match")}, unavailable, 1},
+		{"the stream is sealed", []error{answer(10109, "invalid operation on sealed stream")}, unavailable, 1},
 		{"the store failed, and then did not", []error{answer(10077, "maximum effort failed"), nil}, stored, 2},
 		{"there is no leader for a while", []error{nats.ErrNoResponders, jetstream.ErrNoStreamResponse, answer(10008, "system temporarily unavailable"), nil}, stored, 4},
 		{"the first attempt is still being stored", []error{context.DeadlineExceeded, answer(10158, "duplicate message id is in process"), nil}, stored, 3},

@@ -127,11 +127,12 @@ func (r *relay) run(ctx context.Context) error {
 		r.start(working, stop)
 	}
 	done := make(chan struct{})
-	var beat sync.WaitGroup
-	beat.Go(func() { r.beat(done) })
+	var others sync.WaitGroup
+	others.Go(func() { r.beat(done) })
+	others.Go(func() { r.watch(working, stop, done) })
 	r.running.Wait()
 	close(done)
-	beat.Wait()
+	others.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -229,7 +230,7 @@ func (r *relay) work(ctx context.Context, another func()) error {
 			break
 		}
 		if isFinal(err) {
-			return fmt.Errorf("natsbox: the relay cannot go on: %w", err)
+			return stopped(err)
 		}
 		r.warn(ctx, err)
 		sleep(ctx, retry.Wait(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxReopen)))

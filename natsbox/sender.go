@@ -1,6 +1,7 @@
 package natsbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -113,14 +114,17 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 }
 
 // storeUntil tries to store a message until that succeeds, can never succeed, or
-// ctx ends. It returns the number of attempts and the last error.
+// ctx ends. It returns the number of attempts and the last error that says something.
 func (s *Sender) storeUntil(ctx context.Context, message *nats.Msg) (attempts int, err error) {
 	for {
 		if ctx.Err() != nil {
-			return attempts, errors.Join(err, ctx.Err())
+			return attempts, cmp.Or(err, ctx.Err())
 		}
 		attempts++
-		err = s.store(ctx, message)
+		latest := s.store(ctx, message)
+		if latest == nil || err == nil || ctx.Err() == nil { // or else it was cut off
+			err = latest
+		}
 		if err == nil || isFull(err) || isTooLarge(err) || !mayPass(err) {
 			return attempts, err
 		}

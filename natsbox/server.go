@@ -18,6 +18,7 @@ const (
 	codeMessageTooLarge   jetstream.ErrorCode = 10054
 	codeWrongStream       jetstream.ErrorCode = 10060
 	codeStreamStoreFailed jetstream.ErrorCode = 10077
+	codeStreamSealed      jetstream.ErrorCode = 10109
 )
 
 // isFull reports whether there is no room for a message.
@@ -42,10 +43,11 @@ func isTooLarge(err error) bool {
 }
 
 // mayPass reports whether a failed attempt at storing is worth another. A closed
-// connection stays closed, and a subject that another stream has is not ours.
+// connection stays closed, and so does a stream that is sealed; a subject that another
+// stream has is not ours.
 func mayPass(err error) bool {
 	failed, ok := errors.AsType[*jetstream.APIError](err)
-	return !errors.Is(err, nats.ErrConnectionClosed) && (!ok || failed.ErrorCode != codeWrongStream)
+	return !errors.Is(err, nats.ErrConnectionClosed) && (!ok || failed.ErrorCode != codeWrongStream && failed.ErrorCode != codeStreamSealed)
 }
 
 // isFinal reports whether a relay that got this error can never go on.
