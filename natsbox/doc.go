@@ -58,6 +58,29 @@
 // equal to an earlier one in everything that Kissmetrics tells records apart by,
 // and only while that one still waits in the stream.
 //
+// # Other hands on the servers
+//
+// These were tried with nats-server 2.15.2, while four goroutines sent and Run
+// delivered. What was acknowledged was delivered, but where it says otherwise.
+//
+//   - The leaders of the stream and of the consumer step down twice a second, in a
+//     cluster of three: Send takes up to 2 seconds, and deliveries pause for up to 13.
+//     A message whose acknowledgement was lost is delivered again after the time of
+//     [WithAckWait].
+//   - The stream reaches its limit of bytes, or gets one of messages: [ErrFull], until
+//     messages are delivered.
+//   - The stream is sealed: Send fails at once, with the server's words. What waits is
+//     delivered. A stream that takes other subjects, or no messages so large, refuses
+//     in the same way; one that acknowledges nothing (no_ack) lets Send wait for the time
+//     of [WithTimeout]. Run logs each of these changes.
+//   - The stream is purged, or made to discard what is old: what waits is lost. Run logs
+//     the change of the settings; a purge leaves no trace in them.
+//   - The consumer gets a filter, a limit of deliveries, or hands out headers only: Run
+//     ends with a [*SettingsError]. Everything stays in the stream. Undo the change, or
+//     delete the consumer, and run again.
+//   - The consumer is paused: nothing is delivered until then. Nothing is logged, and
+//     Stalled grows.
+//
 // # The connection
 //
 // The connection is the caller's. By default nats.go takes four minutes to notice

@@ -75,7 +75,10 @@ const (
 // [Sender.Requeue] puts them back. If a message cannot be parked, it stays.
 //
 // Run survives the loss of connections, servers and leaders. If its consumer is
-// lost, it creates a new one within seconds. It returns nil when ctx has ended or
+// lost, it creates a new one within seconds. If somebody changes the settings of the
+// consumer, so that it does not hand out everything, Run notices within seconds and
+// returns a [*SettingsError]; if somebody changes those of the stream, it logs that
+// and goes on. It returns nil when ctx has ended or
 // [Sender.Close] was called, and its deliveries have ended, whose context ends at
 // the same time; what is undelivered then is handed to another relay at once.
 // Otherwise it returns why it cannot go on: the stream is gone, the connection was
@@ -103,6 +106,7 @@ type relay struct {
 	next    kissmetrics.Sender
 	limiter *limit.Limiter
 	open    func(ctx context.Context) (jetstream.MessagesContext, error)
+	look    func(ctx context.Context) (stream []string, err error)
 	running sync.WaitGroup // the workers
 
 	mu       sync.Mutex
@@ -114,7 +118,7 @@ type relay struct {
 
 func newRelay(s *Sender, next kissmetrics.Sender) *relay {
 	r := &relay{Sender: s, next: next, limiter: limit.New(s.config.workers), underWay: make(map[jetstream.Msg]struct{})}
-	r.open = r.openIterator
+	r.open, r.look = r.openIterator, r.lookAtSettings
 	return r
 }
 

@@ -24,28 +24,33 @@ func (r *relay) watch(ctx context.Context, stop context.CancelCauseFunc, done <-
 		case <-done:
 			return
 		}
-		if _, err := r.consumer(ctx); isFinal(err) {
+		problems, err := r.look(ctx)
+		switch {
+		case isFinal(err):
 			stop(stopped(err))
-		}
-		problems, ok := r.problems(ctx)
-		if ok && len(problems) > 0 && !slices.Equal(problems, known) {
-			r.config.logger.ErrorContext(ctx, "natsbox: the stream was changed", "error", &SettingsError{problems})
-		}
-		if ok {
+		case err != nil: // the workers tell
+		default:
+			if len(problems) > 0 && !slices.Equal(problems, known) {
+				r.config.logger.ErrorContext(ctx, "natsbox: the stream was changed", "error", &SettingsError{problems})
+			}
 			known = problems
 		}
 	}
 }
 
-// problems returns what is wrong with the settings of the stream, if they can be had.
-func (r *relay) problems(ctx context.Context) (problems []string, ok bool) {
+// lookAtSettings returns what is wrong with the stream, or an error if that cannot be
+// had, or if the consumer is wrong.
+func (r *relay) lookAtSettings(ctx context.Context) ([]string, error) {
+	if _, err := r.consumer(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	stream, err := r.js.Stream(ctx, r.config.stream)
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
-	return r.config.streamProblems(&stream.CachedInfo().Config), true
+	return r.config.streamProblems(&stream.CachedInfo().Config), nil
 }
 
 // stopped says that a relay cannot go on.
