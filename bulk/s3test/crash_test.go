@@ -4,6 +4,11 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"testing"
@@ -62,30 +67,31 @@ func uploading(dir, address, first string) error {
 	select {} // until the end
 }
 
-// testCrashes kills a process while it uploads in parts. Then nothing is lost, nothing
-// is there twice, and no object is there in part.
+// testCrashes kills a process while it uploads in parts: in every other round after the
+// first part has arrived, and else at a random moment. Then nothing is lost, nothing is
+// there twice, and no object is there in part.
 func testCrashes(t *testing.T, address string, client *minio.Client) {
 	require.NoError(t, client.MakeBucket(t.Context(), "crashes", minio.MakeBucketOptions{Region: region}))
-	program, err := os.Executable() // by its whole name: the gateway goes to another directory
-	require.NoError(t, err)
 	dir, rounds, dice := t.TempDir(), trial.Rounds(3, 25), trial.NewDice(t)
-	torn := 0
+	between := holdingAt(t, address)
+	held, torn := 0, make(map[string]bool)
 	for round := range rounds {
-		cmd := exec.CommandContext(t.Context(), program) //nolint:gosec // this program
-		cmd.Env = append(os.Environ(), childDirectory+"="+dir, childAddress+"="+address, fmt.Sprintf("%s=%d", childFirst, round*perRound))
-		stdout, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		line, err := bufio.NewReader(stdout).ReadString('\n')
-		require.NoError(t, err)
-		require.Equal(t, "stored\n", line)
-		time.AfterFunc(dice.UpTo(400*time.Millisecond), func() { _ = cmd.Process.Kill() })
-		require.ErrorContains(t, cmd.Wait(), "killed")
+		if round%2 == 0 {
+			held++
+			killed(t, dir, between.address, round, between.wait)
+		} else {
+			killed(t, dir, address, round, func() { <-time.After(dice.UpTo(400 * time.Millisecond)) })
+		}
 		for upload := range client.ListIncompleteUploads(t.Context(), "crashes", "", true) {
 			require.NoError(t, upload.Err)
-			torn++
+			parts, err := minio.Core{Client: client}.ListObjectParts(t.Context(), "crashes", upload.Key, upload.UploadID, 0, 10)
+			require.NoError(t, err)
+			if len(parts.ObjectParts) > 0 {
+				torn[upload.UploadID] = true
+			}
 		}
 	}
+	assert.GreaterOrEqual(t, len(torn), held, "uploads were half done")
 	s, err := bulk.Open(t.Context(), dir, bucketAt(address, "crashes"))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -96,5 +102,62 @@ func testCrashes(t *testing.T, address string, client *minio.Client) {
 	require.NoError(t, <-ended)
 	require.NoError(t, s.Close(t.Context()))
 	assert.Equal(t, rounds*perRound, count(t, client, "crashes"))
-	t.Logf("%d rounds; an upload in parts was seen half done %d times", rounds, torn)
+	t.Logf("%d rounds; %d uploads in parts were half done", rounds, len(torn))
+}
+
+// killed starts a process that stores and uploads, and kills it at a moment.
+func killed(t *testing.T, dir, address string, round int, moment func()) {
+	t.Helper()
+	program, err := os.Executable() // by its whole name: the gateway goes to another directory
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), program) //nolint:gosec // this program
+	cmd.Env = append(os.Environ(), childDirectory+"="+dir, childAddress+"="+address, fmt.Sprintf("%s=%d", childFirst, round*perRound))
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "stored\n", line)
+	moment()
+	require.NoError(t, cmd.Process.Kill())
+	require.ErrorContains(t, cmd.Wait(), "killed")
+}
+
+// A holding is a proxy that never lets the second part of an upload through.
+type holding struct {
+	address string
+	arrived chan struct{} // gets a value when a second part comes, hence the first was answered
+}
+
+// wait waits until a second part comes. If none does, the uploads that are half done
+// are too few.
+func (h *holding) wait() {
+	select {
+	case <-h.arrived:
+	case <-time.After(time.Minute):
+	}
+}
+
+func holdingAt(t *testing.T, address string) *holding {
+	t.Helper()
+	h := &holding{arrived: make(chan struct{}, 1)}
+	proxy := httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: address})
+		r.Out.Host = r.In.Host // which is signed
+	}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("partNumber") != "2" {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		select {
+		case h.arrived <- struct{}{}:
+		default:
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	h.address = server.Listener.Addr().String()
+	return h
 }
