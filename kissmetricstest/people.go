@@ -68,9 +68,7 @@ func (p *people) did(t *taker, who, name string, second int64, properties []prop
 	p.arrivals++
 	e.arrival = p.arrivals
 	id.events[at] = append(seen, e)
-	exported := slices.DeleteFunc(slices.Clone(properties), func(property property) bool {
-		return p.keep(t, id, second, property) == isLost
-	})
+	exported := filter(properties, func(property property) bool { return p.keep(t, id, second, property) != isLost })
 	if p.rules.oldDuplicates {
 		e.adopt(id, second, properties)
 	}
@@ -80,13 +78,21 @@ func (p *people) did(t *taker, who, name string, second int64, properties []prop
 // join keeps the properties of an event that is a duplicate by the old rule, and
 // adds them to the one that was seen.
 func (p *people) join(t *taker, id *identity, e *event, second int64, properties []property) {
-	exported := slices.DeleteFunc(slices.Clone(properties), func(property property) bool {
-		return p.keep(t, id, second, property) != isNew
-	})
+	exported := filter(properties, func(property property) bool { return p.keep(t, id, second, property) == isNew })
 	e.adopt(id, second, properties)
 	if len(exported) > 0 {
 		p.export(t, row{person: id.name, second: second, properties: exported})
 	}
+}
+
+// filter returns the properties for which a function returns true.
+func filter(properties []property, f func(property) bool) (filtered []property) {
+	for _, p := range properties {
+		if f(p) {
+			filtered = append(filtered, p)
+		}
+	}
+	return filtered
 }
 
 // adopt gives an event the values that its person has in its second.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -25,6 +26,7 @@ import (
 // alone: nothing else, and nothing less. A million of them, as with -long, have a
 // network of function calls, which costs a tenth of the machine's.
 func TestFindsWhatTheOldRuleDropped(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1200 << 20)) // twice what the server remembers of a million
 	for name, c := range map[string]struct {
 		n   int
 		way func(*kissmetricstest.Server) kissmetrics.HTTPOption
