@@ -56,4 +56,8 @@
 // On two cores that others used too, 20 million lines a side took four minutes (5.0
 // million a minute) and 132 MB of memory, all of the process; 2 million took 62 MB, and
 // the same processor time a line, 11 µs with the making of the files.
+//
+// It takes 250 bytes of disk a line, in the folder for temporary files (TMPDIR): 25 GB
+// for 100 million. Nearly all of that is in files that are gone when the process ends,
+// however it ends. The others, 20 bytes a line, are removed unless it is killed.
 package reconcile
