@@ -145,10 +145,11 @@ func (r *relay) giveBackRest(ctx context.Context, messages jetstream.MessagesCon
 	}
 }
 
-// age returns how long ago a message was stored.
+// age returns for how long a message has been tried: since it was stored, if it was
+// handed out often. If not, it may have waited for a relay all that time.
 func age(m jetstream.Msg) time.Duration {
 	metadata, err := m.Metadata()
-	if err != nil {
+	if err != nil || metadata.NumDelivered < triedOften {
 		return 0
 	}
 	return time.Since(metadata.Timestamp)

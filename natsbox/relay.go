@@ -41,6 +41,10 @@ const (
 	// maxHoldBack bounds how long a worker whose deliveries fail waits before it
 	// takes another message.
 	maxHoldBack = 30 * time.Second
+	// triedOften is how often a message is handed out before it counts that it is old.
+	// After days without a relay, or with no network, the first answer of a captive
+	// portal would otherwise park all that waits.
+	triedOften = 50
 	// answerTimeout bounds the wait for the server to confirm an acknowledgement.
 	answerTimeout = 5 * time.Second
 )
@@ -70,8 +74,8 @@ const (
 // "<name>-PARKED", with the reason in the header Kissmetrics-Reason, before their
 // message is removed. These are the records that next refuses for good
 // ([kissmetrics.Settle] says which), those that something on the way still refuses
-// a day after they were stored ([kissmetrics.Outcome.Aged]), and messages that are
-// not in this package's format. Parking delays nothing else. [Sender.Parked] lists parked messages,
+// a day after they were stored ([kissmetrics.Outcome.Aged]) and when their message was
+// handed out 50 times, and messages that are not in this package's format. Parking delays nothing else. [Sender.Parked] lists parked messages,
 // [Sender.Requeue] puts them back. If a message cannot be parked, it stays.
 //
 // Run survives the loss of connections, servers and leaders. If its consumer is

@@ -217,14 +217,17 @@ func (h *handed) TermWithReason(string) error { return nil }
 
 func TestWhatIsRefusedOnItsWayIsParkedAfterADay(t *testing.T) {
 	for _, tt := range []struct {
-		age    time.Duration
-		kind   kissmetrics.FailureKind
-		parked int
+		age        time.Duration
+		deliveries uint64
+		kind       kissmetrics.FailureKind
+		parked     int
 	}{
-		{time.Minute, kissmetrics.FailureRefused, 0},
-		{23 * time.Hour, kissmetrics.FailureRefused, 0},
-		{25 * time.Hour, kissmetrics.FailureRefused, 1},
-		{25 * time.Hour, kissmetrics.FailureUnavailable, 0},
+		{time.Minute, 100, kissmetrics.FailureRefused, 0},
+		{23 * time.Hour, 100, kissmetrics.FailureRefused, 0},
+		{25 * time.Hour, 1, kissmetrics.FailureRefused, 0}, // there was no relay
+		{25 * time.Hour, 49, kissmetrics.FailureRefused, 0},
+		{25 * time.Hour, 50, kissmetrics.FailureRefused, 1},
+		{25 * time.Hour, 100, kissmetrics.FailureUnavailable, 0},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			js := &parking{}
@@ -232,10 +235,10 @@ func TestWhatIsRefusedOnItsWayIsParkedAfterADay(t *testing.T) {
 				return &kissmetrics.DeliveryError{Kind: tt.kind, StatusCode: 403, Undelivered: records}
 			}))
 			r.js = js
-			m := newHanded(t, 1)
+			m := newHanded(t, tt.deliveries)
 			m.stored = time.Now().Add(-tt.age)
 			_, ok := r.deliver(t.Context(), m)
-			assert.Equal(t, tt.parked, js.stored, "%v, %v", tt.age, tt.kind)
+			assert.Equal(t, tt.parked, js.stored, "%v, %d, %v", tt.age, tt.deliveries, tt.kind)
 			assert.Equal(t, tt.parked > 0, ok)
 			assert.Len(t, m.given, 1-tt.parked)
 		})
