@@ -77,6 +77,10 @@
 //   - A trigger that keeps rows of kissmetrics_waiting from being deleted: Run logs
 //     that once a second, and delivers only a few thousand messages until the trigger
 //     is gone. A Send that falls together with such a failure fails, too.
+//   - A file system that is frozen (fsfreeze): everything waits until it is not. One that
+//     has turned read-only after an error (ext4, errors=remount-ro): Send fails at once,
+//     what waits is delivered, and Run logs once a second that it cannot be removed. It is
+//     delivered again when the file can be written and the program has been restarted.
 //
 // # The write-ahead log
 //
