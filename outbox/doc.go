@@ -74,6 +74,8 @@
 //   - VACUUM, .backup, wal_checkpoint(TRUNCATE), REINDEX, ANALYZE, other columns and
 //     indexes: a pause of at most half a second. Journal and locking modes cannot be
 //     changed while the outbox is open ("database is locked").
+//   - Litestream 0.3.13 beside it: pauses of less than a second, a log of some tens of
+//     megabytes, and what it restores is an outbox again.
 //   - A trigger that keeps rows of kissmetrics_waiting from being deleted: Run logs
 //     that once a second, and delivers only a few thousand messages until the trigger
 //     is gone. A Send that falls together with such a failure fails, too.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
 
@@ -153,6 +154,31 @@ func applicationsFile(t *testing.T, path, journal string) {
 	_, err := db.ExecContext(t.Context(), "PRAGMA journal_mode = "+journal+"; CREATE TABLE orders (id TEXT); INSERT INTO orders VALUES ('1')")
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
+}
+
+// Litestream copies a file while it is used, and makes tables of its own in it.
+func TestAFileThatLitestreamCopiesIsTheOutboxs(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	box := open(t, path)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	closeBox(t, box)
+	db := application(t, path)
+	for _, table := range []string{"_litestream_seq (id INTEGER PRIMARY KEY, seq INTEGER)", "_litestream_lock (id INTEGER)"} {
+		_, err := db.ExecContext(t.Context(), "CREATE TABLE "+table)
+		require.NoError(t, err)
+	}
+	require.NoError(t, db.Close())
+	box = open(t, path)
+	var recorder kissmetricstest.Recorder
+	deliver(t, box, &recorder)
+	assert.Len(t, recorder.Records(), 1)
+	closeBox(t, box)
+	db = application(t, path)
+	_, err := db.ExecContext(t.Context(), "CREATE TABLE alitestream_seq (id INTEGER)") // another's
+	require.NoError(t, err)
+	_, err = outbox.Open(t.Context(), path)
+	assert.True(t, isKind(err, outbox.StorageForeign), "%v", err)
 }
 
 // A file in which there is nothing is nobody's: it is what a failure of the power

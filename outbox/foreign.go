@@ -23,9 +23,10 @@ const (
 )
 
 // foreignTables counts the tables that are not the outbox's. One whose name, or
-// whose SQL, was damaged is not counted.
+// whose SQL, was damaged is not counted, and neither are those of Litestream, which
+// makes its own in each file that it copies.
 const foreignTables = `SELECT count(*) FROM sqlite_schema WHERE type = 'table'
-	AND name NOT LIKE 'kissmetrics%' AND name NOT LIKE 'sqlite%' AND sql LIKE 'CREATE TABLE%' AND instr(sql, name)`
+	AND name NOT LIKE 'kissmetrics%' AND name NOT LIKE 'sqlite%' AND name NOT GLOB '_litestream_*' AND sql LIKE 'CREATE TABLE%' AND instr(sql, name)`
 
 // errForeign is the error for a file of somebody else's.
 func errForeign(path, what string) error {
