@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/queue"
 )
 
 // ErrClosed is returned by a [Client] or a [Queue] that has been closed. What
@@ -353,7 +355,7 @@ func safeReason(err error) string {
 		}
 		return strings.Join(reasons, "; ")
 	}
-	for _, own := range []error{ErrQueueFull, ErrClosed, ErrSenderPanicked, context.Canceled, context.DeadlineExceeded} {
+	for _, own := range []error{ErrQueueFull, ErrClosed, ErrSenderPanicked, queue.ErrEnded, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, own) {
 			return own.Error()
 		}

@@ -204,6 +204,63 @@ func TestWhatFailsAgainAndAgainDoesNotHoldUpTheOthers(t *testing.T) {
 	})
 }
 
+// A firewall dislikes one record in ten, for as long as they are tried.
+func TestRecordsThatAreNeverTakenDoNotHoldUpTheOthers(t *testing.T) {
+	for name, failure := range map[string]func([]kissmetrics.Record) error{
+		"refused": func(records []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, StatusCode: 403, Undelivered: slices.Clone(records)}
+		},
+		"unavailable": unavailable,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var tries atomic.Int64
+				q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+					time.Sleep(50 * time.Millisecond)
+					if records[0].Name == "disliked" {
+						tries.Add(1)
+						return failure(records)
+					}
+					return nil
+				}))
+				const seconds, disliked = 60, 10 * 60
+				for i := range seconds * 100 {
+					name := "liked"
+					if i%10 == 5 {
+						name = "disliked"
+					}
+					require.NoError(t, q.Send(t.Context(), event(name)))
+					time.Sleep(10 * time.Millisecond)
+				}
+				assert.Less(t, q.Stats().Waiting, int64(disliked+50), "what is liked waits for half a second at most")
+				assert.Less(t, tries.Load(), int64(disliked+10*seconds), "and not because the others are tried all the time")
+			})
+		})
+	}
+}
+
+// In an outage, what has not been tried tells more than what has failed before.
+func TestInAnOutageWhatHasNotFailedIsTriedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tried := make(chan string, 1000)
+		q := newQueue(t, senderFunc(func(_ context.Context, records []kissmetrics.Record) error {
+			if tried <- records[0].Name; records[0].Name != "good" {
+				return unavailable(records)
+			}
+			return nil
+		}), kissmetrics.WithWorkers(1), kissmetrics.WithBackoff(time.Second, time.Second))
+		for range 20 {
+			require.NoError(t, q.Send(t.Context(), event("bad")))
+		}
+		time.Sleep(time.Minute)
+		for len(tried) > 0 {
+			<-tried
+		}
+		require.NoError(t, q.Send(t.Context(), event("good")))
+		assert.Equal(t, "good", <-tried)
+	})
+}
+
 func TestAnOutageIsOneEvenWhenItsMessagesAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -260,6 +317,24 @@ func TestAfterAnOutageTheNextOneBeginsWithShortWaits(t *testing.T) {
 		start := time.Now()
 		require.NoError(t, q.Flush(t.Context()))
 		assert.Less(t, time.Since(start), time.Minute, "the waits have grown for 10 seconds and not for a day")
+	})
+}
+
+func TestASenderThatEndsItsGoroutineFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		calls := 0
+		q := newQueue(t, senderFunc(func(context.Context, []kissmetrics.Record) error {
+			if calls++; calls < 1000 && time.Now().Minute() == 0 {
+				runtime.Goexit()
+			}
+			return nil
+		}), kissmetrics.WithWorkers(1), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		require.NoError(t, q.Send(t.Context(), event("e")))
+		require.NoError(t, q.Close(t.Context()))
+		assert.Less(t, calls, 100, "it is tried again after waits")
+		assert.Contains(t, log.String(), "a delivery has ended its goroutine")
+		assert.Contains(t, log.String(), "deliveries succeed again")
 	})
 }
 

@@ -10,6 +10,10 @@ import (
 // taken for an outage.
 const outageAfter = 3
 
+// mostDistrust is how many messages, twice, have to fail again, and those that are
+// delivered count against them, until only one at a time is tried again.
+const mostDistrust = 8
+
 // A gate says who tries again while deliveries fail, and who waits.
 //
 // The worker whose delivery fails becomes the prober, unless there is one: it
@@ -17,11 +21,16 @@ const outageAfter = 3
 // go on. After some failures in a row, or when the server asks to be left alone,
 // that is an outage: the gate is shut for all but the prober, and opens when the
 // prober succeeds.
+//
+// A message that has failed may do so for reasons of its own. Where too many of
+// those that are tried again fail again, they are tried by the prober alone, which
+// the one that takes the next of them becomes.
 type gate struct {
 	schedule  *retry.Schedule
 	longest   time.Duration // that a server can ask for
 	probing   bool          // one worker is the prober
 	paused    bool          // only the prober may try
+	distrust  int           // grows with every message that fails again, and shrinks with every other one that is tried again
 	failures  int           // in a row
 	since     time.Time     // when the gate was shut
 	notBefore time.Time     // what the server asked for
@@ -36,11 +45,33 @@ const (
 	opened
 )
 
-// admits reports whether a worker may try.
-func (g *gate) admits(prober bool) bool { return prober || !g.paused }
+// admits reports whether a worker may try a message, which may have failed before.
+func (g *gate) admits(prober, again bool) bool {
+	return prober || !g.paused && (!again || !g.probing || !g.distrusts())
+}
+
+// distrusts reports whether a message that has failed is likely to fail again.
+func (g *gate) distrusts() bool { return g.distrust >= mostDistrust }
+
+// prefersFresh reports whether a worker looks for a message that has not failed yet.
+func (g *gate) prefersFresh(prober bool) bool {
+	return g.paused || !prober && !g.admits(false, true)
+}
+
+// begins notes that a worker tries a message, which may have failed before, and
+// reports whether the worker is the prober.
+func (g *gate) begins(prober, again bool) bool {
+	if again && g.distrusts() {
+		g.probing, prober = true, true
+	}
+	return prober
+}
 
 // succeeded notes that a delivery got an answer. A prober is none afterwards.
-func (g *gate) succeeded(prober bool) change {
+func (g *gate) succeeded(prober, again bool) change {
+	if again {
+		g.distrust = max(0, g.distrust-1)
+	}
 	if g.paused && !prober {
 		return unchanged // it was under way before
 	}
@@ -59,7 +90,10 @@ func (g *gate) succeeded(prober bool) change {
 
 // failed notes that a delivery failed, and what the server asked for. It says
 // whether the worker is the prober now, and then how long it waits.
-func (g *gate) failed(now time.Time, prober bool, wish time.Duration) (probes bool, wait time.Duration, c change) {
+func (g *gate) failed(now time.Time, prober, again bool, wish time.Duration) (probes bool, wait time.Duration, c change) {
+	if again {
+		g.distrust = min(mostDistrust, g.distrust+2)
+	}
 	wish = min(wish, g.longest)
 	if until := now.Add(wish); wish > 0 && until.After(g.notBefore) {
 		g.notBefore = until

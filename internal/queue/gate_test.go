@@ -85,39 +85,66 @@ func TestGate(t *testing.T) {
 				var wait time.Duration
 				var got change
 				if step.fails {
-					probes, wait, got = g.failed(now, step.who, step.wish)
+					probes, wait, got = g.failed(now, step.who, false, step.wish)
 				} else {
-					got = g.succeeded(step.who)
+					got = g.succeeded(step.who, false)
 				}
 				assert.Equal(t, step.probes, probes, "step %d: is the prober", i)
 				assert.Equal(t, step.wait, wait, "step %d: waits", i)
 				assert.Equal(t, step.change, got, "step %d: changes", i)
-				assert.Equal(t, step.admitted, g.admits(other), "step %d: admits others", i)
-				assert.True(t, g.admits(prober), "step %d: admits the prober", i)
+				assert.Equal(t, step.admitted, g.admits(other, false), "step %d: admits others", i)
+				assert.True(t, g.admits(prober, false), "step %d: admits the prober", i)
 				assert.Equal(t, step.nextAhead, g.ahead(now), "step %d: ahead", i)
 			}
 		})
 	}
 }
 
+// A message that has failed may do so for reasons of its own.
+func TestWhatFailsAgainAndAgainIsTriedByOneWorkerAtATime(t *testing.T) {
+	const prober, other, again = true, false, true
+	g := gate{schedule: retry.NewSchedule(1, 1)}
+	for range mostDistrust/2 - 1 {
+		g.failed(time.Now(), other, again, 0)
+		g.succeeded(prober, false)
+	}
+	assert.False(t, g.begins(other, again), "not yet")
+	g.failed(time.Now(), other, again, 0)
+	g.succeeded(prober, false)
+
+	assert.False(t, g.begins(other, false), "the others are tried as before")
+	assert.True(t, g.admits(other, again))
+	assert.True(t, g.begins(other, again), "who tries one of those is the prober")
+	assert.False(t, g.admits(other, again), "and there is one at a time")
+	assert.True(t, g.prefersFresh(other))
+	assert.True(t, g.admits(prober, again))
+	assert.False(t, g.prefersFresh(prober))
+	assert.True(t, g.admits(other, false), "while the others go on")
+
+	g.succeeded(prober, false)
+	assert.True(t, g.begins(other, again), "another message says nothing about those")
+	g.succeeded(prober, again)
+	assert.False(t, g.begins(other, again), "but one of them does")
+}
+
 func TestAProberThatLeavesMakesRoomForAnother(t *testing.T) {
 	g := gate{schedule: retry.NewSchedule(1, 1)}
 	for range outageAfter {
-		g.failed(time.Now(), true, 0)
+		g.failed(time.Now(), true, false, 0)
 	}
 	g.resigned()
-	assert.True(t, g.admits(false))
-	probes, _, _ := g.failed(time.Now(), false, 0)
+	assert.True(t, g.admits(false, false))
+	probes, _, _ := g.failed(time.Now(), false, false, 0)
 	assert.True(t, probes)
 }
 
 func TestSuccessBeginsTheScheduleAgain(t *testing.T) {
 	g := gate{schedule: retry.NewSchedule(time.Millisecond, time.Hour)}
 	for range 40 {
-		g.failed(time.Now(), true, 0)
+		g.failed(time.Now(), true, false, 0)
 	}
-	g.succeeded(true)
-	_, wait, _ := g.failed(time.Now(), false, 0)
+	g.succeeded(true, false)
+	_, wait, _ := g.failed(time.Now(), false, false, 0)
 	assert.LessOrEqual(t, wait, time.Millisecond)
 }
 
@@ -126,12 +153,12 @@ func TestSuccessBeginsTheScheduleAgain(t *testing.T) {
 func TestSuccessFromBeforeTheOutageDoesNotBeginTheScheduleAgain(t *testing.T) {
 	g := gate{schedule: retry.NewSchedule(1, time.Hour)}
 	for range 60 {
-		g.failed(time.Now(), true, 0)
+		g.failed(time.Now(), true, false, 0)
 	}
-	g.succeeded(false)
+	g.succeeded(false, false)
 	longest := time.Duration(0)
 	for range 100 {
-		_, wait, _ := g.failed(time.Now(), true, 0)
+		_, wait, _ := g.failed(time.Now(), true, false, 0)
 		longest = max(longest, wait)
 	}
 	assert.Greater(t, longest, time.Minute)

@@ -30,6 +30,8 @@ var (
 	ErrFull = errors.New("queue: full")
 	// ErrClosed says that the queue has been closed.
 	ErrClosed = errors.New("queue: closed")
+	// ErrEnded says that a delivery has ended its goroutine.
+	ErrEnded = errors.New("a delivery has ended its goroutine")
 )
 
 // A Policy says what becomes of a message for which there is no room.
@@ -55,7 +57,8 @@ const (
 // A Message is in the queue, or is about to be.
 type Message struct {
 	payload  string
-	records  int
+	records  int32
+	failed   bool            // a delivery of it has failed
 	kept     context.Context //nolint:containedctx // holds the values to deliver it with, and nothing else
 	accepted time.Duration   // since the engine began
 	next     *Message
@@ -65,14 +68,14 @@ type Message struct {
 // NewMessage returns a message of so many records. Its deliveries and reports
 // get the values of kept, which may be nil.
 func NewMessage(payload string, records int, kept context.Context) *Message { //nolint:revive // kept is no context of a call
-	return &Message{payload: payload, records: records, kept: kept}
+	return &Message{payload: payload, records: int32(records), kept: kept} //nolint:gosec // two billion records fit in no memory
 }
 
 // Payload returns what the message carries.
 func (m *Message) Payload() string { return m.payload }
 
 // Records returns how many records the message has.
-func (m *Message) Records() int { return m.records }
+func (m *Message) Records() int { return int(m.records) }
 
 // Context returns a context with the kept values that never ends.
 func (m *Message) Context() context.Context {
@@ -160,6 +163,7 @@ type Engine struct {
 	stats   Stats
 	first   *Message // the messages to be delivered, but for those under way
 	last    *Message
+	fresh   int       // how many of them have not failed yet
 	waiters list.List // of *waiter, for room
 	marks   marks
 	gate    gate
@@ -260,7 +264,7 @@ func (e *Engine) handBack(handBack func([]*Message, error)) {
 		m := e.pop()
 		left = append(left, m)
 		e.stats.Dropped += int64(m.records)
-		e.release(m.records, m.bytes())
+		e.release(m.Records(), m.bytes())
 	}
 	cause := e.cause
 	e.mu.Unlock()

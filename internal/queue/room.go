@@ -28,7 +28,7 @@ func (e *Engine) Accept(ctx context.Context, m *Message) error {
 		e.mu.Unlock()
 		return nil
 	}
-	if m.records > e.config.MaxRecords || m.bytes() > e.config.MaxBytes {
+	if m.Records() > e.config.MaxRecords || m.bytes() > e.config.MaxBytes {
 		e.mu.Unlock()
 		return ErrFull // and always will be
 	}
@@ -115,7 +115,7 @@ func (e *Engine) makeRoom(m *Message) (dropped []*Message, ok bool) {
 		m := e.pop()
 		dropped = append(dropped, m)
 		e.stats.Dropped += int64(m.records)
-		e.release(m.records, m.bytes())
+		e.release(m.Records(), m.bytes())
 	}
 	return dropped, true
 }
@@ -152,6 +152,9 @@ func (e *Engine) release(records, bytes int) {
 }
 
 func (e *Engine) push(m *Message) {
+	if !m.failed {
+		e.fresh++
+	}
 	if e.first == nil {
 		e.first = m
 	} else {
@@ -163,17 +166,27 @@ func (e *Engine) push(m *Message) {
 func (e *Engine) pop() *Message {
 	m := e.first
 	e.first, m.next = m.next, nil
+	if !m.failed {
+		e.fresh--
+	}
 	return m
+}
+
+// freshFirst puts those that have failed behind the others, up to the first of those.
+func (e *Engine) freshFirst() {
+	for e.fresh > 0 && e.first.failed {
+		e.push(e.pop())
+	}
 }
 
 // popOld removes the messages that have waited too long.
 func (e *Engine) popOld() (old []*Message) {
-	rest := e.first
-	e.first = nil
-	for rest != nil {
-		m := rest
-		rest, m.next = m.next, nil
-		if e.isOld(m) {
+	if e.config.MaxAge == 0 { // there may be many
+		return nil
+	}
+	end := e.last
+	for m := (*Message)(nil); m != end; {
+		if m = e.pop(); e.isOld(m) {
 			old = append(old, m)
 		} else {
 			e.push(m)

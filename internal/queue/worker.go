@@ -24,7 +24,7 @@ type worker struct {
 func (e *Engine) wake() {
 	switch {
 	case e.first == nil || e.stopped || e.pacing || e.limiter.Free() == 0:
-	case e.gate.paused:
+	case e.gate.paused, e.fresh == 0 && !e.gate.admits(false, true):
 		e.wakeAll() // the prober may be among them
 	case e.limiter.Free() <= e.coming:
 	case e.idle > 0:
@@ -34,7 +34,7 @@ func (e *Engine) wake() {
 	default:
 		e.workers++
 		e.coming++
-		go e.run()
+		go e.run(&worker{e: e, comes: true}, 0)
 	}
 }
 
@@ -45,16 +45,15 @@ func (e *Engine) wakeAll() {
 	e.work.Broadcast()
 }
 
-func (e *Engine) run() {
+// run is the goroutine of a worker, which waits first.
+func (e *Engine) run(w *worker, wait time.Duration) {
 	ctx, cancel := context.WithCancel(e.stopping)
 	defer cancel()
-	w := &worker{e: e, ctx: ctx, comes: true}
+	w.ctx = ctx
 	defer w.leave() // also by a runtime.Goexit in code that is not ours, such as a FailNow
 	w.courier = e.config.NewCourier()
-	for w.take() {
-		if wait := w.deliver(); wait > 0 {
-			w.nap(wait)
-		}
+	for w.nap(wait); w.take(); w.nap(wait) {
+		wait = w.deliver()
 	}
 	w.prober = false // there is nothing to try, or it must not be tried any more
 }
@@ -63,18 +62,37 @@ func (e *Engine) run() {
 func (w *worker) leave() {
 	e := w.e
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.workers--
 	w.arrive()
+	w.giveBack()
+	what := unchanged
+	if w.message != nil {
+		what = w.bequeath()
+	}
 	if w.prober {
 		e.gate.resigned()
 	}
-	w.giveBack()
-	if w.message != nil {
-		e.push(w.message)
-	}
+	failures := e.gate.failures
+	e.workers--
 	e.wake()
 	e.checkDrained()
+	e.mu.Unlock()
+	if what == shut {
+		e.config.Outage(failures, ErrEnded)
+	}
+}
+
+// bequeath puts back the message whose delivery has ended this goroutine, which is
+// a failure, and has another worker wait in place of this one.
+func (w *worker) bequeath() change {
+	e := w.e
+	wait, what := w.failed(time.Now(), w.message, Result{})
+	e.push(w.message)
+	if w.prober {
+		w.prober = false
+		e.workers++
+		go e.run(&worker{e: e, prober: true}, wait)
+	}
+	return what
 }
 
 // arrive notes that a worker that was started looks for work itself now.
@@ -106,11 +124,15 @@ func (w *worker) take() bool {
 			w.prober = false
 			e.gate.resigned()
 		}
-		if e.first != nil && e.gate.admits(w.prober) {
+		if e.gate.prefersFresh(w.prober) {
+			e.freshFirst()
+		}
+		if e.first != nil && e.gate.admits(w.prober, e.first.failed) {
 			now := time.Now()
-			wait, ok := e.limiter.Enter(now, e.first.records)
+			wait, ok := e.limiter.Enter(now, e.first.Records())
 			if ok {
 				w.message, w.began, w.holds = e.pop(), now, true
+				w.prober = e.gate.begins(w.prober, w.message.failed)
 				e.wake()
 				return true
 			}
@@ -162,17 +184,17 @@ func (w *worker) deliver() (wait time.Duration) {
 	e.stats.Delivered += int64(result.Delivered)
 	e.stats.Failed += int64(result.Failed)
 	done := result.Delivered + result.Failed
-	settled := done == m.records
+	settled := done == m.Records()
 	w.message = nil
 	var old []*Message
 	var what change
 	if settled {
 		e.limiter.Succeeded(w.began, now, done)
-		what = e.gate.succeeded(w.prober)
+		what = e.gate.succeeded(w.prober, m.failed)
 		w.prober = false
-		e.release(m.records, m.bytes())
+		e.release(m.Records(), m.bytes())
 	} else {
-		wait, what = w.failed(now, result)
+		wait, what = w.failed(now, m, result)
 		old = w.putBack(m, result)
 	}
 	since, failures := e.gate.since, e.gate.failures
@@ -202,8 +224,10 @@ func (w *worker) report(m *Message, settled bool) {
 
 // failed notes that a delivery failed, and says how long this worker waits, where
 // it is the one that tries again.
-func (w *worker) failed(now time.Time, result Result) (wait time.Duration, what change) {
+func (w *worker) failed(now time.Time, m *Message, result Result) (wait time.Duration, what change) {
 	e := w.e
+	again := m.failed
+	m.failed = true
 	switch {
 	case e.stopped: // it was cancelled
 		return 0, unchanged
@@ -212,7 +236,7 @@ func (w *worker) failed(now time.Time, result Result) (wait time.Duration, what 
 	default:
 		e.limiter.Failed(w.began, now)
 	}
-	w.prober, wait, what = e.gate.failed(now, w.prober, result.RetryAfter)
+	w.prober, wait, what = e.gate.failed(now, w.prober, again, result.RetryAfter)
 	return wait, what
 }
 
@@ -223,7 +247,7 @@ func (w *worker) putBack(m *Message, result Result) (old []*Message) {
 	e := w.e
 	if done := result.Delivered + result.Failed; done > 0 {
 		before := m.bytes()
-		m.payload, m.records = result.Rest, m.records-done
+		m.payload, m.records = result.Rest, m.records-int32(done) //nolint:gosec // it is less
 		e.release(done, before-m.bytes())
 	}
 	if e.gate.paused && !e.stopped {
@@ -236,7 +260,7 @@ func (w *worker) putBack(m *Message, result Result) (old []*Message) {
 	}
 	for _, m := range old {
 		e.stats.Failed += int64(m.records)
-		e.release(m.records, m.bytes())
+		e.release(m.Records(), m.bytes())
 	}
 	return old
 }
@@ -244,6 +268,9 @@ func (w *worker) putBack(m *Message, result Result) (old []*Message) {
 // nap waits before trying again, until there is nothing more to try. Closing the
 // queue ends it once, or at the moment that the server asked for.
 func (w *worker) nap(wait time.Duration) {
+	if wait == 0 {
+		return
+	}
 	e := w.e
 	e.mu.Lock()
 	closing := e.closing
