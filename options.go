@@ -160,10 +160,10 @@ func WithBackoff(initial, limit time.Duration) SharedOption {
 
 // WithLogger gives a logger for what goes on inside: at debug level, every
 // attempt that failed and why; above it, losses, outages and adjustments. It
-// never sees the API key, a query string or the value of a property. By default
-// nothing is logged.
+// never sees the API key, a query string or the value of a property. What its
+// handler panics with is dropped, and the line with it. By default nothing is logged.
 func WithLogger(logger *slog.Logger) SharedOption {
-	return sharedOption{func(c *sharedConfig) { c.logger = logger }}
+	return sharedOption{func(c *sharedConfig) { c.logger = containedLogger(logger) }}
 }
 
 // WithTransform says how messages become records.
@@ -251,8 +251,9 @@ func WithFullPolicy(policy FullPolicy) QueueOption {
 // The function is called by many goroutines at once, also for records of one
 // message, outside any lock: by a worker of the queue, by the caller whose
 // message made the queue drop older ones, or by Close. It holds up whichever
-// calls it. It must not call Flush or Close, which wait for it. If it panics,
-// that is logged.
+// calls it. It must not call Flush or Close, nor Send with FullWait, for they may
+// wait for it, and must not send again with FullDropOldest what was dropped, which
+// drops the next without end. If it panics, that is logged.
 func WithOnResult(f func(ctx context.Context, record Record, err error)) QueueOption {
 	return queueOption{"WithOnResult", func(c *queueConfig) { c.onResult = f }}
 }
@@ -289,11 +290,17 @@ func WithContext(detach func(ctx context.Context) context.Context) QueueOption {
 	return queueOption{"WithContext", func(c *queueConfig) { c.detach = detach }}
 }
 
-// keep returns a context with what is to be kept of another one, or nil.
+// keep returns a context with what is to be kept of another one, or nil. A context
+// that panics, for it is a nil pointer or has been recycled, has no values.
 func (c *queueConfig) keep(ctx context.Context) (kept context.Context) {
 	if c.detach != nil {
 		kept = c.detached(ctx)
 	}
+	defer func() {
+		if recover() != nil { // what it panics with may hold anything
+			c.logger.Error("kissmetrics: a context panicked when it was asked for its values")
+		}
+	}()
 	for _, key := range c.keys {
 		if value := ctx.Value(key); value != nil {
 			if kept == nil {

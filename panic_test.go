@@ -3,11 +3,13 @@ package kissmetrics_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -97,4 +99,33 @@ func TestAnOnResultThatEndsItsGoroutineCostsNoWorker(t *testing.T) {
 		require.NoError(t, q.Close(t.Context()))
 		assert.Equal(t, kissmetrics.Stats{Accepted: 3, Delivered: 3}, q.Stats())
 	})
+}
+
+// A handler that takes every context for one of a request.
+type trustful struct{ slog.Handler }
+
+func (trustful) Enabled(context.Context, slog.Level) bool { return true }
+func (trustful) Handle(ctx context.Context, _ slog.Record) error {
+	return errors.New(ctx.Value("request").(string))
+}
+
+func TestNoPanicOfALoggersHandlerReachesAnybody(t *testing.T) {
+	logger := kissmetrics.WithLogger(slog.New(trustful{}))
+	for name, options := range map[string][]kissmetrics.Option{
+		"in a call":              nil,
+		"in a queue's worker":    {kissmetrics.WithQueue()},
+		"of a logger of a queue": {kissmetrics.WithQueue(logger)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				doer := &flaky{begin: time.Now(), until: time.Now().Add(time.Minute)}
+				client, err := kissmetrics.New(append(options, logger, kissmetrics.WithAPIKey(secretKey), kissmetrics.WithDoer(doer))...)
+				require.NoError(t, err)
+				_ = client.Track(t.Context(), secretive)
+				time.Sleep(2 * time.Minute)
+				require.NoError(t, client.Close(t.Context()))
+				assert.NotEmpty(t, doer.failed)
+			})
+		})
+	}
 }

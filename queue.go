@@ -117,7 +117,8 @@ func defaultQueue(shared sharedConfig) queueConfig {
 // NewQueue returns a queue in front of another sender.
 //
 // An [*HTTPSender] in its place tries each record once and leaves the trying
-// again to the queue.
+// again to the queue. The Send of another one must not call the queue's Flush or
+// Close, which wait for it.
 func NewQueue(next Sender, options ...QueueOption) (*Queue, error) {
 	c, err := configureQueue(defaultShared(), options)
 	if nilness.IsNil(next) {
@@ -159,7 +160,7 @@ func (c *queueConfig) validate(wrong *complaint.List) {
 		wrong.Add("WithContext: the function is nil")
 	}
 	for _, key := range c.keys {
-		if key == nil || !reflect.TypeOf(key).Comparable() {
+		if key == nil || !reflect.ValueOf(key).Comparable() {
 			wrong.Add("WithContextValues: a key of type %T cannot be one", key)
 		}
 	}

@@ -133,6 +133,15 @@ func TestFlushWaitsForWhatWasAcceptedBeforeItAndNoLonger(t *testing.T) {
 	})
 }
 
+func TestAFlushOfNothingDoesNotFailWhenItsContextHasEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	q := newQueue(t, senderFunc(func(context.Context, []kissmetrics.Record) error { return nil }))
+	for range 100 { // it would be by chance
+		require.NoError(t, q.Flush(ctx))
+	}
+}
+
 func TestFlushHasSeenEveryOutcomeToldOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0

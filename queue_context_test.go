@@ -150,3 +150,26 @@ func TestNoContextIsNoReasonToPanic(t *testing.T) {
 	require.NoError(t, client.Close(none))
 	assert.EqualValues(t, 1, client.Stats().Delivered)
 }
+
+// recycled is a context that belongs to another request by now.
+type recycled struct{ context.Context }
+
+func (recycled) Value(any) any { panic(secretValue) }
+
+func TestAContextThatPanicsHasNoValues(t *testing.T) {
+	for name, ctx := range map[string]context.Context{
+		"recycled":      recycled{},
+		"a nil pointer": (*recycled)(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			recorder := &kissmetricstest.Recorder{}
+			q := newQueue(t, recorder, kissmetrics.WithContextValues("tenant"), kissmetrics.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			require.NoError(t, q.Send(ctx, event("e")))
+			require.NoError(t, q.Flush(t.Context()))
+			assert.Equal(t, event("e"), recorder.Records())
+			assert.Contains(t, log.String(), "a context panicked")
+			requireNoSecret(t, log.String())
+		})
+	}
+}

@@ -272,6 +272,7 @@ func TestQueueOptionsThatAreRefused(t *testing.T) {
 		"no context":     {next, []kissmetrics.QueueOption{kissmetrics.WithContext(nil)}, "WithContext: the function is nil"},
 		"nil key":        {next, []kissmetrics.QueueOption{kissmetrics.WithContextValues("a", nil)}, "WithContextValues: a key of type <nil>"},
 		"bad key":        {next, []kissmetrics.QueueOption{kissmetrics.WithContextValues([]int{1})}, "WithContextValues: a key of type []int"},
+		"odd key":        {next, []kissmetrics.QueueOption{kissmetrics.WithContextValues(struct{ any }{[]int{1}})}, "WithContextValues: a key of type struct"},
 		"no function":    {next, []kissmetrics.QueueOption{kissmetrics.WithOnResult(nil)}, "WithOnResult: the function is nil"},
 		"nil option":     {next, []kissmetrics.QueueOption{nil}, "an option is nil"},
 	} {

@@ -8,7 +8,7 @@
 // [Limiter] begins with 8. It doubles that as long as answers take no longer for
 // it, and goes back at once when they take twice as long or when deliveries fail.
 // A server that refuses what comes too fast (429, or any failure with a
-// Retry-After) is sent nine tenths of what it took in a second, then slowly more.
+// Retry-After) is sent a little less than it took in a second, then slowly more.
 //
 //	for records := range waiting {
 //		release, err := limiter.Acquire(ctx, records)

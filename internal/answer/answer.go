@@ -88,7 +88,7 @@ func drain(response *http.Response) []byte {
 // isPage reports whether a body is a web page, by its type or its beginning, such as
 // that of a proxy that wants a visitor to log in.
 func isPage(header http.Header, start []byte) bool {
-	if len(start) < sniffBytes && len(bytes.TrimSpace(start)) == 0 {
+	if len(start) < sniffBytes && len(bytes.TrimSpace(start)) == 0 || bytes.HasPrefix(start, []byte("GIF8")) {
 		return false
 	}
 	return isHTML(header.Get("Content-Type")) || isHTML(http.DetectContentType(bytes.TrimPrefix(start, []byte("\ufeff"))))

@@ -21,6 +21,7 @@ func TestVerdicts(t *testing.T) {
 		reason      string
 	}{
 		"a picture":                     {200, "image/gif", gif, Delivered, ""},
+		"a picture as a page":           {200, "text/html", gif, Delivered, ""}, // as scripts in PHP say where they say nothing
 		"nothing":                       {204, "", "", Delivered, ""},
 		"a text":                        {200, "text/plain", "ok", Delivered, ""},
 		"a cache's picture":             {304, "", "", Delivered, ""},

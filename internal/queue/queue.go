@@ -215,6 +215,11 @@ func (e *Engine) Flush(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-done: // whether ctx has ended or not
+		return nil
+	default:
 		return ctx.Err()
 	}
 }
