@@ -126,6 +126,10 @@ func WithBaseURL(baseURL string) HTTPOption {
 // traces or counts them. A transport follows no redirects, so the API key goes
 // nowhere else. The default is a transport of its own with timeouts, whose
 // connections are kept alive.
+//
+// A transport sees the API key and the values, which are in the URL. OpenTelemetry's
+// otelhttp (0.72) puts the whole URL in a span, as url.full, and hashicorp's
+// go-retryablehttp (0.7.8) in its log: have them leave the query out.
 func WithTransport(transport http.RoundTripper) HTTPOption {
 	return httpOption{"WithTransport", func(c *httpConfig) { c.transport = transport }}
 }
