@@ -192,16 +192,16 @@ func (k FailureKind) String() string {
 //
 // Its text holds neither the API key nor a query string nor a property value.
 // It unwraps to its cause: [errors.Is] and [errors.As] find the error of the
-// [Doer] and what that wraps, less the [*net/url.Error] that holds the URL.
+// [Doer] and what that wraps, except the [*net/url.Error] that holds the URL.
 type DeliveryError struct {
 	// Kind, Attempts, StatusCode, RetryAfter, Reason and Err are those of one record:
 	// the one whose failure ended the sending or, if none did, the first that failed.
 	Kind FailureKind
 	// Attempts is the number of requests made for it.
 	Attempts int
-	// StatusCode is that of the last answer, zero where none came.
+	// StatusCode is that of the last answer, or zero if none came.
 	StatusCode int
-	// RetryAfter is how long the last answer asked to wait, zero where it did not.
+	// RetryAfter is how long the last answer asked to wait, or zero if it did not.
 	RetryAfter time.Duration
 	// Delivered, Refused and Undelivered hold every record, each in one of them,
 	// in the order in which they were given: what the server accepted, what it

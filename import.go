@@ -208,7 +208,7 @@ func (r ImportedRecord) WithProtocol() Record {
 // line there is no record.
 //
 // Nothing is read before it is asked for, beyond a buffer. The sequence is for one
-// goroutine and can be read once: a loop after a break goes on where that one stopped.
+// goroutine and can be read once: after a break, the next loop goes on where the last one stopped.
 //
 // See https://support.kissmetrics.io/docs/data-export.
 func ReadImport(r io.Reader) iter.Seq2[ImportedRecord, error] {
@@ -356,7 +356,7 @@ func (l *importLine) clash(property string) {
 }
 
 // AppendImport appends the lines of Kissmetrics' bulk import that records have, each
-// with its end, as [ImportWriter] writes them and by the rules of that. If a record is
+// with its end, as [ImportWriter] writes them, and by its rules. If a record is
 // refused, dst is returned as it was, with the error.
 func AppendImport(dst []byte, records []Record) ([]byte, error) {
 	var p problems

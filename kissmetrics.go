@@ -42,8 +42,8 @@ const MaxValueLength = 512
 //   - A string is sent as it is, with invalid UTF-8 replaced by U+FFFD. The
 //     empty string is a value.
 //   - Booleans become "true" and "false".
-//   - Integers and floating-point numbers of every kind, those of math/big and a
-//     [encoding/json.Number] are written in plain decimal, with all their digits,
+//   - Integers and floating-point numbers of every kind, those of math/big and
+//     every [encoding/json.Number] are written in plain decimal, with all their digits,
 //     without an exponent and without zeros at the end of a fraction. A big.Rat
 //     that has no end in decimal is written with 19 digits or more.
 //   - A [time.Time] becomes Unix seconds, a [time.Duration] decimal seconds. A zero
@@ -97,15 +97,15 @@ type Properties map[string]any
 //
 // Every message names its person by UserID, or else by AnonymousID. An identity
 // must be one person's: it is not blank, has at most 255 characters, is valid
-// UTF-8, and is not a word for nobody that many people share, such as "anonymous",
-// "guest", "null", "0" or "[object Object]", in any case and also in quotes. If the
+// UTF-8, and is not a word that stands for nobody, such as "anonymous", "guest",
+// "null", "0" or "[object Object]", in any case and also in quotes. If the
 // UserID is not one person's, the AnonymousID is used. Blanks around an identity are
 // removed. A message without an identity is refused.
 //
 // Its Timestamp says when it happened; it is sent in whole seconds. Zero means now.
 // So does a time before 2009-01-01, because Kissmetrics keeps nothing older, or a
 // time more than a day ahead: the clock behind it is broken. [Transform] says what
-// happens to a message that [ParseMessage] found other times in.
+// happens to a message in which [ParseMessage] found other times.
 type Message interface {
 	// message keeps the set of messages closed, so that Transform knows all.
 	message()

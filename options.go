@@ -136,8 +136,8 @@ func WithTransport(transport http.RoundTripper) HTTPOption {
 
 // WithDoer gives what makes the requests, such as an [*net/http.Client] or a
 // wrapper of one. Prefer [WithTransport]: a Doer must not follow redirects,
-// since they would carry the API key elsewhere. Of an *http.Client, a copy that
-// does not follow them is used; a wrapper has to see to it itself.
+// since they would carry the API key elsewhere. An *http.Client is
+// copied, and the copy does not follow them; a wrapper must do the same itself.
 func WithDoer(doer Doer) HTTPOption {
 	return httpOption{"WithDoer", func(c *httpConfig) { c.doer = doer }}
 }
@@ -156,8 +156,8 @@ func WithMaxAttempts(attempts int) HTTPOption {
 
 // WithBackoff sets the waits between attempts: the n-th is drawn evenly from
 // zero to initial·2ⁿ⁻¹, or to limit where that is less. The default is 500
-// milliseconds and 30 seconds. A server's Retry-After is waited for where it is
-// longer, up to 5 minutes.
+// milliseconds and 30 seconds. A longer Retry-After of the server
+// is used instead, up to 5 minutes.
 func WithBackoff(initial, limit time.Duration) SharedOption {
 	return sharedOption{func(c *sharedConfig) { c.initialBackoff, c.maxBackoff = initial, limit }}
 }
@@ -190,8 +190,8 @@ func WithStrict() Option {
 }
 
 // WithMaxValueLength raises the number of characters to which values are cut,
-// [MaxValueLength] by default, for those from whom Kissmetrics takes more. It
-// sets the MaxValueLength of [TransformOptions].
+// [MaxValueLength] by default, if Kissmetrics takes more from you. It sets the
+// MaxValueLength of [TransformOptions].
 func WithMaxValueLength(characters int) Option {
 	return clientOption{"WithMaxValueLength", func(c *clientConfig) { c.transform.MaxValueLength = characters }}
 }
@@ -221,7 +221,7 @@ func WithQueue(options ...QueueOption) Option {
 }
 
 // WithWorkers sets how many requests a queue has under way at most: 192 by
-// default, and not more than 1,024. How many there are, the queue finds out; see
+// default, and not more than 1,024. The queue finds out how many go through; see
 // [Queue].
 func WithWorkers(workers int) QueueOption {
 	return queueOption{"WithWorkers", func(c *queueConfig) { c.workers = workers }}
@@ -271,7 +271,7 @@ func WithMaxAge(age time.Duration) QueueOption {
 	return queueOption{"WithMaxAge", func(c *queueConfig) { c.maxAge = age }}
 }
 
-// WithContextValues has a queue keep these values of the context of every call: the
+// WithContextValues makes a queue keep these values of the context of every call: the
 // next sender and the function of [WithOnResult] find them in their contexts. A
 // queue keeps nothing else of a context, which may hold a whole request and may be
 // used for another one when the call has returned.

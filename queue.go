@@ -40,7 +40,7 @@ const (
 // after the other. Messages are delivered in no particular order; Kissmetrics goes
 // by their time.
 //
-// How many messages are under way at once, the queue finds out, up to
+// The queue finds out how many messages to have under way at once, up to
 // [WithWorkers]. It begins with 8, doubles that while answers take no longer for
 // it, and goes back when answers slow down or deliveries fail, by the rules of TCP
 // Vegas and of the Gradient limit of github.com/Netflix/concurrency-limits. A server
@@ -116,8 +116,8 @@ func defaultQueue(shared sharedConfig) queueConfig {
 
 // NewQueue returns a queue in front of another sender.
 //
-// An [*HTTPSender] in its place tries each record once and leaves the trying
-// again to the queue. The Send of another one must not call the queue's Flush or
+// If next is an [*HTTPSender], it tries each record once, and leaves further
+// attempts to the queue. The Send of another one must not call the queue's Flush or
 // Close, which wait for it.
 func NewQueue(next Sender, options ...QueueOption) (*Queue, error) {
 	c, err := configureQueue(defaultShared(), options)

@@ -76,7 +76,7 @@ type TransformOptions struct {
 // or, for an alias and a group, which identities or which group it joins. The
 // error is one or several joined [*ValidationError] then, and there are no
 // records. Anything else that cannot be sent as it is given is adjusted: the
-// adjustments say what was, in the order of their fields and properties, each
+// adjustments say what was changed, in the order of their fields and properties, each
 // once. [Adjustment] has the list.
 //
 // A message without a Timestamp happens at now. One whose time is impossible,

@@ -49,8 +49,8 @@
 // records are in a file that is only appended to. Many Sends at once share one write
 // and one sync, so that many goroutines store much more than one. What a crash has
 // left half written at its end, of which no Send had returned, is cut off by Open.
-// Each write has a checksum. What fails it later is skipped and logged, and its file
-// is kept with ".damaged" in its name.
+// Each write has a checksum. A write that fails it later is skipped and logged, and its
+// file is kept with ".damaged" in its name.
 //
 // The memory that is used does not depend on how large a file gets.
 package bulk

@@ -19,7 +19,7 @@ type Fault struct {
 	// Cut says whether the connection is cut instead of answering.
 	Cut Cut
 	// Recorded says that the request counts although it went wrong, as when
-	// only the answer is lost. One that is only delayed always counts.
+	// only the answer is lost. A request that is only delayed always counts.
 	Recorded bool
 }
 

@@ -60,8 +60,8 @@ func (s *Server) Ignored() []Ignored {
 	return ignored
 }
 
-// Warning is a request, or one parameter of a request, of which it is not
-// documented what Kissmetrics makes of it, or which hardly means what it says.
+// Warning is a request, or one parameter of a request, that hardly means what it
+// says, or whose effect Kissmetrics does not document.
 type Warning struct {
 	Reason  Reason
 	Request Request

@@ -33,8 +33,8 @@ import (
 
 // Server is a tracking server on a loopback address, for tests and for trying
 // things out. It answers every request to /e, /s and /a with 200 and a picture,
-// as Kissmetrics does, however wrong the request is. What it made of the
-// requests, it tells afterwards. Any other path is answered with 404, because
+// as Kissmetrics does, however wrong the request is. Afterwards it
+// tells what it made of the requests. Any other path is answered with 404, because
 // nothing that is sent there can ever arrive.
 //
 // It follows what is documented of Kissmetrics:
@@ -54,8 +54,8 @@ import (
 //   - Names that begin with one underscore, such as _ip, are parameters of the
 //     protocol and no properties. They are neither kept nor reported as lost.
 //
-// What is dropped, [Server.Ignored] tells. What is kept although it is doubtful
-// whether Kissmetrics takes it as it was meant, [Server.Warnings] tells.
+// [Server.Ignored] tells what was dropped. [Server.Warnings] tells what was kept
+// although Kissmetrics may not take it as it was meant.
 //
 // All methods are safe for concurrent use.
 //
@@ -128,7 +128,7 @@ func Start(options ...Option) *Server {
 }
 
 // Close stops the server. Requests under way are cut off. It returns when none
-// is left; to call it again does nothing more.
+// is left; calling it again does nothing more.
 func (s *Server) Close() {
 	s.mu.Lock()
 	select {

@@ -61,7 +61,7 @@
 // # Other hands on the servers
 //
 // These were tried with nats-server 2.15.2, while four goroutines sent and Run
-// delivered. What was acknowledged was delivered, but where it says otherwise.
+// delivered. What was acknowledged was delivered, except where the list says otherwise.
 //
 //   - The leaders of the stream and of the consumer step down twice a second, in a
 //     cluster of three: Send takes up to 2 seconds, and deliveries pause for up to 13.

@@ -95,7 +95,7 @@ func WithAckWait(wait time.Duration) Option { return func(c *config) { c.ackWait
 // WithBackoff sets when a message that could not be delivered is tried again: for
 // the n-th time after a wait that is drawn evenly from zero to initial·2ⁿ⁻¹, but
 // at most to limit. The default is 500 milliseconds and 5 minutes. If the answer
-// asked for a longer wait (Retry-After), that is waited instead, up to 5 minutes.
+// asked for a longer wait (Retry-After), that wait is used, up to 5 minutes.
 func WithBackoff(initial, limit time.Duration) Option {
 	return func(c *config) { c.initialBackoff, c.maxBackoff = initial, limit }
 }

@@ -57,7 +57,7 @@ const (
 // is a [*SettingsError].
 //
 // Run delivers many messages at once, in no particular order; the records of one
-// message are delivered in order. How many it finds out by the rule of a
+// message are delivered in order. It finds out how many by the rule of a
 // [limit.Limiter], up to what [WithWorkers] says. While it works on a message it
 // tells the server so. If it dies, or hangs with its process, the
 // server hands the message to another relay after the time of [WithAckWait]. The

@@ -32,7 +32,7 @@ const (
 // way, waits for it, and returns nil. When the outbox is closed it returns
 // [kissmetrics.ErrClosed].
 //
-// It delivers through a [kissmetrics.Queue], by the rules of that: the records of a
+// It delivers through a [kissmetrics.Queue], by its rules: the records of a
 // message in their order, messages in no particular one, holding back as a whole
 // while deliveries fail, and as many under way as the server bears. What is
 // delivered is removed. What is refused for good ([kissmetrics.Settle] says what is)
@@ -40,7 +40,7 @@ const (
 // refuses after this Run has tried it for a day. Each Run counts anew, for how long a
 // message has waited does not say that it was tried: after days without a Run, or with
 // no network, the first answer of a captive portal would otherwise park all that
-// waits. Hence a program that is started again more than once a day keeps trying such
+// waits. Hence a program that is restarted more than once a day keeps trying such
 // a message, and [Stats] shows its age (Oldest).
 //
 // Of several that run on one file, in one or in several processes, one delivers

@@ -79,7 +79,7 @@ type ArchiveStats struct {
 // an event, says nothing and has no line.
 //
 // In front of a [kissmetrics.Queue], the archive holds what the program tracked;
-// behind it, every attempt, which is the same to a comparison.
+// behind it, it holds every attempt, which a comparison counts once.
 //
 // Files are named archive-<UTC time>.json, so that their alphanumeric order is that
 // of time, and are written to one behind the other. They are never overwritten, and

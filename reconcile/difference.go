@@ -28,15 +28,15 @@ func (s Side) String() string {
 type Kind uint8
 
 const (
-	// Missing is a record of which there is no row.
+	// Missing is a record for which there is no row.
 	Missing Kind = iota + 1
-	// Dropped is a record that is missing where another is there that the old rule
+	// Dropped is a record that is missing although another is there that the old rule
 	// for duplicates takes for the same: an event of the same person, name and
 	// second with other properties, or another value of a property in that second.
 	Dropped
-	// Altered is a record of which there is a row that says something else.
+	// Altered is a record whose row says something else.
 	Altered
-	// Twice is a record of which there are several equal rows.
+	// Twice is a record for which there are several equal rows.
 	Twice
 )
 
@@ -133,8 +133,8 @@ type Counts struct {
 	// another identity, because one person has too many that say the same: more than
 	// fit into memory. Those that were moved or merged are missing.
 	Unpaired int64 `json:"unpaired"`
-	// UnusedAliases is how many aliases found no room in memory. Who was merged by
-	// them only is missing.
+	// UnusedAliases is how many aliases found no room in memory. Records
+	// that were merged by these only are missing.
 	UnusedAliases int64 `json:"unusedAliases"`
 }
 

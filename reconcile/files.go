@@ -34,7 +34,7 @@ type Files struct {
 // its first bytes, whatever its name. The folders in a folder are read too, each as
 // if it were given, behind the files.
 //
-// What lies in a folder and is not read, [Files.Skipped] tells. It is an error if a
+// [Files.Skipped] tells what lies in a folder and is not read. It is an error if a
 // path is not there, or if there is nothing to read in a folder that was given.
 func Open(paths ...string) (*Files, error) {
 	f := &Files{}

@@ -38,8 +38,8 @@ type Args struct {
 func (Args) Kind() string { return "kissmetrics_records" }
 
 // UnmarshalJSON takes any JSON, because River would try a job that it cannot decode
-// again and again. Records says what is wrong. Arguments of which a part has the
-// wrong type are as good as none.
+// again and again. Records says what is wrong. If a part of the arguments has
+// the wrong type, they hold no records.
 func (a *Args) UnmarshalJSON(data []byte) error {
 	type plain Args
 	var read plain

@@ -92,7 +92,7 @@
 // # Other hands on the database
 //
 // These were tried with PostgreSQL 15 and River 0.51.2, while four goroutines sent and
-// Run delivered. Nothing that was stored was lost, but by TRUNCATE.
+// Run delivered. Nothing that was stored was lost, except by TRUNCATE.
 //
 //   - pg_terminate_backend on every connection once a second, pg_cancel_backend 20
 //     times a second: some calls of Send fail, and deliveries pause for less than a

@@ -58,7 +58,7 @@ func WithQueueName(name string) Option { return func(c *config) { c.queue = name
 // first of the connection's search path that has them.
 func WithSchema(schema string) Option { return func(c *config) { c.schema = schema } }
 
-// WithClient has jobs inserted by the program's own River client, with its hooks
+// WithClient makes the program's own River client insert the jobs, with its hooks
 // and middleware, and takes the client's Schema. The client need not be started.
 func WithClient(client *river.Client[pgx.Tx]) Option { return func(c *config) { c.client = client } }
 
@@ -74,7 +74,7 @@ func WithWorkers(workers int) Option { return func(c *config) { c.workers = work
 // WithBackoff sets when a message that could not be delivered is tried again: for
 // the n-th time after a wait that is drawn evenly from zero to initial·2ⁿ⁻¹, but
 // at most to limit. The default is 1 second and 5 minutes. If the answer asked for
-// a longer wait (Retry-After), that is waited instead, up to 5 minutes.
+// a longer wait (Retry-After), that wait is used, up to 5 minutes.
 func WithBackoff(initial, limit time.Duration) Option {
 	return func(c *config) { c.initialBackoff, c.maxBackoff = initial, limit }
 }

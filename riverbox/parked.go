@@ -29,8 +29,8 @@ type Parked struct {
 	Time time.Time
 	// Reason says why. It holds neither identities nor values.
 	Reason string
-	// Records are all records of the message, of which those that were not refused
-	// are delivered. There are none if the job could not be read.
+	// Records are all records of the message. Those that were not refused have
+	// been delivered. There are none if the job could not be read.
 	Records []kissmetrics.Record
 }
 
@@ -96,7 +96,7 @@ func (s *Sender) Requeue(ctx context.Context, ids ...int64) error {
 	})
 }
 
-// Delete removes parked messages for good. All of them or, after an error, none.
+// Delete removes parked messages for good: all of them or, after an error, none.
 // The error is one of those of [Sender.Requeue].
 func (s *Sender) Delete(ctx context.Context, ids ...int64) error {
 	return s.unpark(ctx, ids, func(ctx context.Context, tx pgx.Tx, id int64) error {
