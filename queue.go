@@ -144,7 +144,7 @@ func (c *queueConfig) validate(wrong *complaint.List) {
 		wrong.Add("WithWorkers: %d is not a number from 1 to %d", c.workers, maxWorkers)
 	}
 	if c.maxRecords < 1 || c.maxBytes < 1 {
-		wrong.Add("WithCapacity: %d records and %d bytes are no room", c.maxRecords, c.maxBytes)
+		wrong.Add("WithCapacity: %d records and %d bytes leave no room", c.maxRecords, c.maxBytes)
 	}
 	if p := c.whenFull; p < FullRefuse || p > FullDropOldest {
 		wrong.Add("WithFullPolicy: unknown policy %d", p)

@@ -152,7 +152,7 @@ func TestAnObjectIsNamedAfterTheOneBefore(t *testing.T) {
 	})
 }
 
-func TestWhatSaysThatEveryNameIsTakenIsAskedNoMoreThanAFailure(t *testing.T) {
+func TestAServerThatSaysThatEveryNameIsTakenIsAskedAsSeldomAsOneThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tried, last, at := 0, "", make(map[time.Time]int)
 		s := open(t, t.TempDir(), bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithBackoff(time.Minute, time.Minute),

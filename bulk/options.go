@@ -108,7 +108,7 @@ func configure(b *Bucket, options []Option) (config, error) {
 		wrong.Add("WithInterval: %v is too short", c.interval)
 	}
 	if c.maxRecords < 1 {
-		wrong.Add("WithMaxRecords: %d records are no room", c.maxRecords)
+		wrong.Add("WithMaxRecords: %d records leave no room", c.maxRecords)
 	}
 	wrong.Backoff(c.initialBackoff, c.maxBackoff)
 	if c.requestTimeout <= 0 {

@@ -55,7 +55,7 @@ func (s *Sender) work(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			s.config.logger.WarnContext(ctx, "bulk: a file could not be put into the bucket, which is tried again", "error", err)
+			s.config.logger.WarnContext(ctx, "bulk: a file could not be put into the bucket yet", "error", err)
 			s.fail(err)
 			pause(ctx, waits.Next(0, 0), nil)
 			continue
@@ -266,4 +266,4 @@ type bucket interface {
 	check(ctx context.Context, base string) (Report, error)
 }
 
-var errTaken = errors.New("bulk: there is another object of that name; if there is none, what answers is not the bucket")
+var errTaken = errors.New("bulk: another object has that name; if none does, whatever answers is not the bucket")

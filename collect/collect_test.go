@@ -140,7 +140,7 @@ func TestWriteKeys(t *testing.T) {
 	assert.Empty(t, a.header.Get("WWW-Authenticate"), "also where a page of this host asks, which names no origin")
 }
 
-func TestBodiesThatAreNot(t *testing.T) {
+func TestBodiesThatAreNotAccepted(t *testing.T) {
 	batch := `{"batch":[` + track + `]}`
 	for name, test := range map[string]struct {
 		path, body string

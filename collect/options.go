@@ -141,7 +141,7 @@ func configure(sender kissmetrics.Sender, options []Option) (config, error) {
 		}
 	}
 	if c.maxBytes < 1 || c.maxMessages < 1 {
-		wrong.Add("WithLimits: %d bytes and %d messages are no room", c.maxBytes, c.maxMessages)
+		wrong.Add("WithLimits: %d bytes and %d messages leave no room", c.maxBytes, c.maxMessages)
 	}
 	if c.readTimeout <= 0 {
 		wrong.Add("WithReadTimeout: %v is not positive", c.readTimeout)

@@ -101,7 +101,7 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 
 // What an error means for a limiter: failures make it smaller, refusals of single
 // records and the end of the caller's context do not.
-func TestWhatALimiterMakesOfErrors(t *testing.T) {
+func TestWhatErrorsMeanToALimiter(t *testing.T) {
 	for name, test := range map[string]struct {
 		err     error
 		smaller bool

@@ -56,10 +56,10 @@ func (s *settings) must(ok bool, format string, args ...any) {
 func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, options ...Option) error {
 	c, err := configure(options)
 	if maxBytes < 1 {
-		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: %d bytes are no room", kissmetrics.ErrInvalidOption, maxBytes))
+		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: %d bytes leave no room", kissmetrics.ErrInvalidOption, maxBytes))
 	}
 	if js == nil {
-		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: there is no JetStream", kissmetrics.ErrInvalidOption))
+		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: the JetStream is nil", kissmetrics.ErrInvalidOption))
 	}
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
 	for _, name := range []string{
 		"an option is nil", "WithStream", "WithReplicas", "WithTimeout", "WithWorkers", "WithAckWait", "WithBackoff", "WithLogger",
-		"there is no JetStream", "say WithSyncUnchecked",
+		"the JetStream is nil", "say WithSyncUnchecked",
 	} {
 		assert.ErrorContains(t, err, name)
 	}

@@ -40,7 +40,7 @@ func TestACallerWithoutAContextOrAServerDoesNoHarm(t *testing.T) {
 
 	err = natsbox.CreateStreams(t.Context(), nil, 1<<20)
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
-	require.ErrorContains(t, err, "there is no JetStream")
+	require.ErrorContains(t, err, "the JetStream is nil")
 }
 
 func TestANextSenderWhoseErrorIsANilPointerIsTriedAgain(t *testing.T) {

@@ -383,7 +383,7 @@ func TestCloseEndsTheRelaysAndEverythingElse(t *testing.T) {
 	assert.Zero(t, stats(t, other).Waiting, "what was delivered while the relay ended is acknowledged")
 }
 
-func TestAnIDThatIsNotParkedIsSaid(t *testing.T) {
+func TestAnIDThatIsNotParkedIsReported(t *testing.T) {
 	t.Parallel()
 	sender := newSender(t, startServer(t, "").jetStream(t))
 	for _, id := range []int64{-1, 0, 1, 1 << 62} {

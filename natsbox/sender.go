@@ -56,7 +56,7 @@ var (
 func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sender, error) {
 	c, err := configure(options)
 	if js == nil {
-		err = errors.Join(err, fmt.Errorf("%w: New: there is no JetStream", kissmetrics.ErrInvalidOption))
+		err = errors.Join(err, fmt.Errorf("%w: New: the JetStream is nil", kissmetrics.ErrInvalidOption))
 	}
 	if c.system == nil && !c.syncUnchecked {
 		err = errors.Join(err, fmt.Errorf("%w: New: only WithSystemConn can show whether the servers always sync; "+

@@ -336,7 +336,7 @@ func TestLargeMessagesAreNotReadAllAtOnce(t *testing.T) {
 	require.NoError(t, box.Flush(t.Context()))
 }
 
-func TestARefusalForTheSakeOfWhatWasClosedIsOne(t *testing.T) {
+func TestARefusalCausedByErrClosedIsARefusal(t *testing.T) {
 	t.Parallel()
 	box := open(t, filepath.Join(t.TempDir(), "outbox.db"))
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("e")}))

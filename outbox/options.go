@@ -85,10 +85,10 @@ func configure(options []Option) (config, error) {
 	wrong := complaint.New(kissmetrics.ErrInvalidOption, "outbox")
 	complaint.Apply(options, wrong, func(o Option) { o(&c) })
 	if c.maxRecords < 1 {
-		wrong.Add("WithMaxRecords: %d records are no room", c.maxRecords)
+		wrong.Add("WithMaxRecords: %d records leave no room", c.maxRecords)
 	}
 	if c.maxBytes < 1 {
-		wrong.Add("WithMaxBytes: %d bytes are no room", c.maxBytes)
+		wrong.Add("WithMaxBytes: %d bytes leave no room", c.maxBytes)
 	}
 	if c.workers < 1 || c.workers > 1024 {
 		wrong.Add("WithWorkers: %d is not a number from 1 to 1024", c.workers)

@@ -89,7 +89,7 @@ func TestARepairThatWasInterruptedIsEnded(t *testing.T) {
 
 // A repair keeps what is parked, as parked, and the counts, and makes nothing
 // twice.
-func TestARepairKeepsWhatItIs(t *testing.T) {
+func TestARepairKeepsWhatIsParkedAndTheCounts(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "outbox.db")
 	box := open(t, path)

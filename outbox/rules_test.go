@@ -229,7 +229,7 @@ func TestWhatHasDisappearedIsSearchedFor(t *testing.T) {
 }
 
 // What is refused is refused alone, also of those that are committed together.
-func TestARefusalIsNobodyElses(t *testing.T) {
+func TestARefusalFailsNoOtherCall(t *testing.T) {
 	t.Parallel()
 	box := open(t, filepath.Join(t.TempDir(), "outbox.db"), outbox.WithMaxRecords(100))
 	var callers sync.WaitGroup

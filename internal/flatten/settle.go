@@ -155,8 +155,8 @@ func (f *Flattener) noteClash(p, winner *Pair) {
 	case p.Value == winner.Value:
 		f.noteCut(p) // what was cut of it is missed, all the same
 	case p.Name == winner.Name && p.depth > winner.depth:
-		f.note(Note{Name: p.Given(), Kind: Hidden, Reason: "is nested, and stands there less nested too, with another value"})
+		f.note(Note{Name: p.Given(), Kind: Hidden, Reason: "is given less nested too, with another value"})
 	default:
-		f.note(Note{Name: p.Given(), Kind: Clash, Other: winner.Given(), Reason: "is one name to Kissmetrics with another, of a different value"})
+		f.note(Note{Name: p.Given(), Kind: Clash, Other: winner.Given(), Reason: "is the same to Kissmetrics as another name, which has a different value"})
 	}
 }
