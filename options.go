@@ -10,6 +10,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
+	"github.com/kissmetrics-go/kissmetrics/internal/safelog"
 )
 
 // DefaultBaseURL is where records are sent unless [WithBaseURL] says otherwise: the
@@ -167,7 +168,7 @@ func WithBackoff(initial, limit time.Duration) SharedOption {
 // never sees the API key, a query string or the value of a property. What its
 // handler panics with is dropped, and the line with it. By default nothing is logged.
 func WithLogger(logger *slog.Logger) SharedOption {
-	return sharedOption{func(c *sharedConfig) { c.logger = containedLogger(logger) }}
+	return sharedOption{func(c *sharedConfig) { c.logger = safelog.Logger(logger) }}
 }
 
 // WithTransform says how messages become records.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
+	"github.com/kissmetrics-go/kissmetrics/internal/safelog"
 )
 
 // Grantee is the canonical user of Kissmetrics, who has to be able to read the
@@ -97,7 +98,9 @@ func WithRequestTimeout(timeout time.Duration) Option {
 
 // WithLogger gives a logger for what goes wrong. It never sees anything of a record,
 // nor a credential. By default nothing is logged.
-func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) { c.logger = safelog.Logger(logger) }
+}
 
 // configure applies options to the defaults and reports all that is wrong.
 func configure(b *Bucket, options []Option) (config, error) {

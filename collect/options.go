@@ -11,6 +11,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
+	"github.com/kissmetrics-go/kissmetrics/internal/safelog"
 )
 
 // An Option configures [NewHandler]. Where one is given twice, the later counts.
@@ -123,7 +124,7 @@ func WithOnResult(f func(ctx context.Context, result Result)) Option {
 // most for each reason, requests. It never sees a write key, an identity or the value of
 // a property. By default nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
-	return func(c *config) { c.logger = logger }
+	return func(c *config) { c.logger = safelog.Logger(logger) }
 }
 
 // configure applies options to the defaults and reports all that is wrong.

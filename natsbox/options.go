@@ -10,6 +10,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
+	"github.com/kissmetrics-go/kissmetrics/internal/safelog"
 )
 
 // maxWorkers bounds the deliveries under way in one relay.
@@ -102,7 +103,9 @@ func WithBackoff(initial, limit time.Duration) Option {
 
 // WithLogger sets the logger. No identity and no value of a property is ever
 // logged. By default nothing is logged.
-func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) { c.logger = safelog.Logger(logger) }
+}
 
 // configure applies options to the defaults and reports everything that is wrong.
 func configure(options []Option) (config, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
+	"github.com/kissmetrics-go/kissmetrics/internal/safelog"
 )
 
 // An Option configures [Open].
@@ -64,7 +65,9 @@ func WithBackoff(initial, limit time.Duration) Option {
 
 // WithLogger gives a logger for what goes wrong. It never sees the value of a
 // property, nor an identity. By default nothing is logged.
-func WithLogger(logger *slog.Logger) Option { return func(c *config) { c.logger = logger } }
+func WithLogger(logger *slog.Logger) Option {
+	return func(c *config) { c.logger = safelog.Logger(logger) }
+}
 
 // WithSharedFile says that the file is the application's: it holds tables of its
 // own, and it has made those of the outbox with [Migrate]. SendTx needs it.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/safelog"
 )
 
 // An ArchiveOption configures [NewArchive].
@@ -41,7 +42,7 @@ func WithSync() ArchiveOption { return func(c *archiveConfig) { c.sync = true } 
 
 // WithLogger sets where the removal of files is logged: nowhere by default.
 func WithLogger(logger *slog.Logger) ArchiveOption {
-	return func(c *archiveConfig) { c.logger = logger }
+	return func(c *archiveConfig) { c.logger = safelog.Logger(logger) }
 }
 
 func (c *archiveConfig) validate(next kissmetrics.Sender) error {

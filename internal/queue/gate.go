@@ -10,8 +10,8 @@ import (
 // taken for an outage.
 const outageAfter = 3
 
-// mostDistrust is how many messages, twice, have to fail again, and those that are
-// delivered count against them, until only one at a time is tried again.
+// mostDistrust is the distrust at which messages that have failed are tried one at a
+// time.
 const mostDistrust = 8
 
 // A gate says who tries again while deliveries fail, and who waits.
@@ -22,15 +22,15 @@ const mostDistrust = 8
 // that is an outage: the gate is shut for all but the prober, and opens when the
 // prober succeeds.
 //
-// A message that has failed may do so for reasons of its own. Where too many of
-// those that are tried again fail again, they are tried by the prober alone, which
-// the one that takes the next of them becomes.
+// A message that has failed may have done so for reasons of its own. Where too many of
+// those that are tried again fail again, only the prober tries such a message, and
+// whoever takes one is the prober.
 type gate struct {
 	schedule  *retry.Schedule
 	longest   time.Duration // that a server can ask for
 	probing   bool          // one worker is the prober
 	paused    bool          // only the prober may try
-	distrust  int           // grows with every message that fails again, and shrinks with every other one that is tried again
+	distrust  int           // 2 more for each message that fails again, and 1 less for each that is delivered then
 	failures  int           // in a row
 	since     time.Time     // when the gate was shut
 	notBefore time.Time     // what the server asked for
