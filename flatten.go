@@ -64,7 +64,7 @@ func adjustmentOf(note flatten.Note) (kind AdjustmentKind, reason string) {
 	case flatten.Hidden:
 		return AdjustedClash, ""
 	case flatten.Clash:
-		return AdjustedClash, "and " + quoted(note.Other) + " are one name to Kissmetrics, with different values"
+		return AdjustedClash, "and " + quoted(note.Other) + " are the same name to Kissmetrics, with different values"
 	case flatten.TooDeep:
 		return AdjustedDepth, note.Reason
 	case flatten.TooMany:

@@ -196,5 +196,5 @@ func hasSame(properties []Property) bool {
 }
 
 func indistinct(a, b string) string {
-	return quoted(a) + " and " + quoted(b) + " are one name to Kissmetrics, with different values"
+	return quoted(a) + " and " + quoted(b) + " are the same name to Kissmetrics, with different values"
 }
