@@ -105,12 +105,13 @@ func keepingALimit(path, url string) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	running, stop := context.WithTimeout(ctx, 20*time.Second)
+	running, stop := context.WithTimeout(ctx, time.Minute)
 	defer stop()
 	go func() { _ = box.Run(running, sender(url)) }()
 	for i := range 100 { // each is at least two pages of the log
 		message := []kissmetrics.Record{record(strconv.Itoa(i))}
-		if box.Send(running, message) != nil {
+		err = box.Send(running, message)
+		for err != nil && running.Err() == nil { // while the relay reads, the log cannot begin anew
 			err = box.Send(running, message)
 		}
 		if i%10 == 9 {
