@@ -113,6 +113,34 @@ func TestALostAnswerRepeatsNothing(t *testing.T) {
 	assert.Equal(t, []string{"a", "b", "c"}, names(s3.records(t)))
 }
 
+// A repeated attempt finds what the first one, whose answer was lost, has made. As long
+// as nobody can say whose that is, it is not made again under another name.
+func TestATakenNameThatCannotBeLookedAtRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	s3 := newServer(t)
+	var put, looked atomic.Int64
+	s3.failWith(func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method == http.MethodPut && put.Add(1) == 1:
+			s3.real.ServeHTTP(httptest.NewRecorder(), r)
+			answer(w, r, http.StatusPreconditionFailed, "PreconditionFailed")
+			return true
+		case r.Method == http.MethodHead && put.Load() > 0 && looked.Add(1) <= 4: // more than the attempts of the client
+			w.WriteHeader(http.StatusInternalServerError)
+			return true
+		}
+		return false
+	})
+	s := open(t, t.TempDir(), bucketOf(s3.URL))
+	send(t, s, "a", "b")
+	stop := start(t, s)
+	flush(t, s)
+	stop()
+	objects, _ := s3.objects(t)
+	assert.Len(t, objects, 1)
+	assert.Equal(t, []string{"a", "b"}, names(s3.records(t)))
+}
+
 func TestAnErrorSaysWhatToDo(t *testing.T) {
 	skewed := func(_ http.ResponseWriter, r *http.Request) bool {
 		r.Header.Set("X-Amz-Date", time.Now().Add(-time.Hour).UTC().Format("20060102T150405Z"))

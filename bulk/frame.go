@@ -87,7 +87,7 @@ var errNoFrame = errors.New("what is stored is damaged")
 func (f *frames) read(place int64) (lines []byte, records int, at time.Time, err error) {
 	var header [headerBytes]byte
 	n, err := f.file.ReadAt(header[:], place)
-	length := int(binary.LittleEndian.Uint32(header[4:]))
+	length := int(min(binary.LittleEndian.Uint32(header[4:]), maxLines+1)) // never negative, also in 32 bits
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, 0, at, err

@@ -80,9 +80,11 @@ func (b *s3) put(ctx context.Context, object, id string, size int64, lines io.Re
 		return err
 	}
 	if isCode(err, "PreconditionFailed") {
-		there, _ := b.has(ctx, object, id)
-		if there == objectOurs {
+		switch there, err := b.has(ctx, object, id); {
+		case there == objectOurs: // an attempt whose answer was lost
 			return nil
+		case err != nil && !isCode(err, "AccessDenied"): // it may be ours
+			return b.problem(err, "looking for "+object)
 		}
 		return errTaken
 	}

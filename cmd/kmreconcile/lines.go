@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -29,7 +30,9 @@ func newLines(name string) (*lines, error) {
 	if _, err := os.Lstat(name); err == nil {
 		return nil, fmt.Errorf("%s is there already", name)
 	}
-	file, err := os.OpenFile(name+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // which the user names
+	// The name until then is of this process alone: no file is replaced, and two
+	// processes never write to one.
+	file, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.part")
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +51,8 @@ func (l *lines) add(ctx context.Context, r kissmetrics.Record) error {
 	return l.writer.Send(ctx, []kissmetrics.Record{r})
 }
 
-// keep gives the file its name.
+// keep gives the file its name. If that fails, the file stays under the name that it
+// has, which the error says.
 func (l *lines) keep(ctx context.Context) error {
 	if l.file == nil {
 		return nil
@@ -56,19 +60,20 @@ func (l *lines) keep(ctx context.Context) error {
 	if err := errors.Join(l.writer.Flush(ctx), l.file.Sync(), l.file.Close()); err != nil {
 		return err
 	}
-	// A link, unlike a renaming, never replaces a file.
-	if err := os.Link(l.name+".part", l.name); err != nil {
-		return err
-	}
+	part := l.file.Name()
 	l.file = nil
-	return os.Remove(l.name + ".part")
+	// A link, unlike a renaming, never replaces a file.
+	if err := os.Link(part, l.name); err != nil {
+		return fmt.Errorf("%w; what is missing is in %s", err, part)
+	}
+	return os.Remove(part)
 }
 
 // discard removes the file, unless it was kept.
 func (l *lines) discard() {
 	if l.file != nil {
 		_ = l.file.Close()
-		_ = os.Remove(l.name + ".part")
+		_ = os.Remove(l.file.Name())
 	}
 }
 

@@ -21,8 +21,8 @@
 // where.
 //
 // The exit status is 0 if every record arrived unaltered, 1 if some did not or some
-// lines could not be read, and 2 if the comparison failed, no record was sent, or the
-// command line is wrong.
+// lines could not be read, and 2 if the comparison failed, no record was sent, the
+// report could not be written, or the command line is wrong.
 package main
 
 import (
@@ -43,6 +43,7 @@ import (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // the write fails instead, and nothing is left behind
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	p := program{stdout: os.Stdout, stderr: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))} //nolint:gosec // a descriptor is small
 	status := p.run(ctx, os.Args[1:])

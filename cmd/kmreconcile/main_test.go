@@ -5,16 +5,26 @@ import (
 	"compress/gzip"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/kissmetrics-go/kissmetrics"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if slices.Contains(os.Args, "-sent") { // a test runs the program as a process
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // folder makes a folder of what was sent and of an export, and goes there.
 func folder(t *testing.T, sent, exported string) {
@@ -120,6 +130,50 @@ func TestFailures(t *testing.T) {
 		assert.Regexp(t, `^kmreconcile: .*\n$`, stderr)
 	}
 	assertNothingElse(t, "empty", "export", "nothing.json", "sent.json", "torn.gz")
+}
+
+func TestAReaderThatGoesAwayLeavesNothingBehind(t *testing.T) {
+	folder(t, strings.Repeat(a, 10)+b, "")
+	program, err := os.Executable()
+	require.NoError(t, err)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	for _, flag := range []string{"-list", "-json", "-list=false"} {
+		cmd := exec.CommandContext(t.Context(), program, append(both, flag, "-missing", "missing.json")...) //nolint:gosec // this test
+		cmd.Stdout = w
+		_ = cmd.Run()
+		assert.Equal(t, failed, cmd.ProcessState.ExitCode(), "%s: %s", flag, cmd.ProcessState)
+	}
+	require.NoError(t, w.Close())
+	parts, err := filepath.Glob("*.part")
+	require.NoError(t, err)
+	assert.Empty(t, parts)
+}
+
+func TestTheFileOfWhatIsMissingReplacesNoOther(t *testing.T) {
+	folder(t, b, "")
+	require.NoError(t, os.WriteFile("missing.json.part", []byte("mine"), 0o600))
+	first, err := newLines("missing.json")
+	require.NoError(t, err)
+	defer first.discard()
+	status, _, _ := kmreconcile(t, false, append(both, "-missing", "missing.json")...)
+	assert.Equal(t, incomplete, status)
+	require.NoError(t, first.add(t.Context(), kissmetrics.Record{
+		Kind: kissmetrics.KindEvent, Person: "Ann", Name: "a", Time: time.Unix(1700000000, 0),
+	}))
+	require.ErrorIs(t, first.keep(t.Context()), os.ErrExist)
+	parts, err := filepath.Glob("*.*.part")
+	require.NoError(t, err)
+	for _, name := range parts {
+		kept, err := os.ReadFile(name) //nolint:gosec // in the test's folder
+		require.NoError(t, err)
+		assert.Equal(t, map[bool]string{true: "mine", false: a}[name == "missing.json.part"], string(kept), name)
+	}
+	assert.Len(t, parts, 2, "the other file, and what could not get its name")
+	missing, err := os.ReadFile("missing.json")
+	require.NoError(t, err)
+	assert.Equal(t, b, string(missing))
 }
 
 func TestHelp(t *testing.T) {
