@@ -88,6 +88,17 @@ func TestDamageCostsNoMoreThanItsWrite(t *testing.T) {
 	}
 }
 
+// On a machine of 32 bits the largest lengths are negative numbers.
+func TestALengthThatIsDamagedIsNotBelieved(t *testing.T) {
+	for _, length := range [][]byte{{0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0x80}, {0, 0, 0, 0}} {
+		dir, file := stored(t)
+		copy(file[len(file)/3+4:], length)
+		require.NoError(t, os.WriteFile(bulk.OpenPath(dir), file, 0o600))
+		got, _ := read(t, dir)
+		require.Equal(t, []string{"a", "c", "later"}, got, "%x", length)
+	}
+}
+
 func TestADirectoryHasOneSender(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, bucketOf("http://127.0.0.1:1"))

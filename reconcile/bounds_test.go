@@ -118,6 +118,28 @@ func TestNoTemporaryFileIsLeft(t *testing.T) {
 	assert.EqualValues(t, 100, r.Counts().Sent)
 }
 
+func TestALoopThatPanicsLeavesNoTemporaryFile(t *testing.T) {
+	dir := t.TempDir()
+	r, err := reconcile.New(reconcile.WithTempDir(dir))
+	require.NoError(t, err)
+	assert.PanicsWithValue(t, "mine", func() {
+		for _, err := range r.Differences(t.Context(), generated(10, never), sequence(nil)) {
+			require.NoError(t, err)
+			panic("mine")
+		}
+	})
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+	open, err := filepath.Glob("/proc/self/fd/*") // of Linux, where files that are open can be removed
+	require.NoError(t, err)
+	for _, descriptor := range open {
+		if file, err := os.Readlink(descriptor); err == nil {
+			assert.NotContains(t, file, dir)
+		}
+	}
+}
+
 func TestWhatEndsAComparison(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")

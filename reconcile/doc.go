@@ -36,6 +36,7 @@
 // One that is exported several times changes nothing, and is no difference.
 //
 // A record that is sent several times counts once; the others are [Counts].Repeats.
+// Rows that stand in two exports are there twice, so give exports that do not overlap.
 // What is exported but was never sent is counted as Unsent and is no difference,
 // because a product may have other senders.
 //

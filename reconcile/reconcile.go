@@ -130,6 +130,12 @@ func (c *comparison) run(sent, exported iter.Seq2[kissmetrics.Record, error]) er
 
 // passAll compares two spills, and returns what found no partner.
 func (c *comparison) passAll(spills [2]*spill, compare func([]located) error) (left [2]*spill, err error) {
+	whole := false
+	defer func() {
+		if !whole { // also where the caller's loop panics
+			closeAll(left[:])
+		}
+	}()
 	for i := range left {
 		if left[i], err = newSpill(&c.config, 0); err != nil {
 			return left, err
@@ -139,7 +145,9 @@ func (c *comparison) passAll(spills [2]*spill, compare func([]located) error) (l
 	if err := c.pass(spills[Sent], spills[Exported], compare); err != nil {
 		return left, err
 	}
-	return left, errors.Join(c.lost.finish(), c.extra.finish())
+	err = errors.Join(c.lost.finish(), c.extra.finish())
+	whole = err == nil
+	return left, err
 }
 
 func closeAll(spills []*spill) {
@@ -158,11 +166,13 @@ func (c *comparison) takeIn(sent, exported iter.Seq2[kissmetrics.Record, error])
 	var people [2]*aliases
 	var errs [2]error
 	var both sync.WaitGroup
-	for i, records := range [2]iter.Seq2[kissmetrics.Record, error]{sent, exported} {
+	for i := range spills { // before anything runs that would have to be waited for
 		people[i] = newAliases(c.config.memory / 8)
 		if spills[i], err = newSpill(&c.config, 0); err != nil {
 			return spills, err
 		}
+	}
+	for i, records := range [2]iter.Seq2[kissmetrics.Record, error]{sent, exported} {
 		both.Go(func() {
 			if errs[i] = c.takeInSide(ctx, Side(i), records, spills[i], people[i]); errs[i] != nil { //nolint:gosec // 0 or 1
 				cancel() // the other side is of no use
