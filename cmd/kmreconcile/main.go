@@ -15,7 +15,8 @@
 // The file that -missing names gets the records that are missing as lines of a bulk
 // import, ready to be sent again. What the old rule for duplicates dropped is not
 // among them, since it would be dropped again. The file must not be there yet, and is
-// there only if the comparison was finished.
+// there only if the comparison was finished. Until then a file beside it, whose name
+// ends in ".part", has the lines.
 //
 // Temporary files take about as much room as the uncompressed input; -temp says
 // where.
