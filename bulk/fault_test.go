@@ -1,7 +1,6 @@
 package bulk_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/bulk"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 )
 
 // answer answers with an error of S3.
@@ -167,7 +167,7 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s3, log := newServer(t), new(lockedBuffer)
+			s3, log := newServer(t), new(trial.Log)
 			// A HEAD has no body for a code, so the look is left alone.
 			s3.failWith(func(w http.ResponseWriter, r *http.Request) bool {
 				return test.fault != nil && r.Method != http.MethodHead && test.fault(w, r)
@@ -205,24 +205,6 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 			assert.EqualValues(t, 1, stats.Delivered)
 		})
 	}
-}
-
-// A lockedBuffer can be written and read at once.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func TestAServerThatIsAwayLosesNothing(t *testing.T) {

@@ -1,11 +1,10 @@
 package natsbox_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
@@ -67,29 +67,11 @@ func change(t *testing.T, js jetstream.JetStream, spoil func(c *jetstream.Consum
 	require.NoError(t, err)
 }
 
-// A logbook is what was logged.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(data []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(data)
-}
-
-func (l *logbook) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Contains(l.text.Bytes(), []byte(text))
-}
-
 // A stream that somebody changes, so that it may lose records, is told, and emptied.
 func TestARelayTellsThatItsStreamWasChanged(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
-	var log logbook
+	var log trial.Log
 	sender := newSender(t, js, natsbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	var recorder kissmetricstest.Recorder
 	startRelay(t, sender, &recorder)
@@ -99,7 +81,7 @@ func TestARelayTellsThatItsStreamWasChanged(t *testing.T) {
 	config.Discard = jetstream.DiscardOld
 	_, err = js.UpdateStream(t.Context(), config)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return log.has("when full it discards what is old") }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "when full it discards what is old") }, time.Minute, 10*time.Millisecond)
 	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
 	require.NoError(t, sender.Flush(t.Context()))
 	assert.Len(t, recorder.Records(), 1)

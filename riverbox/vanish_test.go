@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/riverbox"
 )
@@ -106,7 +107,7 @@ func TestARelayNeverStandsStill(t *testing.T) {
 func TestARelayWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	cluster := newCluster(t)
-	var log syncBuffer
+	var log trial.Log
 	b := open(t, cluster.URL("river"), riverbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	require.NoError(t, b.Send(t.Context(), events("before", 1)))
 	require.NoError(t, cluster.Kill(t.Context()))

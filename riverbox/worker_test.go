@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/riverbox"
 )
@@ -200,7 +201,7 @@ func TestANilNextSenderIsAFailureThatIsTold(t *testing.T) {
 
 func TestAPanicTellsNothing(t *testing.T) {
 	t.Parallel()
-	var log syncBuffer
+	var log trial.Log
 	var calls atomic.Int64
 	b := open(t, newDatabase(t))
 	c := config(riverbox.NewWorker(b.Sender, senderFunc(func(context.Context, []kissmetrics.Record) error {
@@ -220,23 +221,6 @@ func TestAPanicTellsNothing(t *testing.T) {
 	assert.NotContains(t, string(job.Metadata), "s3cret")
 	assert.NotEmpty(t, log.String())
 	assert.NotContains(t, log.String(), "s3cret")
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func TestStoppingFreesAJobAtOnce(t *testing.T) {
