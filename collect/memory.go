@@ -32,8 +32,7 @@ type sight int64
 const done sight = math.MinInt64 // no message has this second
 
 func newMemory(size int) *memory {
-	const first = 100 // messages, as many as most batches have
-	return &memory{size: size, recent: make(map[identity]sight, first), older: map[identity]sight{}, underWay: map[identity]struct{}{}}
+	return &memory{size: size, recent: map[identity]sight{}, older: map[identity]sight{}, underWay: map[identity]struct{}{}}
 }
 
 // A state is what a memory knows of a message.
