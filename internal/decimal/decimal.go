@@ -19,16 +19,17 @@ func IsNumber(s string) bool {
 // Plain returns a number of JSON in plain decimal; ok is false for what is no
 // number, or one of more than limit bytes.
 func Plain(s string, limit int) (plain string, ok bool) {
-	if IsNumber(s) && len(s) <= limit {
-		return withoutZeros(s), true
-	}
-	mantissa, shift := s, 0
-	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		var err error
-		if shift, err = strconv.Atoi(s[i+1:]); err != nil {
+	exponent := strings.IndexAny(s, "eE")
+	if exponent < 0 {
+		if !IsNumber(s) || len(s) > limit {
 			return "", false
 		}
-		mantissa = s[:i]
+		return withoutZeros(s), true
+	}
+	mantissa := s[:exponent]
+	shift, err := strconv.Atoi(s[exponent+1:])
+	if err != nil {
+		return "", false
 	}
 	if !IsNumber(mantissa) || len(mantissa) > limit {
 		return "", false
