@@ -122,7 +122,7 @@ func (p *parser) offset() bool {
 	if sign == '-' {
 		ahead = -ahead
 	}
-	p.rest = p.rest[len(p.rest)-len(q.rest):]
+	p.rest = p.rest[len(p.rest)-len(q.rest):] // q.rest, which would have the text escape to the heap
 	p.ahead, p.zoned = ahead, true
 	return true
 }
