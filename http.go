@@ -84,8 +84,8 @@ func (f DoerFunc) Do(request *http.Request) (*http.Response, error) { return f(r
 // something on the way to it, such as a proxy that wants a password, or a firewall
 // that dislikes a value. Such an answer ([FailureRefused]), a redirect, or a 200
 // with a web page, is a failure that may pass. It does not keep the next record of
-// the message from being sent, while any other failure does. A 304 comes
-// from a cache and counts as 200.
+// the message from being sent, while any other failure does. A 304 comes from a cache
+// and counts as 200.
 //
 // Connections are kept alive and shared, those of HTTP/2 where the server speaks
 // it, which costs less over a network. After three failures in a row idle ones are

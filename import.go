@@ -208,7 +208,8 @@ func (r ImportedRecord) WithProtocol() Record {
 // line there is no record.
 //
 // Nothing is read before it is asked for, beyond a buffer. The sequence is for one
-// goroutine and can be read once: after a break, the next loop goes on where the last one stopped.
+// goroutine and can be read once: after a break, the next loop goes on where the last
+// one stopped.
 //
 // See https://support.kissmetrics.io/docs/data-export.
 func ReadImport(r io.Reader) iter.Seq2[ImportedRecord, error] {

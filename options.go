@@ -137,8 +137,8 @@ func WithTransport(transport http.RoundTripper) HTTPOption {
 
 // WithDoer gives what makes the requests, such as an [*net/http.Client] or a
 // wrapper of one. Prefer [WithTransport]: a Doer must not follow redirects,
-// since they would carry the API key elsewhere. An *http.Client is
-// copied, and the copy does not follow them; a wrapper must do the same itself.
+// since they would carry the API key elsewhere. An *http.Client is copied, and the
+// copy does not follow them; a wrapper must see to it itself.
 func WithDoer(doer Doer) HTTPOption {
 	return httpOption{"WithDoer", func(c *httpConfig) { c.doer = doer }}
 }
@@ -157,8 +157,8 @@ func WithMaxAttempts(attempts int) HTTPOption {
 
 // WithBackoff sets the waits between attempts: the n-th is drawn evenly from
 // zero to initial·2ⁿ⁻¹, or to limit where that is less. The default is 500
-// milliseconds and 30 seconds. A longer Retry-After of the server
-// is used instead, up to 5 minutes.
+// milliseconds and 30 seconds. A longer Retry-After of the server is used instead, up
+// to 5 minutes.
 func WithBackoff(initial, limit time.Duration) SharedOption {
 	return sharedOption{func(c *sharedConfig) { c.initialBackoff, c.maxBackoff = initial, limit }}
 }

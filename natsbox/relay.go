@@ -75,8 +75,9 @@ const (
 // message is removed. These are the records that next refuses for good
 // ([kissmetrics.Settle] says which), those that something on the way still refuses
 // a day after they were stored ([kissmetrics.Outcome.Aged]) and when their message was
-// handed out 50 times, and messages that are not in this package's format. Parking delays nothing else. [Sender.Parked] lists parked messages,
-// [Sender.Requeue] puts them back. If a message cannot be parked, it stays.
+// handed out 50 times, and messages that are not in this package's format. Parking
+// delays nothing else. [Sender.Parked] lists parked messages, [Sender.Requeue] puts
+// them back. If a message cannot be parked, it stays.
 //
 // Run survives the loss of connections, servers and leaders. If its consumer is
 // lost, it creates a new one within seconds. If somebody changes the settings of the
