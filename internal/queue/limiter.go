@@ -37,13 +37,14 @@ const (
 // (github.com/Netflix/concurrency-limits): the shortest round tells how long an
 // answer takes that does not queue up anywhere. While rounds take less than twice
 // that, and all places were taken, the limit grows: it doubles until the first
-// slow round, and then grows by its square root. After a slow round it shrinks by
-// as much as the round was too slow. There are three exceptions:
+// slow round, and then tries a quarter more. After a slow round it shrinks by as
+// much as the round was too slow. There are three exceptions:
 //
-//   - Where a quarter of them makes answers no faster, it is not their number that
-//     makes them slow, and how long they take now is the new measure.
-//   - Where more of them achieve less in two rounds, the limit goes back to what
-//     achieved most, and stays there for 5 seconds.
+//   - Where the limit has shrunk twice and answers are no faster, it is not their
+//     number that makes them slow, and how long they take now is the new measure.
+//   - A quarter more, or fewer, is kept only where it achieves more. Otherwise the
+//     limit goes back, and stays for 2 seconds. So it ends within a quarter of the
+//     best.
 //   - Every 30 seconds it is halved for a round, to measure the shortest one again
 //     without a queue that the limiter itself may have made elsewhere.
 //
