@@ -4,6 +4,7 @@
 //
 //   - gate.go: who tries again while deliveries fail, and who waits;
 //   - limiter.go: how many deliveries are under way at once, and how many a second;
+//   - lines.go: whose turn it is;
 //   - room.go: what becomes of a message for which there is no room;
 //   - mark.go: when everything that came before a Flush has got its outcome;
 //   - worker.go: the goroutines, of which there are as many as there is work for.
@@ -58,17 +59,22 @@ const (
 type Message struct {
 	payload  string
 	records  int32
-	failed   bool            // a delivery of it has failed
-	kept     context.Context //nolint:containedctx // holds the values to deliver it with, and nothing else
-	accepted time.Duration   // since the engine began
-	next     *Message
+	failed   bool             // a delivery of it has failed
+	kept     *context.Context // the values to deliver it with; seldom there, and so a pointer, which is smaller
+	accepted time.Duration    // since the engine began
+	turn     int64            // the number under which it joined its line
+	next     *Message         // behind it in the line
 	mark     *mark
 }
 
 // NewMessage returns a message of so many records. Its deliveries and reports
 // get the values of kept, which may be nil.
 func NewMessage(payload string, records int, kept context.Context) *Message { //nolint:revive // kept is no context of a call
-	return &Message{payload: payload, records: int32(records), kept: kept} //nolint:gosec // two billion records fit in no memory
+	m := &Message{payload: payload, records: int32(records)} //nolint:gosec // two billion records fit in no memory
+	if kept != nil {
+		m.kept = new(kept)
+	}
+	return m
 }
 
 // Payload returns what the message carries.
@@ -82,7 +88,7 @@ func (m *Message) Context() context.Context {
 	if m.kept == nil {
 		return context.Background()
 	}
-	return m.kept
+	return *m.kept
 }
 
 func (m *Message) bytes() int { return len(m.payload) + Overhead }
@@ -161,9 +167,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	stats   Stats
-	first   *Message // the messages to be delivered, but for those under way
-	last    *Message
-	fresh   int       // how many of them have not failed yet
+	lines   lines
 	waiters list.List // of *waiter, for room
 	marks   marks
 	gate    gate
@@ -265,8 +269,8 @@ func (e *Engine) handBack(handBack func([]*Message, error)) {
 	e.stop()
 	var left []*Message
 	e.mu.Lock()
-	for e.first != nil {
-		m := e.pop()
+	for m := e.lines.next(false); m != nil; m = e.lines.next(false) {
+		e.lines.remove(m)
 		left = append(left, m)
 		e.stats.Dropped += int64(m.records)
 		e.release(m.Records(), m.bytes())

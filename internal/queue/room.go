@@ -103,17 +103,19 @@ func (e *Engine) fits(m *Message) bool {
 func (e *Engine) makeRoom(m *Message) (dropped []*Message, ok bool) {
 	records := e.stats.Waiting + int64(m.records) - int64(e.config.MaxRecords)
 	bytes := e.stats.WaitingBytes + int64(m.bytes()) - int64(e.config.MaxBytes)
-	oldest := e.first
-	for ; oldest != nil && (records > 0 || bytes > 0); oldest = oldest.next {
-		records -= int64(oldest.records)
-		bytes -= int64(oldest.bytes())
+	for m := range e.lines.all() {
+		if records <= 0 && bytes <= 0 {
+			break
+		}
+		records -= int64(m.records)
+		bytes -= int64(m.bytes())
+		dropped = append(dropped, m)
 	}
 	if records > 0 || bytes > 0 {
 		return nil, false
 	}
-	for e.first != oldest {
-		m := e.pop()
-		dropped = append(dropped, m)
+	for _, m := range dropped {
+		e.lines.remove(m)
 		e.stats.Dropped += int64(m.records)
 		e.release(m.Records(), m.bytes())
 	}
@@ -139,7 +141,7 @@ func (e *Engine) enqueue(m *Message) {
 	e.stats.Accepted += int64(m.records)
 	e.stats.Waiting += int64(m.records)
 	e.stats.WaitingBytes += int64(m.bytes())
-	e.push(m)
+	e.lines.push(m)
 	e.wake()
 }
 
@@ -151,48 +153,12 @@ func (e *Engine) release(records, bytes int) {
 	e.checkDrained()
 }
 
-func (e *Engine) push(m *Message) {
-	if !m.failed {
-		e.fresh++
-	}
-	if e.first == nil {
-		e.first = m
-	} else {
-		e.last.next = m
-	}
-	e.last = m
-}
-
-func (e *Engine) pop() *Message {
-	m := e.first
-	e.first, m.next = m.next, nil
-	if !m.failed {
-		e.fresh--
-	}
-	return m
-}
-
-// freshFirst puts those that have failed behind the others, up to the first of those.
-func (e *Engine) freshFirst() {
-	for e.fresh > 0 && e.first.failed {
-		e.push(e.pop())
-	}
-}
-
 // popOld removes the messages that have waited too long.
-func (e *Engine) popOld() (old []*Message) {
+func (e *Engine) popOld() []*Message {
 	if e.config.MaxAge == 0 { // there may be many
 		return nil
 	}
-	end := e.last
-	for m := (*Message)(nil); m != end; {
-		if m = e.pop(); e.isOld(m) {
-			old = append(old, m)
-		} else {
-			e.push(m)
-		}
-	}
-	return old
+	return append(e.lines.fresh.removeIf(e.isOld), e.lines.failed.removeIf(e.isOld)...)
 }
 
 func (e *Engine) isOld(m *Message) bool {

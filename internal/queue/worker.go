@@ -23,8 +23,8 @@ type worker struct {
 // wake has one more worker look for work, if there is work that it may do.
 func (e *Engine) wake() {
 	switch {
-	case e.first == nil || e.stopped || e.pacing || e.limiter.Free() == 0:
-	case e.gate.paused, e.fresh == 0 && !e.gate.admits(false, true):
+	case e.lines.next(false) == nil || e.stopped || e.pacing || e.limiter.Free() == 0:
+	case e.gate.paused, e.lines.fresh.first == nil && !e.gate.admits(false, true):
 		e.wakeAll() // the prober may be among them
 	case e.limiter.Free() <= e.coming:
 	case e.idle > 0:
@@ -86,7 +86,7 @@ func (w *worker) leave() {
 func (w *worker) bequeath() change {
 	e := w.e
 	wait, what := w.failed(time.Now(), w.message, Result{})
-	e.push(w.message)
+	e.lines.push(w.message)
 	if w.prober {
 		w.prober = false
 		e.workers++
@@ -120,19 +120,18 @@ func (w *worker) take() bool {
 	w.giveBack()
 	frees := true // this worker has just made it possible for another one to go on
 	for !e.stopped && (!e.closed || e.stats.Waiting > 0) {
-		if e.first == nil && w.prober { // the others have what there was
+		m := e.lines.next(e.gate.prefersFresh(w.prober))
+		if m == nil && w.prober { // the others have what there was
 			w.prober = false
 			e.gate.resigned()
 		}
-		if e.gate.prefersFresh(w.prober) {
-			e.freshFirst()
-		}
-		if e.first != nil && e.gate.admits(w.prober, e.first.failed) {
+		if m != nil && e.gate.admits(w.prober, m.failed) {
 			now := time.Now()
-			wait, ok := e.limiter.Enter(now, e.first.Records())
+			wait, ok := e.limiter.Enter(now, m.Records())
 			if ok {
-				w.message, w.began, w.holds = e.pop(), now, true
-				w.prober = e.gate.begins(w.prober, w.message.failed)
+				e.lines.remove(m)
+				w.message, w.began, w.holds = m, now, true
+				w.prober = e.gate.begins(w.prober, m.failed)
 				e.wake()
 				return true
 			}
@@ -175,7 +174,7 @@ func (w *worker) deliver() (wait time.Duration) {
 	e, m := w.e, w.message
 	ctx := w.ctx
 	if m.kept != nil {
-		ctx = detached{w.ctx, m.kept}
+		ctx = detached{w.ctx, *m.kept}
 	}
 	result := w.courier.Deliver(ctx, m, e.age(m))
 
@@ -251,12 +250,12 @@ func (w *worker) putBack(m *Message, result Result) (old []*Message) {
 		e.release(done, before-m.bytes())
 	}
 	if e.gate.paused && !e.stopped {
-		e.push(m)
+		e.lines.push(m)
 		old = e.popOld()
 	} else if e.isOld(m) && !e.stopped {
 		old = []*Message{m}
 	} else {
-		e.push(m)
+		e.lines.push(m)
 	}
 	for _, m := range old {
 		e.stats.Failed += int64(m.records)
