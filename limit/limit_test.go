@@ -141,3 +141,24 @@ func TestTheEndOfTheCallersContextIsNotTheServersFault(t *testing.T) {
 		assert.Equal(t, 8, l.Limit())
 	})
 }
+
+func TestANilContextNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limit.New(1)
+		for range 3 { // one at once, one waits for a place, one for its turn
+			go func() {
+				release, err := l.Acquire(nil, records) //nolint:staticcheck // on purpose
+				if assert.NoError(t, err) {
+					time.Sleep(time.Second)
+					release(errors.New("unknown"))
+				}
+			}()
+		}
+		start := time.Now()
+		synctest.Wait()
+		release, err := l.Acquire(t.Context(), records)
+		require.NoError(t, err)
+		release(nil)
+		assert.Equal(t, 3*time.Second, time.Since(start))
+	})
+}
