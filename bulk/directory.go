@@ -77,9 +77,11 @@ func (d *directory) sync() error {
 
 // A state is what outlasts the files.
 type state struct {
-	// Last is the name of the newest object, and At the time that it has.
+	// Last is the name of the newest object, At the time that it has, and File the id of
+	// the file for which it was made.
 	Last string    `json:"last_object"`
 	At   time.Time `json:"last_time"`
+	File string    `json:"last_file"`
 	// Delivered is how many records all objects have.
 	Delivered int64 `json:"delivered"`
 	// NotBefore is when the next file may be closed.
@@ -133,19 +135,29 @@ func newSealed(at time.Time, c content) *sealedFile {
 	return &sealedFile{at: at.UTC().Truncate(time.Second), id: rand.Text(), content: c}
 }
 
-// findSealed returns the file that is to be uploaded, or nil.
-func (d *directory) findSealed() (*sealedFile, error) {
-	names, err := filepath.Glob(d.file("*" + sealedSuffix))
-	if err != nil || len(names) == 0 {
+// findSealed returns the files that are to be uploaded, in order. There are several only
+// where people have put the files of another directory.
+func (d *directory) findSealed() (found []*sealedFile, err error) {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
 		return nil, err
 	}
-	at, id, _ := strings.Cut(strings.TrimSuffix(filepath.Base(names[0]), sealedSuffix), "-")
-	f := &sealedFile{id: id}
-	if f.at, err = time.Parse(nameTime, at); err != nil {
-		return nil, err
+	for _, entry := range entries {
+		name, isSealed := strings.CutSuffix(entry.Name(), sealedSuffix)
+		if !isSealed {
+			continue
+		}
+		at, id, _ := strings.Cut(name, "-")
+		f := &sealedFile{id: id}
+		if f.at, err = time.Parse(nameTime, at); err != nil {
+			return nil, err
+		}
+		if f.content, err = d.scanSealed(f.name()); err != nil {
+			return nil, err
+		}
+		found = append(found, f)
 	}
-	f.content, err = d.scanSealed(f.name())
-	return f, err
+	return found, nil
 }
 
 // scanSealed reads all of a file to which nothing is appended any more.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -191,9 +192,14 @@ func names(records []kissmetrics.Record) (names []string) {
 	return names
 }
 
-func sealed(t testing.TB, dir string) []string {
+func sealed(t testing.TB, dir string) (paths []string) {
 	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, "*.sealed"))
+	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	return found
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".sealed") {
+			paths = append(paths, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return paths
 }

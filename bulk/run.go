@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,12 +89,12 @@ func pause(ctx context.Context, wait time.Duration, changed <-chan struct{}) {
 // step does one thing that is due, or returns how long nothing is.
 func (s *Sender) step(ctx context.Context) (wait time.Duration, err error) {
 	s.mu.Lock()
-	f := s.sealed
+	sealed := s.sealed
 	wait, _ = s.due(time.Now())
 	s.mu.Unlock()
 	switch {
-	case f != nil:
-		return 0, s.deliver(ctx, f)
+	case len(sealed) > 0:
+		return 0, s.deliver(ctx, sealed[0])
 	case wait > 0:
 		return wait, nil
 	}
@@ -146,7 +147,7 @@ func (s *Sender) seal() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sealed, s.openContent = f, content{}
+	s.sealed, s.openContent = append(s.sealed, f), content{}
 	if early {
 		s.state.NotBefore = now.Truncate(s.config.interval).Add(2 * s.config.interval)
 	}
@@ -161,7 +162,7 @@ func (s *Sender) deliver(ctx context.Context, f *sealedFile) error {
 	if err := s.directory.sync(); err != nil { // with the name under which it is found after a crash
 		return storageError(err)
 	}
-	for tries := 1; s.state.Last != s.object(f); tries++ { // or a crash came before it was removed
+	for tries := 1; s.state.File != f.id; tries++ { // or a crash came before it was removed
 		err := s.put(ctx, f)
 		if err == nil {
 			break
@@ -225,8 +226,10 @@ func (s *Sender) finish(f *sealedFile) error {
 	s.mu.Lock()
 	after := s.state
 	s.mu.Unlock()
-	if after.Last != s.object(f) {
-		after.Last, after.At = s.object(f), f.at
+	if after.File != f.id {
+		if after.File = f.id; f.at.After(after.At) {
+			after.Last, after.At = s.object(f), f.at
+		}
 		after.Delivered += f.records
 		if err := s.directory.writeState(after); err != nil {
 			return storageError(fmt.Errorf("noting what is in the bucket: %w", err))
@@ -240,7 +243,7 @@ func (s *Sender) finish(f *sealedFile) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sealed = nil
+	s.sealed = slices.Delete(s.sealed, 0, 1)
 	s.delivered += f.records
 	s.lastError, s.failing = nil, time.Time{}
 	close(s.settled)

@@ -35,7 +35,7 @@ type Sender struct {
 	spare         []byte                 // room, and
 	spareMessages [][]kissmetrics.Record // more of it, for the batch after
 	openContent   content
-	sealed        *sealedFile // nil if there is none
+	sealed        []*sealedFile // to be uploaded, in order
 	state         state
 	damaged       int64
 	lastError     error
@@ -109,9 +109,9 @@ func (s *Sender) recover(ctx context.Context) (err error) {
 	}
 	s.damaged = s.openContent.damaged
 	s.accepted = s.openContent.records
-	if s.sealed != nil {
-		s.damaged += s.sealed.damaged
-		s.accepted += s.sealed.records
+	for _, f := range s.sealed {
+		s.damaged += f.damaged
+		s.accepted += f.records
 	}
 	if s.damaged > 0 {
 		s.config.logger.ErrorContext(ctx, "bulk: a part of what is stored is damaged, and left out", "bytes", s.damaged)

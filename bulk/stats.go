@@ -50,9 +50,11 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 		Failing:      s.failing,
 		DamagedBytes: s.damaged,
 	}
-	if s.sealed != nil {
-		stats.WaitingBytes += s.sealed.bytes
-		stats.Oldest = s.sealed.first
+	for _, f := range s.sealed {
+		stats.WaitingBytes += f.bytes
+		if f.records > 0 && (stats.Oldest.IsZero() || f.first.Before(stats.Oldest)) {
+			stats.Oldest = f.first
+		}
 	}
 	if s.lastError != nil {
 		stats.LastError = s.lastError.Error()

@@ -1,0 +1,75 @@
+package bulk_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kissmetrics-go/kissmetrics/bulk"
+)
+
+// closed leaves records behind in a file that is closed, and waits to be uploaded.
+func closed(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut((&shelf{away: true}).put))
+	stop := start(t, s)
+	send(t, s, names...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	require.ErrorIs(t, s.Flush(ctx), context.DeadlineExceeded)
+	stop()
+	closeSender(t, s)
+	require.NotEmpty(t, sealed(t, dir))
+}
+
+// The name of a directory is no pattern.
+func TestAnyNameOfADirectoryWillDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, shelf := filepath.Join(t.TempDir(), "[shop] 1"), new(shelf)
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		closed(t, dir, "a")
+		s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(shelf.put))
+		assert.EqualValues(t, 1, statsOf(t, s).Waiting)
+		stop := start(t, s)
+		flush(t, s)
+		stop()
+		closeSender(t, s)
+		assert.Equal(t, [][]string{{"a"}}, shelf.lists())
+	})
+}
+
+// Whoever takes over from a machine that is gone moves its closed files to another
+// directory. They may have the second of one that is already in the bucket.
+func TestFilesOfAnotherDirectoryAreDeliveredToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, others, shelf, to := t.TempDir(), []string{t.TempDir(), t.TempDir()}, new(shelf), bulk.Bucket{Name: "b", Base: "shop"}
+		s := open(t, dir, to, bulk.WithPut(shelf.put))
+		stop := start(t, s)
+		send(t, s, "a")
+		flush(t, s)
+		stop()
+		closeSender(t, s)
+		closed(t, others[0], "b", "c")
+		closed(t, others[1], "d")
+		for _, other := range others {
+			file := sealed(t, other)[0]
+			require.NoError(t, os.Rename(file, filepath.Join(dir, filepath.Base(file))))
+		}
+		s = open(t, dir, to, bulk.WithPut(shelf.put))
+		send(t, s, "e")
+		assert.EqualValues(t, 4, statsOf(t, s).Waiting)
+		stop = start(t, s)
+		flush(t, s)
+		stop()
+		assert.Equal(t, [][]string{{"a"}, {"b", "c"}, {"d"}, {"e"}}, shelf.lists())
+		assert.Zero(t, statsOf(t, s).Waiting)
+		assert.EqualValues(t, 5, statsOf(t, s).Delivered)
+		closeSender(t, s)
+	})
+}
