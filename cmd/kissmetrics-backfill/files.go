@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/kissmetrics-go/kissmetrics"
 )
@@ -35,6 +36,17 @@ type files struct {
 	err   error        // why nothing more can be written
 }
 
+// importFiles returns the import files in a directory.
+func importFiles(dir string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if name := entry.Name(); strings.HasPrefix(name, "import-") && strings.HasSuffix(name, ".json") {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+	}
+	return paths, err
+}
+
 // openFiles continues at the checkpoint and cuts off what was written after it.
 func openFiles(dir string, limit int64, saved *checkpoint) (*files, error) {
 	mark := saved.File
@@ -45,7 +57,7 @@ func openFiles(dir string, limit int64, saved *checkpoint) (*files, error) {
 	}
 	if mark.Number == 0 { // the checkpoint knows of no file
 		f.mark = fileMark{Full: true}
-		there, err := filepath.Glob(filepath.Join(dir, "import-*.json"))
+		there, err := importFiles(dir)
 		if partial := f.path(1) + partial; err == nil && saved.found { // so the file is this run's own
 			if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, err
