@@ -73,3 +73,24 @@ func TestFilesOfAnotherDirectoryAreDeliveredToo(t *testing.T) {
 		closeSender(t, s)
 	})
 }
+
+// A Flush of a day whose clock was a year ahead has noted when the next file may be
+// closed. That counts no more when the clock has been set back.
+func TestAClockThatWasAheadMakesNoMoreFiles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, shelf := t.TempDir(), new(shelf)
+		ahead := `{"last_object":"shop-20010101T000000Z.json","last_time":"2001-01-01T00:00:00Z","last_file":"X","not_before":"2001-01-01T02:00:00Z"}`
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "state.json"), []byte(ahead), 0o600))
+		s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(shelf.put))
+		stop := start(t, s)
+		for _, name := range []string{"a", "b", "c", "d"} {
+			send(t, s, name)
+			time.Sleep(25 * time.Minute)
+		}
+		time.Sleep(time.Hour)
+		assert.Equal(t, [][]string{{"a", "b", "c"}, {"d"}}, shelf.lists())
+		assert.Equal(t, []string{"shop-20010101T000001Z.json", "shop-20010101T000002Z.json"}, shelf.names(), "in the order of time")
+		stop()
+		closeSender(t, s)
+	})
+}

@@ -113,13 +113,14 @@ func (s *Sender) due(now time.Time) (wait time.Duration, early bool) {
 	if s.openContent.records == 0 {
 		return maxPause, false
 	}
+	most := 2 * s.config.interval // if it is more, the clock was set back
 	at := s.openContent.first.Truncate(s.config.interval).Add(s.config.interval)
-	if at.Before(s.state.NotBefore) {
+	if at.Before(s.state.NotBefore) && s.state.NotBefore.Sub(now) <= most {
 		at = s.state.NotBefore
 	}
 	wait = at.Sub(now)
 	switch {
-	case wait > 2*s.config.interval: // the clock was set back
+	case wait > most:
 		return 0, false
 	case wait > 0 && s.wanted > s.delivered:
 		return 0, true
