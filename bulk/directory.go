@@ -27,8 +27,9 @@ const (
 
 // A directory is one that is locked.
 type directory struct {
-	path string
-	lock *flock.Flock
+	path   string
+	lock   *flock.Flock
+	locked os.FileInfo // of the lock
 }
 
 // openDirectory makes a directory where there is none, and waits until it is its owner.
@@ -43,8 +44,24 @@ func openDirectory(ctx context.Context, path string) (*directory, error) {
 		}
 		return nil, storageError(err)
 	}
-	return &directory{path, lock}, nil
+	locked, err := lock.Stat()
+	if err != nil {
+		return nil, errors.Join(storageError(err), lock.Close())
+	}
+	return &directory{path, lock, locked}, nil
 }
+
+// isAt returns an error if a file is no longer where it was. What is written to it then
+// gets lost. If it is the lock, another sender may have the directory.
+func isAt(file os.FileInfo, path string) error {
+	there, err := os.Stat(path)
+	if err == nil && !os.SameFile(file, there) {
+		err = &os.PathError{Op: "write", Path: path, Err: errReplaced}
+	}
+	return err
+}
+
+var errReplaced = errors.New("another file is there now")
 
 func (d *directory) file(name string) string { return filepath.Join(d.path, name) }
 
@@ -182,6 +199,7 @@ type openFile struct {
 	directory *directory
 	sync      func(*os.File) error
 	file      *os.File // nil if there is none
+	info      os.FileInfo
 	end       int64
 	dirty     bool // there may be something behind the end
 	known     bool // the disk knows the file
@@ -198,12 +216,12 @@ func (d *directory) openOpen(sync func(*os.File) error) (f *openFile, c content,
 		return nil, c, 0, err
 	}
 	f.file = file
-	info, err := file.Stat()
+	f.info, err = file.Stat()
 	if err == nil {
 		c, err = scan(file)
 	}
 	if err == nil {
-		f.end, cut = c.end, info.Size()-c.end
+		f.end, cut = c.end, f.info.Size()-c.end
 		err = f.prepare()
 	}
 	if err != nil {
@@ -213,13 +231,12 @@ func (d *directory) openOpen(sync func(*os.File) error) (f *openFile, c content,
 }
 
 // prepare makes the file where there is none, and cuts off what is behind the end.
-func (f *openFile) prepare() (err error) {
-	if f.file == nil {
-		f.file, err = os.OpenFile(f.directory.file(openName), os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return err
-		}
-		f.end, f.dirty, f.known = 0, true, false
+func (f *openFile) prepare() error {
+	if err := isAt(f.directory.locked, f.directory.file(lockName)); err != nil {
+		return err
+	}
+	if err := f.make(); err != nil {
+		return err
 	}
 	if f.dirty {
 		if err := errors.Join(f.file.Truncate(f.end), f.sync(f.file)); err != nil {
@@ -233,6 +250,23 @@ func (f *openFile) prepare() (err error) {
 		}
 		f.known = true
 	}
+	return nil
+}
+
+// make makes the file where there is none.
+func (f *openFile) make() error {
+	path := f.directory.file(openName)
+	if f.file != nil {
+		return isAt(f.info, path)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the caller's directory
+	if err != nil {
+		return err
+	}
+	if f.info, err = file.Stat(); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	f.file, f.end, f.dirty, f.known = file, 0, true, false
 	return nil
 }
 

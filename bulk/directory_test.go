@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/bulk"
 )
 
@@ -92,5 +93,62 @@ func TestAClockThatWasAheadMakesNoMoreFiles(t *testing.T) {
 		assert.Equal(t, []string{"shop-20010101T000001Z.json", "shop-20010101T000002Z.json"}, shelf.names(), "in the order of time")
 		stop()
 		closeSender(t, s)
+	})
+}
+
+// People remove a lock that they take for a forgotten one, or what fills a disk. Nothing
+// is accepted from then on: it would be written where nobody finds it, or over what
+// another sender writes.
+func TestWhatIsRemovedIsNotWrittenTo(t *testing.T) {
+	t.Parallel()
+	remove := func(name string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			t.Helper()
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, name)))
+		}
+	}
+	for name, spoil := range map[string]func(t *testing.T, dir string){
+		"the lock":      remove("lock"),
+		"the open file": remove("open"),
+		"all":           remove("."),
+		"the lock is another's": func(t *testing.T, dir string) {
+			t.Helper()
+			remove("lock")(t, dir)
+			other := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(new(shelf).put))
+			send(t, other, "other")
+		},
+		"the directory is a copy": func(t *testing.T, dir string) {
+			t.Helper()
+			require.NoError(t, os.Rename(dir, dir+".away"))
+			require.NoError(t, os.CopyFS(dir, os.DirFS(dir+".away")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "spool")
+			s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(new(shelf).put))
+			send(t, s, "before")
+			spoil(t, dir)
+			for range 2 {
+				err := s.Send(t.Context(), []kissmetrics.Record{record("after")})
+				var storage *bulk.StorageError
+				require.ErrorAs(t, err, &storage)
+			}
+			assert.EqualValues(t, 1, statsOf(t, s).Waiting)
+		})
+	}
+}
+
+func TestAFlushWhoseContextHasEndedLeavesTheFileOpen(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *bulk.Sender, shelf *shelf) {
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		send(t, s, "a")
+		require.ErrorIs(t, s.Flush(ended), context.Canceled)
+		time.Sleep(time.Minute)
+		assert.Empty(t, shelf.names())
+		send(t, s, "b")
+		time.Sleep(time.Hour)
+		assert.Equal(t, [][]string{{"a", "b"}}, shelf.lists())
 	})
 }

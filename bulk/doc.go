@@ -45,10 +45,15 @@
 //
 // # The directory
 //
-// The directory belongs to one Sender at a time; Open waits for the one before. The
-// records are in a file that is only appended to. Many Sends at once share one write
-// and one sync, so that many goroutines store much more than one. What a crash has
-// left half written at its end, of which no Send had returned, is cut off by Open.
+// The directory belongs to one Sender at a time; Open waits for the one before. If its
+// lock or its open file is removed or replaced, nothing more is accepted until the next
+// Open. A copy of a directory delivers the same records again, so move it instead.
+// Closed files (*.sealed) can be moved to the directory of another Sender, whose next
+// Open finds them.
+//
+// The records are in a file that is only appended to. Many Sends at once share one
+// write and one sync, so that many goroutines store much more than one. What a crash
+// has left half written at its end, of which no Send had returned, is cut off by Open.
 // Each write has a checksum. A write that fails it later is skipped and logged, and its
 // file is kept with ".damaged" in its name.
 //

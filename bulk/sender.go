@@ -189,12 +189,16 @@ func timed(records []kissmetrics.Record) []kissmetrics.Record {
 
 // Flush closes the file, ahead of the hour, and waits until all that was stored before
 // is in the bucket. That takes a Run. The error is that of ctx or
-// [kissmetrics.ErrClosed].
+// [kissmetrics.ErrClosed]. If ctx has ended before, the file is not closed; if it ends
+// later, it is.
 //
 // The Flush and Close of a [kissmetrics.Client] call it. A program that only restarts
 // should close the Sender alone: what waits stays in the directory.
 func (s *Sender) Flush(ctx context.Context) error {
 	ctx = orBackground(ctx)
+	if err := ctx.Err(); err != nil && s.ctx.Err() == nil {
+		return err // and the file goes on
+	}
 	s.mu.Lock()
 	target := s.stored
 	s.wanted = max(s.wanted, target)
