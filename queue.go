@@ -109,7 +109,7 @@ type queueConfig struct {
 func defaultQueue(shared sharedConfig) queueConfig {
 	return queueConfig{
 		sharedConfig: shared,
-		workers:      192,
+		workers:      176,
 		maxRecords:   100_000,
 		maxBytes:     64 << 20,
 	}

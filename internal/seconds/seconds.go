@@ -2,7 +2,6 @@
 package seconds
 
 import (
-	"maps"
 	"math/bits"
 	"sync"
 	"time"
@@ -106,20 +105,18 @@ func (m *Memory) mark(key uint64, second int64, after int) {
 	m.young[key] = w
 }
 
-// makeRoom forgets what is past, or else all old things.
+// makeRoom forgets what is past, or else all old things. What is left has half as
+// much room again, so a burst that is over takes none.
 func (m *Memory) makeRoom(second int64) {
-	switch {
-	case m.young == nil:
-		m.young, m.old, m.most = make(map[uint64]window), make(map[uint64]window), small
-	case m.most < Remembered:
-		maps.DeleteFunc(m.young, func(_ uint64, w window) bool {
-			return w.at(second-1).used == 0 // another caller may have asked a moment before
-		})
-		if len(m.young) > m.most/2 {
-			m.most *= 2
-		}
-	default:
-		m.young, m.old = m.old, m.young
-		clear(m.young)
+	if m.most == Remembered {
+		m.young, m.old = make(map[uint64]window), m.young
+		return
 	}
+	present := make(map[uint64]window)
+	for key, w := range m.young {
+		if w.at(second-1).used != 0 { // another caller may have asked a moment before
+			present[key] = w
+		}
+	}
+	m.young, m.most = present, min(max(small, len(present)*3/2), Remembered)
 }
