@@ -248,8 +248,11 @@ func flush(ctx context.Context, sender Sender) (err error) {
 // Close makes every later Send return [ErrClosed], and goes on delivering, and
 // trying again, until nothing is left or ctx ends. Then it cancels what is under
 // way, waits for that, and returns an [*UndeliveredError] that holds what was not
-// delivered and the cause of the end ([context.Cause]). A [Doer] or Sender that
-// does not heed its context holds it up.
+// delivered and the cause of the end ([context.Cause]).
+//
+// A [Doer] or Sender that goes on for more than a second after it was cancelled is
+// left behind: its records are handed back, though it may still deliver them, and
+// the error says how many such calls there are.
 //
 // Close may be called several times, and by many goroutines: the first context
 // that ends ends the trying, and all calls return the same.
@@ -264,15 +267,18 @@ func (q *Queue) Close(ctx context.Context) error {
 }
 
 // handBack makes an error of what is left when the queue is closed.
-func (q *Queue) handBack(left []*queue.Message, cause error) {
-	records := make([][]Record, len(left))
-	for i, m := range left {
+func (q *Queue) handBack(left queue.Left) {
+	records := make([][]Record, len(left.Messages))
+	for i, m := range left.Messages {
 		records[i] = unpackRecords(m.Payload(), nil, nil)
 	}
-	undelivered := &UndeliveredError{Records: slices.Concat(records...), Err: cause}
+	undelivered := &UndeliveredError{Records: slices.Concat(records...), Err: left.Cause}
+	if left.Behind > 0 {
+		undelivered.Err = fmt.Errorf("%w (calls that go on although they were cancelled: %d)", left.Cause, left.Behind)
+	}
 	q.left.Store(undelivered)
 	q.lose(len(undelivered.Records), ErrClosed.Error())
-	for i, m := range left {
+	for i, m := range left.Messages {
 		q.report(m, records[i], ErrClosed)
 	}
 }

@@ -23,6 +23,9 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
 
+// grace is how long Close waits for deliveries that it has cancelled.
+const grace = time.Second
+
 // Overhead is how many bytes a message counts in addition to its payload.
 const Overhead = 64
 
@@ -96,7 +99,8 @@ func (m *Message) bytes() int { return len(m.payload) + Overhead }
 // A Courier delivers one message after another. A worker has one for itself.
 type Courier interface {
 	// Deliver tries to deliver a message that has been in the queue for the time
-	// age, until ctx ends. It must not panic.
+	// age, until ctx ends. It must not panic. If it goes on for longer than a second
+	// after the end, it is left behind: nobody waits for it or learns its result.
 	Deliver(ctx context.Context, m *Message, age time.Duration) Result
 	// Report tells what became of the records that got their outcome in the last
 	// Deliver. It is called once after every Deliver, outside any lock, when the
@@ -142,6 +146,16 @@ type Config struct {
 	Recovered func(after time.Duration)
 }
 
+// Left is what is left when a queue is closed.
+type Left struct {
+	Messages []*Message
+	// Cause is why: that of the end of the context.
+	Cause error
+	// Behind is how many of the messages are still being delivered, for their
+	// deliveries did not end in time.
+	Behind int
+}
+
 // Stats are counts of records. Accepted is always the sum of Delivered, Failed,
 // Dropped and Waiting.
 type Stats struct {
@@ -173,14 +187,15 @@ type Engine struct {
 	gate    gate
 	limiter *Limiter
 	closed  bool
-	stopped bool  // what is left is not tried any more,
-	cause   error // since a context of Close ended for this reason
+	stopped bool       // what is left is not tried any more,
+	cause   error      // since a context of Close ended for this reason
+	behind  []*Message // those whose deliveries do not end, though they were cancelled
 
-	work    sync.Cond // for idle workers: there may be something to do
-	workers int       // all of them
-	idle    int       // those that wait for work and have not been woken
-	coming  int       // those that have been started or woken, and have not looked yet
-	pacing  bool      // one waits until the limiter admits the next delivery
+	work    sync.Cond            // for idle workers: there may be something to do
+	workers map[*worker]struct{} // all of them, but for those that were left behind
+	idle    int                  // those that wait for work and have not been woken
+	coming  int                  // those that have been started or woken, and have not looked yet
+	pacing  bool                 // one waits until the limiter admits the next delivery
 }
 
 // New returns an engine, which has no goroutine until there is work.
@@ -188,6 +203,7 @@ func New(config Config) *Engine {
 	e := &Engine{
 		config:  config,
 		began:   time.Now(),
+		workers: make(map[*worker]struct{}),
 		closing: make(chan struct{}),
 		drained: make(chan struct{}),
 		exited:  make(chan struct{}),
@@ -236,10 +252,10 @@ func (e *Engine) settled(m *Message) {
 }
 
 // Close makes every later Accept return [ErrClosed] and goes on delivering until
-// nothing is left or ctx ends. Then it cancels what is under way, waits for that,
-// and calls handBack with what is left and the cause of the end, if anything is
-// left. All calls of Close wait until that one call of handBack has returned.
-func (e *Engine) Close(ctx context.Context, handBack func(left []*Message, cause error)) {
+// nothing is left or ctx ends. Then it cancels what is under way, waits for that
+// for a second, and calls handBack with what is left, if anything is. All calls of
+// Close wait until that one call of handBack has returned.
+func (e *Engine) Close(ctx context.Context, handBack func(Left)) {
 	e.mu.Lock()
 	if !e.closed {
 		e.closed = true
@@ -251,41 +267,63 @@ func (e *Engine) Close(ctx context.Context, handBack func(left []*Message, cause
 	select {
 	case <-e.exited:
 	case <-ctx.Done():
-		e.mu.Lock()
-		if !e.stopped {
-			e.stopped, e.cause = true, context.Cause(ctx)
-		}
-		e.wakeAll()
-		e.checkDrained()
-		e.mu.Unlock()
-		e.stop()
-		<-e.exited
+		e.giveUp(context.Cause(ctx))
 	}
 	e.finish.Do(func() { e.handBack(handBack) })
 }
 
-// handBack empties the queue when the workers have ended.
-func (e *Engine) handBack(handBack func([]*Message, error)) {
-	e.stop()
-	var left []*Message
+// giveUp ends what the workers do.
+func (e *Engine) giveUp(cause error) {
 	e.mu.Lock()
+	if !e.stopped {
+		e.stopped, e.cause = true, cause
+	}
+	e.wakeAll()
+	e.checkDrained()
+	e.mu.Unlock()
+	e.stop()
+	select {
+	case <-e.exited:
+		return
+	case <-time.After(grace):
+	}
+	e.mu.Lock()
+	for w := range e.workers {
+		if w.message != nil {
+			w.behind = true
+			e.behind = append(e.behind, w.message)
+			delete(e.workers, w)
+		}
+	}
+	e.checkDrained()
+	e.mu.Unlock()
+	<-e.exited // for reports of outcomes may go on
+}
+
+// handBack empties the queue when the workers have ended.
+func (e *Engine) handBack(handBack func(Left)) {
+	e.stop()
+	e.mu.Lock()
+	left := Left{Cause: e.cause, Behind: len(e.behind)}
 	for m := e.lines.next(false); m != nil; m = e.lines.next(false) {
 		e.lines.remove(m)
-		left = append(left, m)
+		left.Messages = append(left.Messages, m)
+	}
+	left.Messages = append(left.Messages, e.behind...)
+	for _, m := range left.Messages {
 		e.stats.Dropped += int64(m.records)
 		e.release(m.Records(), m.bytes())
 	}
-	cause := e.cause
 	e.mu.Unlock()
-	if len(left) == 0 {
+	if len(left.Messages) == 0 {
 		return
 	}
 	defer func() {
-		for _, m := range left {
+		for _, m := range left.Messages {
 			e.settled(m)
 		}
 	}()
-	handBack(left, cause)
+	handBack(left)
 }
 
 // checkDrained notes that a closed queue has nothing left, and that its workers
@@ -298,7 +336,7 @@ func (e *Engine) checkDrained() {
 	if e.stats.Waiting == 0 {
 		closeOnce(e.drained)
 	}
-	if e.workers == 0 {
+	if len(e.workers) == 0 {
 		closeOnce(e.exited)
 	}
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,8 +41,8 @@ func newEngine(change func(*Config), deliver courierFunc) (*Engine, func(context
 	}
 	e := New(config)
 	return e, func(ctx context.Context) (left []string) {
-		e.Close(ctx, func(messages []*Message, _ error) {
-			for _, m := range messages {
+		e.Close(ctx, func(l Left) {
+			for _, m := range l.Messages {
 				left = append(left, m.Payload())
 			}
 		})
@@ -89,7 +90,7 @@ func TestNoGoroutineWithoutWork(t *testing.T) {
 		workers := func() int {
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			return e.workers
+			return len(e.workers)
 		}
 		assert.Zero(t, workers(), "before the first message")
 		accept(t, e, "a")
@@ -105,5 +106,24 @@ func TestNoGoroutineWithoutWork(t *testing.T) {
 		assert.LessOrEqual(t, workers(), keptIdle)
 		assert.Empty(t, end(t.Context()))
 		assert.Zero(t, workers())
+	})
+}
+
+func TestWhatIsLeftBehindDoesNotComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, end := newEngine(nil, func(context.Context, *Message) Result {
+			time.Sleep(time.Hour)
+			runtime.Goexit()
+			return Result{}
+		})
+		accept(t, e, "a")
+		synctest.Wait()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		assert.Equal(t, []string{"a"}, end(ended))
+		time.Sleep(2 * time.Hour)
+		assert.Nil(t, e.lines.next(false))
+		assert.Empty(t, e.workers)
+		assert.Equal(t, Stats{Accepted: 1, Dropped: 1}, e.Stats())
 	})
 }

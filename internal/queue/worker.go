@@ -18,6 +18,7 @@ type worker struct {
 	comes   bool            // it is counted among the coming
 	prober  bool            // the one that tries again when deliveries fail
 	holds   bool            // a place of the limiter, from one delivery until it is ready for the next
+	behind  bool            // nobody waits for it any more, and its message is another's
 }
 
 // wake has one more worker look for work, if there is work that it may do.
@@ -32,9 +33,8 @@ func (e *Engine) wake() {
 		e.coming++
 		e.work.Signal()
 	default:
-		e.workers++
 		e.coming++
-		go e.run(&worker{e: e, comes: true}, 0)
+		e.start(&worker{e: e, comes: true}, 0)
 	}
 }
 
@@ -43,6 +43,12 @@ func (e *Engine) wakeAll() {
 	e.coming += e.idle
 	e.idle = 0
 	e.work.Broadcast()
+}
+
+// start starts a worker, which waits first.
+func (e *Engine) start(w *worker, wait time.Duration) {
+	e.workers[w] = struct{}{}
+	go e.run(w, wait)
 }
 
 // run is the goroutine of a worker, which waits first.
@@ -65,14 +71,14 @@ func (w *worker) leave() {
 	w.arrive()
 	w.giveBack()
 	what := unchanged
-	if w.message != nil {
+	if w.message != nil && !w.behind {
 		what = w.bequeath()
 	}
 	if w.prober {
 		e.gate.resigned()
 	}
 	failures := e.gate.failures
-	e.workers--
+	delete(e.workers, w)
 	e.wake()
 	e.checkDrained()
 	e.mu.Unlock()
@@ -89,8 +95,7 @@ func (w *worker) bequeath() change {
 	e.lines.push(w.message)
 	if w.prober {
 		w.prober = false
-		e.workers++
-		go e.run(&worker{e: e, prober: true}, wait)
+		e.start(&worker{e: e, prober: true}, wait)
 	}
 	return what
 }
@@ -180,6 +185,10 @@ func (w *worker) deliver() (wait time.Duration) {
 
 	now := time.Now()
 	e.mu.Lock()
+	if w.behind {
+		e.mu.Unlock()
+		return 0
+	}
 	e.stats.Delivered += int64(result.Delivered)
 	e.stats.Failed += int64(result.Failed)
 	done := result.Delivered + result.Failed
