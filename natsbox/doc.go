@@ -81,6 +81,23 @@
 //   - The consumer is paused: nothing is delivered until then. Nothing is logged, and
 //     Stalled grows.
 //
+// # Leaf nodes and accounts
+//
+// A client of a leaf node, or of another account, reaches the streams by
+// jetstream.NewWithDomain or jetstream.NewWithAPIPrefix.
+//
+//   - While the link of a leaf node is cut, Send fails after the time of
+//     [WithTimeout]. Everything goes on within seconds of its return.
+//   - If there is a stream of the same name in two JetStream domains, both take the
+//     same messages, and either may answer first. Then Send fails with a
+//     [*SettingsError]. Give one of them another name ([WithStream]).
+//   - A leaf node must not take larger messages than the hub (max_payload). Such a
+//     message breaks their link whenever it is tried, and Send fails without an answer.
+//   - Another account needs these exports: $JS.API.> with the response type stream,
+//     $JS.ACK.<name>.relay.>, <name>.records.* and <name>.parked. The server does not
+//     see that a relay of another account has ended: what it hands to such a relay waits
+//     for the time of [WithAckWait].
+//
 // # The connection
 //
 // The connection is the caller's. By default nats.go takes four minutes to notice

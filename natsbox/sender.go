@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -40,6 +41,7 @@ type Sender struct {
 	js       jetstream.JetStream
 	config   config
 	lifetime *lifetime.Lifetime
+	domain   atomic.Pointer[string] // JetStream's, of the stream; nil if not known yet
 }
 
 var (
@@ -82,7 +84,9 @@ func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sende
 // The error is the records' validation error, also if the message is larger than
 // the server takes (its max_payload, 1 MB by default, less 1 KB for the reason
 // why it may be parked); [ErrFull]; [kissmetrics.ErrClosed]; or one that wraps a
-// [*kissmetrics.DeliveryError] in which all records are undelivered.
+// [*kissmetrics.DeliveryError] in which all records are undelivered. That one wraps
+// a [*SettingsError] if a stream of the same name in another JetStream domain has
+// answered instead.
 func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 	if err := s.isClosed(); err != nil || len(records) == 0 {
 		return err
@@ -152,7 +156,11 @@ func (s *Sender) store(ctx context.Context, message *nats.Msg) error {
 func (s *Sender) publish(ctx context.Context, message *nats.Msg, stream string) (*jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	return s.js.PublishMsg(ctx, message, jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
+	ack, err := s.js.PublishMsg(ctx, message, jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return nil, err
+	}
+	return ack, s.checkDomain(ctx, ack)
 }
 
 // waits reports whether a message is known to be still in the stream.

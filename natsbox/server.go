@@ -44,10 +44,12 @@ func isTooLarge(err error) bool {
 
 // mayPass reports whether a failed attempt at storing is worth another. A closed
 // connection stays closed, and so does a stream that is sealed; a subject that another
-// stream has is not ours.
+// stream has, in whatever domain, is not ours.
 func mayPass(err error) bool {
+	_, wrong := errors.AsType[*SettingsError](err)
 	failed, ok := errors.AsType[*jetstream.APIError](err)
-	return !errors.Is(err, nats.ErrConnectionClosed) && (!ok || failed.ErrorCode != codeWrongStream && failed.ErrorCode != codeStreamSealed)
+	return !wrong && !errors.Is(err, nats.ErrConnectionClosed) &&
+		(!ok || failed.ErrorCode != codeWrongStream && failed.ErrorCode != codeStreamSealed)
 }
 
 // isFinal reports whether a relay that got this error can never go on.
