@@ -235,6 +235,7 @@ func TestWhatIsRefusedOnItsWayIsParkedAfterADay(t *testing.T) {
 				return &kissmetrics.DeliveryError{Kind: tt.kind, StatusCode: 403, Undelivered: records}
 			}))
 			r.js = js
+			r.domain.Store(new("")) // of the acknowledgements
 			m := newHanded(t, tt.deliveries)
 			m.stored = time.Now().Add(-tt.age)
 			_, ok := r.deliver(t.Context(), m)
