@@ -72,7 +72,7 @@ func advice(code string) string {
 		return "set the clock of this machine"
 	case "AccessControlListNotSupported":
 		return `set the bucket's Object Ownership to "Bucket owner preferred", so that objects can be granted to Kissmetrics`
-	case "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException":
+	case "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException":
 		return "set the region of the bucket"
 	case "NotImplemented":
 		return "this server lacks conditional writes (If-None-Match) or grants"

@@ -162,15 +162,19 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 		"grants are disabled":       {code(400, "AccessControlListNotSupported"), bucketName, "AccessControlListNotSupported", "Object Ownership"},
 		"access is denied":          {code(403, "AccessDenied"), bucketName, "AccessDenied", "s3:PutObject"},
 		"no conditions":             {code(501, "NotImplemented"), bucketName, "NotImplemented", "If-None-Match"},
+		"the region is wrong":       {code(400, "AuthorizationHeaderMalformed"), bucketName, "AuthorizationHeaderMalformed", "set the region"},
+		"the region is another":     {code(301, "PermanentRedirect"), bucketName, "PermanentRedirect", "set the region"},
+		"the bucket is new":         {code(307, "TemporaryRedirect"), bucketName, "TemporaryRedirect", "set the region"},
+		"the token is old":          {code(400, "ExpiredToken"), bucketName, "ExpiredToken", "have expired"},
 		"unknown":                   {code(418, "Teapot"), bucketName, "Teapot", ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s3, log := newServer(t), new(trial.Log)
-			// A HEAD has no body for a code, so the look is left alone.
+			// The answer to a HEAD has no body for a code, and does not depend on conditions.
 			s3.failWith(func(w http.ResponseWriter, r *http.Request) bool {
-				return test.fault != nil && r.Method != http.MethodHead && test.fault(w, r)
+				return test.fault != nil && (r.Method != http.MethodHead || test.code != "NotImplemented") && test.fault(w, r)
 			})
 			to, dir := bucketOf(s3.URL), t.TempDir()
 			to.Name = test.bucket

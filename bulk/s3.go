@@ -72,7 +72,7 @@ func (b *s3) put(ctx context.Context, object, id string, size int64, lines io.Re
 		return nil
 	case there == objectOther:
 		return errTaken
-	case err != nil && !isCode(err, "AccessDenied"): // which may only keep from looking
+	case err != nil && !isRefused(err): // then putting says why, or it is only kept from looking
 		return b.problem(err, "looking for "+object)
 	}
 	err := b.upload(ctx, object, id, size, lines)
@@ -138,7 +138,17 @@ func (b *s3) upload(ctx context.Context, object, id string, size int64, lines io
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	options.SetMatchETagExcept("*")
-	_, err := b.client.PutObject(ctx, b.name, object, bytes.NewReader(data), size, "", checksumOf(data), options)
+	done, err := b.client.PutObject(ctx, b.name, object, bytes.NewReader(data), size, "", checksumOf(data), options)
+	return answered(done.ETag, err)
+}
+
+// answered returns an error also if the answer to what was put has no ETag. Then it is
+// that of something else, such as a proxy's page. If the object is there all the same,
+// the next attempt finds it.
+func answered(etag string, err error) error {
+	if err == nil && etag == "" {
+		return errors.New("the answer has no ETag, so it is not that of an S3 server")
+	}
 	return err
 }
 
@@ -168,7 +178,7 @@ func (b *s3) uploadParts(ctx context.Context, object string, size, part int64, l
 		err = request(func(ctx context.Context) error {
 			done, err := b.client.PutObjectPart(ctx, b.name, object, upload, len(parts)+1, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{Sha256Hex: checksumOf(data), DisableContentSha256: true})
 			parts = append(parts, minio.CompletePart{PartNumber: len(parts) + 1, ETag: done.ETag})
-			return err
+			return answered(done.ETag, err)
 		})
 	}
 	if err == nil {
@@ -191,6 +201,13 @@ func (b *s3) uploadParts(ctx context.Context, object string, size, part int64, l
 func checksumOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
+}
+
+// isRefused reports whether an error is the answer of a server that could do what was
+// asked, but will not. The answer to a look has no room for the reason.
+func isRefused(err error) bool {
+	answer, ok := errors.AsType[minio.ErrorResponse](err)
+	return ok && answer.StatusCode >= 300 && answer.StatusCode < 500
 }
 
 // isCode reports whether an error is the answer of a server that has the code.
