@@ -1,6 +1,7 @@
 package bulk_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -127,5 +128,65 @@ func TestWhateverIsAnsweredNothingIsLostOrRepeated(t *testing.T) {
 			assert.Len(t, objects, 1)
 			assert.Equal(t, want, names(s3.records(t)))
 		})
+	}
+}
+
+// TestCloseStopsAnUpload that hangs. The server may carry out later what it was asked
+// for; whatever it does, the next sender finishes the work.
+func TestCloseStopsAnUpload(t *testing.T) {
+	for name, at := range map[string]func(*http.Request) bool{
+		"at the look": looks, "at the put": puts, "at the begin": begins, "at a part": isPart, "at the end": completes,
+	} {
+		for _, later := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, carried out later: %v", name, later), func(t *testing.T) {
+				t.Parallel()
+				s3, dir := newServer(t), t.TempDir()
+				arrived, release, carried := make(chan struct{}), make(chan struct{}), make(chan struct{})
+				var asked atomic.Int64
+				s3.failWith(func(w http.ResponseWriter, r *http.Request) bool {
+					if !at(r) || asked.Add(1) > 1 {
+						return false
+					}
+					defer close(carried)
+					body, err := io.ReadAll(r.Body)
+					assert.NoError(t, err)
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					close(arrived)
+					<-release
+					if later {
+						s3.real.ServeHTTP(httptest.NewRecorder(), r)
+					}
+					return true
+				})
+				size := bulk.WithPartSize(1 << 20)
+				if name != "at the look" && name != "at the put" {
+					size = bulk.WithPartSize(2000)
+				}
+				s := open(t, dir, bucketOf(s3.URL), size)
+				var want []string
+				for i := range 30 {
+					want = append(want, fmt.Sprintf("e%d-%s", i, strings.Repeat("x", 200)))
+				}
+				send(t, s, want...)
+				ended := make(chan error, 1)
+				go func() { ended <- s.Run(t.Context()) }()
+				flushed := make(chan error, 1)
+				go func() { flushed <- s.Flush(t.Context()) }()
+				<-arrived
+				closeSender(t, s)
+				require.ErrorIs(t, <-ended, kissmetrics.ErrClosed)
+				require.ErrorIs(t, <-flushed, kissmetrics.ErrClosed)
+				close(release)
+				<-carried
+
+				s = open(t, dir, bucketOf(s3.URL), size)
+				stop := start(t, s)
+				flush(t, s)
+				stop()
+				objects, _ := s3.objects(t)
+				assert.Len(t, objects, 1)
+				assert.Equal(t, want, names(s3.records(t)))
+			})
+		}
 	}
 }
