@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"time"
 
@@ -82,10 +81,10 @@ func (c *comparison) looseGroup(group []located) error {
 // skipLoose keeps a part that is too large to be paired for the last pass.
 func (c *comparison) skipLoose(sent, exported *spill, index int) error {
 	c.update(func(counts *Counts) { counts.Unpaired += sent.parts[index].count })
-	return errors.Join(
-		sent.each(index, func(e entry) error { return c.leaveLast(c.lost, e.data) }),
-		exported.each(index, func(e entry) error { return c.leaveLast(c.extra, e.data) }),
-	)
+	if err := sent.each(index, func(e entry) error { return c.leaveLast(c.lost, e.data) }); err != nil {
+		return err
+	}
+	return exported.each(index, func(e entry) error { return c.leaveLast(c.extra, e.data) })
 }
 
 // leaveLast keeps what found no partner for the last pass.
