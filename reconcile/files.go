@@ -3,7 +3,6 @@ package reconcile
 import (
 	"bufio"
 	"cmp"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +22,7 @@ import (
 type Files struct {
 	paths   []string
 	skipped []string
+	gaps    []string
 	size    int64
 	read    atomic.Int64
 }
@@ -34,7 +34,8 @@ type Files struct {
 // its first bytes, whatever its name. The folders in a folder are read too, each as
 // if it were given, behind the files.
 //
-// [Files.Skipped] tells what lies in a folder and is not read. It is an error if a
+// [Files.Skipped] tells what lies in a folder and is not read, and [Files.Gaps] which
+// revisions are not there. It is an error if a
 // path is not there, or if there is nothing to read in a folder that was given.
 func Open(paths ...string) (*Files, error) {
 	f := &Files{}
@@ -81,7 +82,7 @@ func (f *Files) folder(path string) error {
 	}
 	slices.SortStableFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(revision(a.Name()), revision(b.Name())) })
 	isExport := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == "revisions" })
-	var folders []string
+	var folders, names []string
 	for _, entry := range entries {
 		switch name, inside := entry.Name(), filepath.Join(path, entry.Name()); {
 		case entry.IsDir():
@@ -91,7 +92,11 @@ func (f *Files) folder(path string) error {
 			f.skipped = append(f.skipped, inside)
 		default:
 			f.paths = append(f.paths, inside)
+			names = append(names, name)
 		}
+	}
+	if filepath.Base(path) == "revisions" {
+		f.gaps = append(f.gaps, gaps(path, names)...)
 	}
 	for _, inside := range folders {
 		if err := f.folder(inside); err != nil {
@@ -117,8 +122,27 @@ func isFile(path string) bool {
 // revision returns the number that a name begins with, if it ends there.
 func revision(name string) int {
 	digits, _, _ := strings.Cut(name, ".")
-	n, _ := strconv.Atoi(digits)
+	n, err := strconv.Atoi(digits)
+	if err != nil {
+		return 0
+	}
 	return n
+}
+
+// gaps returns which numbers are missing among the names of revisions, which are in order.
+func gaps(path string, names []string) (missing []string) {
+	expected := 1
+	for _, name := range names {
+		n := revision(name)
+		switch {
+		case n == expected+1:
+			missing = append(missing, fmt.Sprintf("%s: %d", path, expected))
+		case n > expected:
+			missing = append(missing, fmt.Sprintf("%s: %d to %d", path, expected, n-1))
+		}
+		expected = max(expected, n+1)
+	}
+	return missing
 }
 
 // Paths returns the files.
@@ -128,6 +152,10 @@ func (f *Files) Paths() []string { return slices.Clone(f.paths) }
 // files beside the revisions of an export other than its index.csv and status.csv,
 // links to folders, and what is no file.
 func (f *Files) Skipped() []string { return slices.Clone(f.skipped) }
+
+// Gaps returns which revisions of an export are not there although later ones are, such
+// as "export/revisions: 3" or "export/revisions: 5 to 8". What they hold looks missing.
+func (f *Files) Gaps() []string { return slices.Clone(f.gaps) }
 
 // Size returns how many bytes the files have.
 func (f *Files) Size() int64 { return f.size }
@@ -158,9 +186,10 @@ func (f *Files) records(path string, yield func(kissmetrics.Record, error) bool)
 		return false
 	}
 	defer func() { _ = file.Close() }()
-	var r io.Reader = bufio.NewReaderSize(&counting{file, &f.read}, 256<<10)
-	if magic, _ := r.(*bufio.Reader).Peek(2); string(magic) == "\x1f\x8b" {
-		if r, err = gzip.NewReader(r); err != nil {
+	buffered := bufio.NewReaderSize(&counting{file, &f.read}, 256<<10)
+	r := io.Reader(buffered)
+	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
+		if r, err = newGunzip(buffered); err != nil {
 			yield(kissmetrics.Record{}, fmt.Errorf("%s: %w", path, err))
 			return false
 		}

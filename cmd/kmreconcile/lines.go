@@ -80,15 +80,19 @@ func (l *lines) discard() {
 // maxTold is how many lines that cannot be read, and files that are not, are told of.
 const maxTold = 10
 
-// tellSkipped tells what lies in the folders of a side and is not read.
+// tellSkipped tells what lies in the folders of a side and is not read, and which
+// revisions are not there.
 func tellSkipped(w io.Writer, side reconcile.Side, files *reconcile.Files) {
-	skipped := files.Skipped()
-	for _, path := range skipped[:min(len(skipped), maxTold)] {
-		_, _ = fmt.Fprintf(w, "kmreconcile: %s: %s is not read\n", side, path)
+	tell := func(all []string, what, more string) {
+		for _, s := range all[:min(len(all), maxTold)] {
+			_, _ = fmt.Fprintf(w, "kmreconcile: %s: %s%s\n", side, s, what)
+		}
+		if n := len(all) - maxTold; n > 0 {
+			_, _ = fmt.Fprintf(w, "kmreconcile: %s: %d %s\n", side, n, more)
+		}
 	}
-	if more := len(skipped) - maxTold; more > 0 {
-		_, _ = fmt.Fprintf(w, "kmreconcile: %s: %d more files are not read\n", side, more)
-	}
+	tell(files.Skipped(), " is not read", "more files are not read")
+	tell(files.Gaps(), " is not there; its records look missing", "more gaps between revisions")
 }
 
 // unreadable tells of the first lines that cannot be read.

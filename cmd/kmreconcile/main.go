@@ -4,8 +4,8 @@
 //	kmreconcile -sent archive -exported export -missing missing.json
 //
 // Both are a folder or a file of import lines, gzipped or not, and can be given
-// several times. Folders in a folder are read too, and files in them that are not read
-// are named on standard error. What was sent is what an archive of package reconcile
+// several times. Folders in a folder are read too. Files in them that are not read, and
+// revisions of an export that are not there, are named on standard error. What was sent is what an archive of package reconcile
 // has written down, or the files of a bulk import. What is exported is a folder of
 // Kissmetrics' data export. See package reconcile for what is compared, and how.
 //
@@ -175,5 +175,5 @@ func (p *program) compare(ctx context.Context, f flags) (counts reconcile.Counts
 	if counts.Sent+counts.UnreadableSent == 0 {
 		return counts, errors.New("what was sent has no records, so nothing is proven")
 	}
-	return counts, errors.Join(missing.keep(ctx), out.counts(counts))
+	return counts, errors.Join(missing.keep(ctx), out.counts(counts, exported.Gaps()))
 }

@@ -205,3 +205,14 @@ func TestFoldersInAFolder(t *testing.T) {
 	assert.Contains(t, stderr, "kmreconcile: exported: 2 more files are not read\n")
 	assert.Equal(t, 11, strings.Count(stderr, "\n"))
 }
+
+func TestARevisionThatIsNotThereIsTold(t *testing.T) {
+	folder(t, a+b, aThere)
+	require.NoError(t, os.WriteFile("export/revisions/3.json", nil, 0o600))
+	status, stdout, stderr := kmreconcile(t, false, both...)
+	assert.Equal(t, incomplete, status)
+	assert.Equal(t, "kmreconcile: exported: "+filepath.Join("export", "revisions")+": 2 is not there; its records look missing\n", stderr)
+	assert.Contains(t, stdout, "1 gaps are between the revisions")
+	_, stdout, _ = kmreconcile(t, false, append(both, "-json")...)
+	assert.Contains(t, stdout, `},"gaps":["`+filepath.ToSlash("export/revisions")+`: 2"]}`)
+}

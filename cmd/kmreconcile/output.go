@@ -73,13 +73,14 @@ func (o *output) difference(d reconcile.Difference) error {
 	return err
 }
 
-// counts writes the table.
-func (o *output) counts(c reconcile.Counts) error {
+// counts writes the table. Gaps are those between the revisions of the export.
+func (o *output) counts(c reconcile.Counts, gaps []string) error {
 	if o.json != nil {
 		return o.json.Encode(struct {
 			Complete bool             `json:"complete"`
 			Counts   reconcile.Counts `json:"counts"`
-		}{c.Complete(), c})
+			Gaps     []string         `json:"gaps,omitempty"`
+		}{c.Complete(), c, gaps})
 	}
 	w := tabwriter.NewWriter(o.w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, row := range []struct {
@@ -101,6 +102,7 @@ func (o *output) counts(c reconcile.Counts) error {
 		{c.Twice, true, "are there twice, or more often"},
 		{c.Exported, true, "rows are exported"},
 		{c.UnreadableExported, false, "lines of the export cannot be read"},
+		{int64(len(gaps)), false, "gaps are between the revisions of the export; what belongs there looks missing"},
 		{c.Unsent, false, "rows are of what was not sent"},
 		{c.Unpaired, false, "were not looked for at another time; give more with -memory"},
 		{c.UnusedAliases, false, "aliases did not fit into memory; give more with -memory"},
