@@ -26,7 +26,9 @@
 //
 // Records are compared as Kissmetrics compares them: identities and names without
 // regard to case, a comma or a colon in a name as a space, values as texts, times
-// in whole seconds. Nothing of this is a difference.
+// in whole seconds. Nothing of this is a difference. Neither is a number that was sent
+// and is exported in another way (1000 for 1000.0), nor an İ in a name or an identity
+// that is exported as i, with its dot or without.
 //
 // Kissmetrics judges properties by themselves. A record of properties has arrived
 // if each of its values is in some row of that person and second, whatever the row.

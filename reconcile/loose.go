@@ -157,7 +157,7 @@ func (c *comparison) pairInOrder(lost, rows []loosened, samePerson bool, shift i
 
 // tellLoose tells of a record that was paired in the second pass.
 func (c *comparison) tellLoose(l, row loosened) error {
-	d := Difference{Kind: Altered, Sent: unpack(c.data(l.located)[1:]), Exported: unpack(c.data(row.located)[1:])}
+	d := Difference{Sent: unpack(c.data(l.located)[1:]), Exported: unpack(c.data(row.located)[1:])}
 	like := compareProperties(appendFolded(nil, d.Sent.Properties), appendFolded(nil, d.Exported.Properties))
 	d.Changes, d.Properties = like.changes(), like.names(d.Sent, d.Exported)
 	if l.person != row.person {
@@ -166,9 +166,5 @@ func (c *comparison) tellLoose(l, row loosened) error {
 	if l.second != row.second {
 		d.Changes |= Moved
 	}
-	if d.Changes == 0 { // a part of it arrived in other rows, and the rest in this
-		c.update(func(counts *Counts) { counts.Arrived++ })
-		return nil
-	}
-	return c.tell(d)
+	return c.tellAltered(d)
 }

@@ -78,18 +78,21 @@ type keyer struct {
 }
 
 // A folded is a property as Kissmetrics compares it.
-type folded struct{ name, value string }
+type folded struct {
+	name string
+	value
+}
 
 // exact returns what a record is compared by at first: by person and second in one
 // group, with all it says in the key.
 func (k *keyer) exact(r *kissmetrics.Record) (group uint64, key [2]uint64) {
 	if r.Kind == kissmetrics.KindAlias {
-		a, b := name.FoldIdentity(r.Person), name.FoldIdentity(r.Name)
+		a, b := foldIdentity(r.Person), foldIdentity(r.Name)
 		k.buffer = appendText(appendText(append(k.buffer[:0], 'a'), min(a, b)), max(a, b))
 		sum := sha256.Sum256(k.buffer)
 		return binary.BigEndian.Uint64(sum[16:]), halves(sum)
 	}
-	k.buffer = appendText(k.buffer[:0], name.FoldIdentity(r.Person))
+	k.buffer = appendText(k.buffer[:0], foldIdentity(r.Person))
 	k.buffer = binary.AppendVarint(k.buffer, r.Time.Unix())
 	sum := sha256.Sum256(k.buffer)
 	group = binary.BigEndian.Uint64(sum[:])
@@ -110,9 +113,9 @@ func (k *keyer) loose(r *kissmetrics.Record, people *aliases) (group uint64, key
 
 // like returns a group of records of one person, kind, name and second.
 func (k *keyer) like(r *kissmetrics.Record) (group uint64) {
-	k.buffer = appendText(k.buffer[:0], name.FoldIdentity(r.Person))
+	k.buffer = appendText(k.buffer[:0], foldIdentity(r.Person))
 	k.buffer = binary.AppendVarint(append(k.buffer, byte(r.Kind)), r.Time.Unix()) //nolint:gosec // a small number
-	k.buffer = appendText(k.buffer, name.Fold(r.Name))
+	k.buffer = appendText(k.buffer, foldName(r.Name))
 	sum := sha256.Sum256(k.buffer)
 	return binary.BigEndian.Uint64(sum[:])
 }
@@ -120,13 +123,13 @@ func (k *keyer) like(r *kissmetrics.Record) (group uint64) {
 // said appends to the buffer what a record says beside person and time, with values
 // cut to some characters, unless that is zero.
 func (k *keyer) said(r *kissmetrics.Record, chars int) {
-	k.buffer = appendText(append(k.buffer, byte(r.Kind)), name.Fold(r.Name)) //nolint:gosec // a small number
+	k.buffer = appendText(append(k.buffer, byte(r.Kind)), foldName(r.Name)) //nolint:gosec // a small number
 	k.folded = appendFolded(k.folded[:0], r.Properties)
 	for _, p := range k.folded {
 		if chars > 0 {
-			p.value = firstChars(p.value, chars)
+			p.text = firstChars(p.text, chars)
 		}
-		k.buffer = appendText(appendText(k.buffer, p.name), p.value)
+		k.buffer = appendText(appendText(k.buffer, p.name), p.text)
 	}
 	clear(k.folded)
 }
@@ -135,9 +138,15 @@ func (k *keyer) said(r *kissmetrics.Record, chars int) {
 func appendFolded(dst []folded, properties []kissmetrics.Property) []folded {
 	start := len(dst)
 	for i := range properties {
-		dst = append(dst, folded{name.Fold(properties[i].Name), properties[i].Value})
+		p := &properties[i]
+		dst = append(dst, folded{foldName(p.Name), value{p.Value, p.Literal}})
 	}
-	slices.SortFunc(dst[start:], func(a, b folded) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(dst[start:], func(a, b folded) int {
+		if order := strings.Compare(a.name, b.name); order != 0 {
+			return order
+		}
+		return strings.Compare(a.text, b.text) // of two names that are one here
+	})
 	return dst
 }
 
@@ -147,7 +156,7 @@ func halves(sum [sha256.Size]byte) [2]uint64 {
 
 // identityHash returns a hash of an identity, without regard to case.
 func identityHash(identity string) uint64 {
-	sum := sha256.Sum256([]byte(name.FoldIdentity(identity)))
+	sum := sha256.Sum256([]byte(foldIdentity(identity)))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
@@ -163,10 +172,4 @@ func firstChars(s string, n int) string {
 		n--
 	}
 	return s
-}
-
-// isCut reports whether an exported value is what was left of a sent one.
-func isCut(sent, exported string) bool {
-	return len(exported) < len(sent) && exported != "" && strings.HasPrefix(sent, exported) &&
-		utf8.RuneCountInString(sent) > name.MaxValueChars
 }

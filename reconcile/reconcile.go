@@ -108,6 +108,18 @@ func (c *comparison) tell(d Difference) error {
 	return nil
 }
 
+// tellAltered tells of a record whose row says something else. One that has no changes
+// has arrived: a number is written in another way, or a part of it arrived in other
+// rows, and the rest in this.
+func (c *comparison) tellAltered(d Difference) error {
+	if d.Changes == 0 {
+		c.update(func(counts *Counts) { counts.Arrived++ })
+		return nil
+	}
+	d.Kind = Altered
+	return c.tell(d)
+}
+
 func (c *comparison) run(sent, exported iter.Seq2[kissmetrics.Record, error]) error {
 	spills, err := c.takeIn(sent, exported)
 	defer func() { closeAll(spills[:]) }()

@@ -59,6 +59,33 @@ func TestDifferences(t *testing.T) {
 			want:     []string{`twice: event "a" with 0 properties`},
 			counts:   reconcile.Counts{Arrived: 2, Twice: 1},
 		},
+		"a number may be written in another way, but not a text": {
+			sent: []string{
+				`{"_p":"ann","_n":"a","_t":1700000000,"Price":1000.0,"Zero":-0.0,"m":1}`, `{"_p":"ann","_t":1700000001,"x":1e3,"y":2.50}`, `{"_p":"ann","_n":"a","_t":1700000002,"x":0.5}`,
+				`{"_p":"ann","_n":"text","_t":1700000000,"Version":"1.10"}`, `{"_p":"ann","_n":"zip","_t":1700000000,"Zip":"01234","m":1}`, `{"_p":"ann","_n":"id","_t":1700000000,"ID":12345678901234567890,"m":1}`,
+			},
+			exported: []string{
+				`{"price":"1000","zero":"0","m":"1","_n":"a","_p":"ann","_t":1700000000}`, `{"x":"1000","_p":"ann","_t":1700000001}`, `{"y":"2.5","_p":"ann","_t":1700000001}`, `{"x":"5e-1","_n":"a","_p":"ann","_t":1700000002}`,
+				`{"version":"1.1","_n":"text","_p":"ann","_t":1700000000}`, `{"zip":"1234","m":"1","_n":"zip","_p":"ann","_t":1700000000}`, `{"id":"12345678901234567891","m":"1","_n":"id","_p":"ann","_t":1700000000}`,
+			},
+			want: []string{
+				`altered (properties differ): event "id" with 2 properties [ID]`, `altered (properties differ): event "zip" with 2 properties [Zip]`,
+				`dropped as a repeat (old rule): event "text" with 1 properties`,
+			},
+			counts: reconcile.Counts{Arrived: 3, Altered: 2, Values: 2, Dropped: 1, Unsent: 1},
+		},
+		"İ may be written in lower case with its dot or without": {
+			sent: []string{
+				`{"_p":"İrem","_n":"İade","_t":1700000000,"Şİ":"İ"}`, `{"_p":"İrem","_n":"İade","_t":1700000001}`, `{"_p":"İrem","_t":1700000002,"İl":1}`,
+				`{"_p":"İrem","_p2":"İpek","_t":1700000000}`, `{"_p":"İrem","_n":"b","_t":1700000003,"İ":"İ"}`,
+			},
+			exported: []string{
+				`{"şi\u0307":"İ","_n":"i\u0307ade","_p":"i\u0307rem","_t":1700000000}`, `{"_n":"iade","_p":"irem","_t":1700000001}`, `{"il":"1","_p":"irem","_t":1700000002}`,
+				`{"_p2":"i\u0307pek","_p":"irem","_t":1700000000}`, `{"i":"i","_n":"b","_p":"irem","_t":1700000003}`,
+			},
+			want:   []string{`dropped as a repeat (old rule): event "b" with 1 properties`},
+			counts: reconcile.Counts{Arrived: 4, Dropped: 1, Unsent: 1},
+		},
 		"an alias has neither a time nor a direction": {
 			sent:     []string{`{"_p":"Anon","_p2":"ann","_t":1700000000}`},
 			exported: []string{`{"_p2":"anon","_p":"ann","_t":1700000777}`},

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/kissmetrics-go/kissmetrics"
-	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
 // An item is a record that found no equal.
@@ -18,7 +17,7 @@ type item struct {
 
 func newItem(data []byte) *item {
 	r := unpack(data)
-	return &item{record: r, name: name.Fold(r.Name), properties: appendFolded(nil, r.Properties)}
+	return &item{record: r, name: foldName(r.Name), properties: appendFolded(nil, r.Properties)}
 }
 
 func (c *comparison) items(entries []located) []*item {
@@ -31,12 +30,12 @@ func (c *comparison) items(entries []located) []*item {
 
 // A moment is what was said of one person in one second.
 type moment struct {
-	values map[Side]map[string][]string // by folded name
-	events map[string]bool              // folded names of those that are exported
+	values map[Side]map[string][]value // by folded name
+	events map[string]bool             // folded names of those that are exported
 }
 
 func (c *comparison) moment(group []located) *moment {
-	m := &moment{map[Side]map[string][]string{Sent: {}, Exported: {}}, map[string]bool{}}
+	m := &moment{map[Side]map[string][]value{Sent: {}, Exported: {}}, map[string]bool{}}
 	for i := range group {
 		said := newItem(c.data(&group[i]))
 		if group[i].side == Exported && said.record.Kind == kissmetrics.KindEvent {
@@ -118,10 +117,10 @@ func (m *moment) remainder(r kissmetrics.Record) (rest kissmetrics.Record, kind 
 	rest = r
 	rest.Properties = nil
 	for _, p := range r.Properties {
-		exported := m.values[Exported][name.Fold(p.Name)]
+		sent, exported := value{p.Value, p.Literal}, m.values[Exported][foldName(p.Name)]
 		switch {
-		case slices.Contains(exported, p.Value):
-		case slices.ContainsFunc(exported, func(v string) bool { return isCut(p.Value, v) }):
+		case slices.ContainsFunc(exported, func(e value) bool { return sent.is(e.text) }):
+		case slices.ContainsFunc(exported, func(e value) bool { return sent.isCut(e.text) }):
 			cut = append(cut, p.Name)
 		case len(exported) > 0:
 			rest.Properties = append(rest.Properties, p)
@@ -136,9 +135,7 @@ func (m *moment) remainder(r kissmetrics.Record) (rest kissmetrics.Record, kind 
 // said reports whether properties that are exported were sent, in any records.
 func (m *moment) said(properties []folded) bool {
 	return len(properties) > 0 && !slices.ContainsFunc(properties, func(p folded) bool {
-		sent := m.values[Sent][p.name]
-		return !slices.Contains(sent, p.value) &&
-			!slices.ContainsFunc(sent, func(s string) bool { return isCut(s, p.value) })
+		return !slices.ContainsFunc(m.values[Sent][p.name], func(s value) bool { return s.is(p.text) || s.isCut(p.text) })
 	})
 }
 
@@ -149,7 +146,7 @@ const maxCompared = 64
 type match int
 
 const (
-	butCut  match = iota // nothing but the ends of values differ
+	butCut  match = iota // at most the ends of values differ
 	butLost              // or properties are missing
 	byPart               // or values are others, as long as one is not
 )
@@ -165,8 +162,8 @@ func (c *comparison) pairEvents(sent, rows []*item, matches ...match) error {
 			}
 			best.paired, row.paired = true, true
 			l := compareProperties(best.properties, row.properties)
-			if err := c.tell(Difference{
-				Kind: Altered, Changes: l.changes(), Sent: best.record, Exported: row.record, Properties: l.names(best.record, row.record),
+			if err := c.tellAltered(Difference{
+				Changes: l.changes(), Sent: best.record, Exported: row.record, Properties: l.names(best.record, row.record),
 			}); err != nil {
 				return err
 			}
@@ -202,7 +199,7 @@ func closest(sent []*item, row *item, m match) (best *item) {
 func (l likeness) is(m match, row *item) bool {
 	switch {
 	case m == butCut:
-		return l.changes() == Cut
+		return l.changes()&^Cut == 0
 	case m == butLost && l.conflicts > 0:
 		return false
 	}
@@ -237,9 +234,9 @@ func compareProperties(sent, exported []folded) (l likeness) {
 			l.conflicts++ // nothing is ever added
 			exported = exported[1:]
 			continue
-		case sent[0].value == exported[0].value:
+		case sent[0].is(exported[0].text):
 			l.same++
-		case isCut(sent[0].value, exported[0].value):
+		case sent[0].isCut(exported[0].text):
 			l.cut = append(l.cut, sent[0].name)
 		default:
 			l.conflicts++
@@ -266,7 +263,7 @@ func (l likeness) names(records ...kissmetrics.Record) (names []string) {
 	differing := slices.Concat(l.cut, l.other)
 	for _, r := range records {
 		for _, p := range r.Properties {
-			if i := slices.Index(differing, name.Fold(p.Name)); i >= 0 {
+			if i := slices.Index(differing, foldName(p.Name)); i >= 0 {
 				names = append(names, p.Name)
 				differing = slices.Delete(differing, i, i+1)
 			}
