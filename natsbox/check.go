@@ -43,9 +43,11 @@ func (s *settings) must(ok bool, format string, args ...any) {
 }
 
 // CreateStreams creates the stream and the stream of parked messages, each with
-// room for maxBytes bytes, headers and the server's own data included. A stream
-// that exists is left as it is; if its settings are others, that is an error. It
-// takes the options WithStream and WithReplicas.
+// room for maxBytes bytes, headers and the server's own data included, and the
+// consumer that all relays share. A stream that exists is left as it is; if its
+// settings are others, that is an error. A consumer that exists is left as it is,
+// and checked by [Sender.Run]. It takes the options WithStream, WithReplicas and
+// WithAckWait.
 //
 // The NATS command line does the same by
 //
@@ -53,6 +55,8 @@ func (s *settings) must(ok bool, format string, args ...any) {
 //		--storage file --replicas 3 --discard new --max-bytes 10GB --defaults
 //	nats stream add KISSMETRICS-PARKED --subjects KISSMETRICS.parked --retention limits \
 //		--storage file --replicas 3 --discard new --max-bytes 10GB --defaults
+//	nats consumer add KISSMETRICS relay --pull --ack explicit --wait 30s \
+//		--max-pending 20000 --max-waiting 10000 --defaults
 func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, options ...Option) error {
 	c, err := configure(options)
 	if maxBytes < 1 {
@@ -83,7 +87,25 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, 
 			return fmt.Errorf("natsbox: creating the stream %s: %w", config.Name, err)
 		}
 	}
+	_, err = js.CreateConsumer(ctx, c.stream, c.consumer())
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) {
+		return fmt.Errorf("natsbox: creating the consumer %s: %w", consumerName, err)
+	}
 	return nil
+}
+
+// consumer returns the settings of the consumer that all relays share. As long as it
+// exists, nobody else can take messages from the stream.
+func (c *config) consumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable:       consumerName,
+		Description:   "Relays to Kissmetrics",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       c.ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: maxUnderWay,
+		MaxWaiting:    maxPulls,
+	}
 }
 
 // check reports every setting that breaks the promise.
@@ -99,6 +121,10 @@ func (s *Sender) check(ctx context.Context) error {
 		info := stream.CachedInfo()
 		servers = append(servers, info.Cluster)
 		problems = append(problems, c.streamProblems(&info.Config)...)
+		if name == c.stream && info.State.Consumers > 0 && !s.hasConsumer(ctx, stream) {
+			problems = append(problems, "stream "+name+": a mirror, or a stream that it is a source of, takes its messages, "+
+				"for there is no consumer "+consumerName+" that keeps them")
+		}
 	}
 	if c.system != nil {
 		found, err := syncProblems(ctx, c.system, servers)
@@ -111,6 +137,15 @@ func (s *Sender) check(ctx context.Context) error {
 		return &SettingsError{problems}
 	}
 	return nil
+}
+
+// hasConsumer reports whether the consumer of the relays may exist: a sender need not
+// be allowed to ask.
+func (s *Sender) hasConsumer(ctx context.Context, stream jetstream.Stream) bool {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	_, err := stream.Consumer(ctx, consumerName)
+	return !errors.Is(err, jetstream.ErrConsumerNotFound)
 }
 
 // streamProblems compares the settings of one of the two streams.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/natsbox"
 )
 
@@ -110,4 +111,58 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 	system := startServer(t, "").connectSystem(t)
 	_, err = natsbox.New(t.Context(), js, natsbox.WithSystemConn(system), natsbox.WithSyncUnchecked())
 	require.ErrorContains(t, err, "contradicts")
+}
+
+// The server removes from the stream what its consumers have, and does not count a
+// mirror's among them unless it is the only one. What nobody has delivered would then
+// be in the copy alone.
+func TestAMirrorTakesNothingFromTheRelays(t *testing.T) {
+	t.Parallel()
+	for name, of := range map[string]func(c *jetstream.StreamConfig, origin *jetstream.StreamSource){
+		"mirror": func(c *jetstream.StreamConfig, origin *jetstream.StreamSource) { c.Mirror = origin },
+		"sources": func(c *jetstream.StreamConfig, origin *jetstream.StreamSource) {
+			c.Sources = []*jetstream.StreamSource{origin}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			js := startServer(t, "").jetStream(t)
+			sender := newSender(t, js)
+			config := jetstream.StreamConfig{Name: "COPY"}
+			of(&config, &jetstream.StreamSource{Name: "KISSMETRICS"})
+			mirror, err := js.CreateStream(t.Context(), config)
+			require.NoError(t, err)
+			copied := func(n uint64) func() bool {
+				return func() bool {
+					info, err := mirror.Info(t.Context())
+					return err == nil && info.State.Msgs == n
+				}
+			}
+			require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+			require.Eventually(t, copied(1), 20*time.Second, 10*time.Millisecond)
+			assert.EqualValues(t, 1, stats(t, sender).Waiting)
+			var recorder kissmetricstest.Recorder
+			stop := startRelay(t, sender, &recorder)
+			requireDrained(t, sender)
+			stop()
+			assert.Len(t, recorder.Records(), 1)
+			_, err = natsbox.New(t.Context(), js, single()...)
+			require.NoError(t, err, "it does no harm")
+
+			require.NoError(t, js.DeleteConsumer(t.Context(), "KISSMETRICS", "relay"))
+			_, err = natsbox.New(t.Context(), js, single()...)
+			requireProblems(t, err, "stream KISSMETRICS: a mirror, or a stream that it is a source of, takes its messages, "+
+				"for there is no consumer relay that keeps them")
+		})
+	}
+}
+
+func TestCreateStreamsLeavesAConsumerAsItIs(t *testing.T) {
+	t.Parallel()
+	js := startServer(t, "").jetStream(t)
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single(natsbox.WithAckWait(time.Second))...))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single(natsbox.WithAckWait(time.Minute))...))
+	sender, err := natsbox.New(t.Context(), js, single(natsbox.WithAckWait(time.Minute))...)
+	require.NoError(t, err)
+	requireProblems(t, sender.Run(t.Context(), nobody), "consumer relay: it waits 1s for an acknowledgement, not 1m0s")
 }

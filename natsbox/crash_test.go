@@ -118,7 +118,7 @@ func TestNothingAcceptedIsLostWhenProcessesAreKilled(t *testing.T) {
 	t.Parallel()
 	servers := startServer(t, syncAlways)
 	js := servers.jetStream(t)
-	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 256<<20, natsbox.WithReplicas(1)))
+	require.NoError(t, natsbox.CreateStreams(t.Context(), js, 256<<20, natsbox.WithReplicas(1), natsbox.WithAckWait(time.Second)))
 	sender, err := natsbox.New(t.Context(), js, natsbox.WithReplicas(1), natsbox.WithSystemConn(servers.connectSystem(t)))
 	require.NoError(t, err)
 	tracking := kissmetricstest.NewServer(t)
@@ -158,7 +158,7 @@ func TestAClusterLosesNothingAndGoesOnWhenItsNodesAreKilled(t *testing.T) {
 	servers := startCluster(t, 3, syncAlways)
 	js := servers.jetStream(t)
 	require.Eventually(t, func() bool {
-		return natsbox.CreateStreams(context.Background(), js, 128<<20) == nil
+		return natsbox.CreateStreams(context.Background(), js, 128<<20, natsbox.WithAckWait(time.Second)) == nil
 	}, 60*time.Second, 100*time.Millisecond, "the cluster has no leader")
 	var sender *natsbox.Sender
 	system := servers.connectSystem(t)

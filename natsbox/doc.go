@@ -78,6 +78,9 @@
 //   - The consumer gets a filter, a limit of deliveries, or hands out headers only: Run
 //     ends with a [*SettingsError]. Everything stays in the stream. Undo the change, or
 //     delete the consumer, and run again.
+//   - Another stream mirrors the stream, or has it as a source: nothing is lost as long as
+//     the consumer "relay" exists, which [CreateStreams] creates and Run creates again.
+//     Without it, messages are moved to the other stream. New finds that.
 //   - The consumer is paused: nothing is delivered until then. Nothing is logged, and
 //     Stalled grows.
 //

@@ -207,6 +207,7 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 			require.NoError(t, natsbox.CreateStreams(t.Context(), js, 1<<20, single(natsbox.WithStream(name))...))
 			sender, err := natsbox.New(t.Context(), js, single(natsbox.WithStream(name))...)
 			require.NoError(t, err)
+			require.NoError(t, js.DeleteConsumer(t.Context(), name, "relay"))
 			config := right
 			tt.spoil(&config, name+".records.*")
 			if config.DeliverSubject == "" {

@@ -292,15 +292,7 @@ func (r *relay) consumer(ctx context.Context) (jetstream.Consumer, error) {
 	consumer, err := r.js.Consumer(ctx, r.config.stream, consumerName)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		// Another relay may do the same at the same time, with the same result.
-		consumer, err = r.js.CreateConsumer(ctx, r.config.stream, jetstream.ConsumerConfig{
-			Durable:       consumerName,
-			Description:   "Relays to Kissmetrics",
-			AckPolicy:     jetstream.AckExplicitPolicy,
-			AckWait:       r.config.ackWait,
-			MaxDeliver:    -1,
-			MaxAckPending: maxUnderWay,
-			MaxWaiting:    maxPulls,
-		})
+		consumer, err = r.js.CreateConsumer(ctx, r.config.stream, r.config.consumer())
 	}
 	if errors.Is(err, jetstream.ErrNotPullConsumer) {
 		return nil, &SettingsError{[]string{"consumer " + consumerName + ": it pushes"}}

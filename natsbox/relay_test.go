@@ -234,6 +234,7 @@ func TestARelayDoesNotStartWhereSettingsAreWrong(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	sender := newSender(t, js)
+	require.NoError(t, js.DeleteConsumer(t.Context(), "KISSMETRICS", "relay"))
 	_, err := js.CreateConsumer(t.Context(), "KISSMETRICS", jetstream.ConsumerConfig{
 		Durable: "relay", AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 3, FilterSubject: "KISSMETRICS.records.1", MaxAckPending: -1,
 	})

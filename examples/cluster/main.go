@@ -146,7 +146,7 @@ func (d *demo) prepare(ctx context.Context, js jetstream.JetStream) (*natsbox.Se
 	var sender *natsbox.Sender
 	var last error
 	err := d.wait(ctx, "the cluster", func() bool {
-		if last = natsbox.CreateStreams(ctx, js, 64<<20); last == nil {
+		if last = natsbox.CreateStreams(ctx, js, 64<<20, natsbox.WithAckWait(ackWait)); last == nil {
 			sender, last = natsbox.New(ctx, js, natsbox.WithSyncUnchecked(), natsbox.WithAckWait(ackWait))
 		}
 		return last == nil
