@@ -122,8 +122,10 @@ func TestWhatIsLeftBehindDoesNotComeBack(t *testing.T) {
 		cancel()
 		assert.Equal(t, []string{"a"}, end(ended))
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		e.mu.Lock()
 		assert.Nil(t, e.lines.next(false))
-		assert.Empty(t, e.workers)
+		e.mu.Unlock()
 		assert.Equal(t, Stats{Accepted: 1, Dropped: 1}, e.Stats())
 	})
 }
