@@ -49,13 +49,14 @@ const (
 // CUBIC (RFC 9438).
 //
 // When deliveries fail, the queue as a whole holds back: one message at a time is
-// tried, those that have not failed before first, after waits that grow as
-// [WithBackoff] says and are at least as long as a Retry-After asks (up to 5
-// minutes). With the first success all go on. A message that fails goes to the
-// back. Messages that fail again and again while others are delivered are tried one
-// at a time, with waits in between, so that they cannot hold up the others. A record
-// that is refused ([DeliveryError.Refused], or a [*ValidationError]) is not tried
-// again. Any other error is taken for a failure that may pass.
+// tried, after waits that grow as [WithBackoff] says and are at least as long as a
+// Retry-After asks (up to 5 minutes). What came after the last failure is tried
+// first, and then what else has not failed. With the first success all go on. A
+// message that fails goes to the back. Messages that fail again and again while
+// others are delivered are tried one at a time, with waits in between, so that they
+// cannot hold up the others. A record that is refused ([DeliveryError.Refused], or a
+// [*ValidationError]) is not tried again. Any other error is taken for a failure
+// that may pass.
 //
 // A Queue is safe for concurrent use. It has goroutines while there is something
 // to deliver, and all of them end with Close.

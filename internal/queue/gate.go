@@ -53,7 +53,8 @@ func (g *gate) admits(prober, again bool) bool {
 // distrusts reports whether a message that has failed is likely to fail again.
 func (g *gate) distrusts() bool { return g.distrust >= mostDistrust }
 
-// prefersFresh reports whether a worker looks for a message that has not failed yet.
+// prefersFresh reports whether a worker looks first for a message that has not failed
+// yet.
 func (g *gate) prefersFresh(prober bool) bool {
 	return g.paused || !prober && !g.admits(false, true)
 }

@@ -1,13 +1,18 @@
 package queue
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Lines are the messages to be delivered, but for those under way. Those that have
 // failed stand in a line of their own, so that it costs nothing to pass over them,
-// however many they are.
+// however many they are. Those that have not are fresh.
 type lines struct {
-	fresh, failed fifo
-	turns         int64 // how many messages have joined a line
+	newest fifo // fresh ones that came since a delivery failed
+	fresh  fifo // those that came before
+	failed fifo
+	turns  int64 // how many messages have joined a line
 }
 
 // A fifo is one line: first in, first out.
@@ -17,21 +22,59 @@ type fifo struct{ first, last *Message }
 func (l *lines) push(m *Message) {
 	l.turns++
 	m.turn = l.turns
-	l.of(m).push(m)
+	if m.failed {
+		l.failed.push(m)
+	} else {
+		l.newest.push(m)
+	}
 }
 
 // next returns the message whose turn it is, or nil where there is none: the one
-// that has stood in its line for longest. A fresh one comes first if it is preferred.
+// that has stood in its line for longest. If fresh ones are preferred, they come
+// first, and before all others the newest.
+//
+// Where deliveries fail, that tells more. What came with a message that failed may be
+// of its kind, and fail for the same reasons, however many they are.
 func (l *lines) next(preferFresh bool) *Message {
 	fresh, failed := l.fresh.first, l.failed.first
+	if fresh == nil || preferFresh && l.newest.first != nil {
+		fresh = l.newest.first
+	}
 	if failed == nil || fresh != nil && (preferFresh || fresh.turn < failed.turn) {
 		return fresh
 	}
 	return failed
 }
 
-// remove removes a message that is the first of its line.
+// hasFresh reports whether there are fresh messages.
+func (l *lines) hasFresh() bool { return l.fresh.first != nil || l.newest.first != nil }
+
+// remove removes a message that next has returned.
 func (l *lines) remove(m *Message) { l.of(m).pop() }
+
+// of returns the line whose first message is m.
+func (l *lines) of(m *Message) *fifo {
+	switch m {
+	case l.fresh.first:
+		return &l.fresh
+	case l.failed.first:
+		return &l.failed
+	}
+	return &l.newest
+}
+
+// failure notes that a delivery failed: what has come so far is not new any more.
+func (l *lines) failure() {
+	if l.newest.first == nil {
+		return
+	}
+	if l.fresh.first == nil {
+		l.fresh = l.newest
+	} else {
+		l.fresh.last.next, l.fresh.last = l.newest.first, l.newest.last
+	}
+	l.newest = fifo{}
+}
 
 // all returns the messages in the order of their turns. None may be removed
 // meanwhile.
@@ -44,11 +87,9 @@ func (l *lines) all() iter.Seq[*Message] {
 	}
 }
 
-func (l *lines) of(m *Message) *fifo {
-	if m.failed {
-		return &l.failed
-	}
-	return &l.fresh
+// removeIf removes the messages of which remove is true, and returns them.
+func (l *lines) removeIf(remove func(*Message) bool) []*Message {
+	return slices.Concat(l.fresh.removeIf(remove), l.newest.removeIf(remove), l.failed.removeIf(remove))
 }
 
 func (l *fifo) push(m *Message) {
@@ -65,7 +106,6 @@ func (l *fifo) pop() {
 	l.first, m.next = m.next, nil
 }
 
-// removeIf removes the messages of which remove is true, and returns them.
 func (l *fifo) removeIf(remove func(*Message) bool) (removed []*Message) {
 	m := l.first
 	for *l = (fifo{}); m != nil; {

@@ -158,7 +158,7 @@ func (e *Engine) popOld() []*Message {
 	if e.config.MaxAge == 0 { // there may be many
 		return nil
 	}
-	return append(e.lines.fresh.removeIf(e.isOld), e.lines.failed.removeIf(e.isOld)...)
+	return e.lines.removeIf(e.isOld)
 }
 
 func (e *Engine) isOld(m *Message) bool {

@@ -25,7 +25,7 @@ type worker struct {
 func (e *Engine) wake() {
 	switch {
 	case e.lines.next(false) == nil || e.stopped || e.pacing || e.limiter.Free() == 0:
-	case e.gate.paused, e.lines.fresh.first == nil && !e.gate.admits(false, true):
+	case e.gate.paused, !e.lines.hasFresh() && !e.gate.admits(false, true):
 		e.wakeAll() // the prober may be among them
 	case e.limiter.Free() <= e.coming:
 	case e.idle > 0:
@@ -236,6 +236,7 @@ func (w *worker) failed(now time.Time, m *Message, result Result) (wait time.Dur
 	e := w.e
 	again := m.failed
 	m.failed = true
+	e.lines.failure()
 	switch {
 	case e.stopped: // it was cancelled
 		return 0, unchanged
