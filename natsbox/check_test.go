@@ -138,14 +138,19 @@ func TestAMirrorTakesNothingFromTheRelays(t *testing.T) {
 					return err == nil && info.State.Msgs == n
 				}
 			}
-			require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
-			require.Eventually(t, copied(1), 20*time.Second, 10*time.Millisecond)
-			assert.EqualValues(t, 1, stats(t, sender).Waiting)
+			_, err = js.Consumer(t.Context(), "KISSMETRICS", "relay")
+			require.NoError(t, err, "without it, the server removes within seconds what was copied")
+			const messages = 20
+			for i := range messages {
+				require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(i)}))
+				require.Eventually(t, copied(uint64(i+1)), 20*time.Second, 5*time.Millisecond)
+			}
+			assert.EqualValues(t, messages, stats(t, sender).Waiting)
 			var recorder kissmetricstest.Recorder
 			stop := startRelay(t, sender, &recorder)
 			requireDrained(t, sender)
 			stop()
-			assert.Len(t, recorder.Records(), 1)
+			assert.Len(t, recorder.Records(), messages)
 			_, err = natsbox.New(t.Context(), js, single()...)
 			require.NoError(t, err, "it does no harm")
 
