@@ -116,7 +116,7 @@ func (s *Sender) check(ctx context.Context) error {
 	for _, name := range []string{c.stream, c.parkedStream()} {
 		stream, err := s.js.Stream(ctx, name)
 		if err != nil {
-			return fmt.Errorf("natsbox: the stream %s: %w", name, err)
+			return fmt.Errorf("natsbox: the stream %s: %w", name, s.explained(err))
 		}
 		info := stream.CachedInfo()
 		servers = append(servers, info.Cluster)

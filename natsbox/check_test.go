@@ -113,9 +113,8 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 	require.ErrorContains(t, err, "contradicts")
 }
 
-// The server removes from the stream what its consumers have, and does not count a
-// mirror's among them unless it is the only one. What nobody has delivered would then
-// be in the copy alone.
+// A mirror has a hidden consumer, and the server removes from the stream what all its
+// consumers have had. With that one alone, records would be in the copy only.
 func TestAMirrorTakesNothingFromTheRelays(t *testing.T) {
 	t.Parallel()
 	for name, of := range map[string]func(c *jetstream.StreamConfig, origin *jetstream.StreamSource){

@@ -94,7 +94,7 @@ func (r *relay) acknowledge(ctx context.Context, m jetstream.Msg) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 	defer cancel()
 	if err := m.DoubleAck(ctx); err != nil {
-		r.config.logger.WarnContext(ctx, "natsbox: an acknowledgement was not confirmed", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: an acknowledgement was not confirmed", "reason", r.reason(err))
 	}
 	return true // the next sender has taken it
 }
@@ -112,13 +112,13 @@ func (r *relay) park(ctx context.Context, m jetstream.Msg, version string, data 
 		parked.Header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s-%d-%d", metadata.Stream, metadata.Sequence.Stream, metadata.Timestamp.UnixNano()))
 	}
 	if _, err := r.publish(ctx, parked, r.config.parkedStream()); err != nil {
-		r.config.logger.ErrorContext(ctx, "natsbox: a message could not be parked", "reason", reason(err))
+		r.config.logger.ErrorContext(ctx, "natsbox: a message could not be parked", "reason", r.reason(err))
 		r.giveBack(ctx, m, retry.Wait(deliveries(m), r.config.initialBackoff, r.config.maxBackoff))
 		return false
 	}
 	r.config.logger.WarnContext(ctx, "natsbox: a message was parked", "reason", why)
 	if err := m.TermWithReason("parked"); err != nil {
-		r.config.logger.WarnContext(ctx, "natsbox: a termination was not sent", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: a termination was not sent", "reason", r.reason(err))
 	}
 	return true
 }
@@ -126,7 +126,7 @@ func (r *relay) park(ctx context.Context, m jetstream.Msg, version string, data 
 // giveBack has the server hand out a message again after a wait.
 func (r *relay) giveBack(ctx context.Context, m jetstream.Msg, wait time.Duration) {
 	if err := m.NakWithDelay(wait); err != nil { // then the server does so after the time of WithAckWait
-		r.config.logger.WarnContext(ctx, "natsbox: a message was not given back", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: a message was not given back", "reason", r.reason(err))
 	}
 }
 

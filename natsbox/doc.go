@@ -81,8 +81,12 @@
 //   - Another stream mirrors the stream, or has it as a source: nothing is lost as long as
 //     the consumer "relay" exists, which [CreateStreams] creates and Run creates again.
 //     Without it, messages are moved to the other stream. New finds that.
-//   - The consumer is paused: nothing is delivered until then. Nothing is logged, and
-//     Stalled grows.
+//   - The consumer is paused: nothing is delivered until then. Run logs that, and Stalled
+//     grows.
+//   - The user of the connection may not do something, such as acknowledge or ask for
+//     messages: Send fails after the time of [WithTimeout], and Run logs that it gets no
+//     answer, both with what the server forbids. Run does not end. Without the right to
+//     acknowledge, each message is delivered again and again.
 //
 // # Leaf nodes and accounts
 //

@@ -47,7 +47,7 @@ func (s *Sender) Parked(ctx context.Context) iter.Seq2[Parked, error] {
 			if errors.Is(err, jetstream.ErrMsgNotFound) {
 				return
 			} else if err != nil {
-				yield(Parked{}, fmt.Errorf("natsbox: a parked message: %w", err))
+				yield(Parked{}, fmt.Errorf("natsbox: a parked message: %w", s.explained(err)))
 				return
 			}
 			if next = m.Sequence; next > state.LastSeq {
@@ -114,7 +114,7 @@ func (s *Sender) unpark(ctx context.Context, ids []int64, with func(context.Cont
 		case errors.Is(err, ErrFull):
 			return err
 		default:
-			return fmt.Errorf("natsbox: the parked message %d: %w", id, err)
+			return fmt.Errorf("natsbox: the parked message %d: %w", id, s.explained(err))
 		}
 	}
 	return nil
@@ -126,7 +126,7 @@ func (s *Sender) parkedStream(ctx context.Context) (jetstream.Stream, error) {
 	}
 	stream, err := s.js.Stream(ctx, s.config.parkedStream())
 	if err != nil {
-		return nil, fmt.Errorf("natsbox: the stream %s: %w", s.config.parkedStream(), err)
+		return nil, fmt.Errorf("natsbox: the stream %s: %w", s.config.parkedStream(), s.explained(err))
 	}
 	return stream, nil
 }

@@ -266,7 +266,7 @@ func (r *relay) warn(ctx context.Context, err error) {
 	}
 	r.mu.Unlock()
 	if !recent {
-		r.config.logger.WarnContext(ctx, "natsbox: the relay gets no messages", "reason", reason(err))
+		r.config.logger.WarnContext(ctx, "natsbox: the relay gets no messages", "reason", r.reason(err))
 	}
 }
 

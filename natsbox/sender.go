@@ -39,6 +39,7 @@ var ErrFull = errors.New("natsbox: the stream is full")
 // goroutine that outlives a call.
 type Sender struct {
 	js       jetstream.JetStream
+	conn     *nats.Conn // that of js
 	config   config
 	lifetime *lifetime.Lifetime
 	domain   atomic.Pointer[string] // JetStream's, of the stream; nil if not known yet
@@ -67,7 +68,7 @@ func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sende
 	if err != nil {
 		return nil, err
 	}
-	s := &Sender{js: js, config: c, lifetime: lifetime.New()}
+	s := &Sender{js: js, conn: js.Conn(), config: c, lifetime: lifetime.New()}
 	if err := s.check(known(ctx)); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 		return &kissmetrics.ValidationError{Field: "message", Reason: fmt.Sprintf("takes %d bytes, more than the server allows", message.Size())}
 	}
 	failure := &kissmetrics.DeliveryError{
-		Kind: kissmetrics.FailureUnavailable, Attempts: attempts, Undelivered: slices.Clone(records), Reason: "natsbox: " + reason(err), Err: err,
+		Kind: kissmetrics.FailureUnavailable, Attempts: attempts, Undelivered: slices.Clone(records), Reason: "natsbox: " + s.reason(err), Err: s.explained(err),
 	}
 	if callers.Err() != nil {
 		failure.Kind, failure.Err = kissmetrics.FailureCanceled, callers.Err()
@@ -140,7 +141,7 @@ func (s *Sender) storeUntil(ctx context.Context, message *nats.Msg) (attempts in
 // that no longer waits, because it was delivered or parked, it is stored under a
 // new id, which it keeps.
 func (s *Sender) store(ctx context.Context, message *nats.Msg) error {
-	if most := s.js.Conn().MaxPayload(); most > 0 && int64(message.Size()+roomForReason) > most {
+	if most := s.conn.MaxPayload(); most > 0 && int64(message.Size()+roomForReason) > most {
 		return nats.ErrMaxPayload
 	}
 	ack, err := s.publish(ctx, message, s.config.stream)
@@ -209,7 +210,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 func (s *Sender) state(ctx context.Context) (jetstream.StreamState, error) {
 	stream, err := s.js.Stream(ctx, s.config.stream)
 	if err != nil {
-		return jetstream.StreamState{}, fmt.Errorf("natsbox: the stream %s: %w", s.config.stream, err)
+		return jetstream.StreamState{}, fmt.Errorf("natsbox: the stream %s: %w", s.config.stream, s.explained(err))
 	}
 	return stream.CachedInfo().State, nil
 }

@@ -3,6 +3,7 @@ package natsbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -70,11 +71,25 @@ func isWrongConsumer(err error) (description string, ok bool) {
 	return failed.Description, true
 }
 
+// explained adds to an error why the server may have given no answer. It is silent
+// about what it forbids, and says so on the connection.
+func (s *Sender) explained(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
+		return err
+	}
+	said := s.conn.LastError()
+	if errors.Is(said, nats.ErrPermissionViolation) || errors.Is(said, nats.ErrMaxSubscriptionsExceeded) {
+		return fmt.Errorf("%w; the server has said: %w", err, said)
+	}
+	return err
+}
+
 // reason says why something failed, in words of the server or of nats.go. Neither
 // knows what records hold.
-func reason(err error) string {
+func (s *Sender) reason(err error) string {
+	text := s.explained(err).Error()
 	if errors.Is(err, context.DeadlineExceeded) {
-		return "no answer from the server"
+		return strings.Replace(text, err.Error(), "no answer from the server", 1)
 	}
-	return err.Error()
+	return text
 }

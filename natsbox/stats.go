@@ -48,7 +48,7 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 		info, err = stream.Info(ctx, jetstream.WithSubjectFilter(s.config.subjects()))
 	}
 	if err != nil {
-		return Stats{}, fmt.Errorf("natsbox: the stream %s: %w", s.config.stream, err)
+		return Stats{}, fmt.Errorf("natsbox: the stream %s: %w", s.config.stream, s.explained(err))
 	}
 	stats := Stats{
 		WaitingMessages: int64(info.State.Msgs),                //nolint:gosec // not as many
@@ -67,7 +67,7 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 	case errors.Is(err, jetstream.ErrConsumerNotFound): // no relay runs
 		return stats, nil
 	case err != nil:
-		return Stats{}, fmt.Errorf("natsbox: the consumer %s: %w", consumerName, err)
+		return Stats{}, fmt.Errorf("natsbox: the consumer %s: %w", consumerName, s.explained(err))
 	}
 	stats.UnderWay = int64(consumer.CachedInfo().NumAckPending)
 	stats.Redelivered = int64(consumer.CachedInfo().NumRedelivered)

@@ -31,17 +31,18 @@ func (r *relay) watch(ctx context.Context, stop context.CancelCauseFunc, done <-
 		case err != nil: // the workers tell
 		default:
 			if len(problems) > 0 && !slices.Equal(problems, known) {
-				r.config.logger.ErrorContext(ctx, "natsbox: the stream was changed", "error", &SettingsError{problems})
+				r.config.logger.ErrorContext(ctx, "natsbox: the settings were changed", "error", &SettingsError{problems})
 			}
 			known = problems
 		}
 	}
 }
 
-// lookAtSettings returns what is wrong with the stream, or an error if that cannot be
-// had, or if the consumer is wrong.
+// lookAtSettings returns what is wrong with the stream, and whether the consumer is
+// paused, or an error if that cannot be had, or if the consumer is wrong.
 func (r *relay) lookAtSettings(ctx context.Context) ([]string, error) {
-	if _, err := r.consumer(ctx); err != nil {
+	consumer, err := r.consumer(ctx)
+	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
@@ -50,7 +51,11 @@ func (r *relay) lookAtSettings(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.config.streamProblems(&stream.CachedInfo().Config), nil
+	problems := r.config.streamProblems(&stream.CachedInfo().Config)
+	if info := consumer.CachedInfo(); info.Paused && info.Config.PauseUntil != nil {
+		problems = append(problems, "consumer "+consumerName+": it is paused until "+info.Config.PauseUntil.UTC().Format(time.RFC3339))
+	}
+	return problems, nil
 }
 
 // stopped says that a relay cannot go on.

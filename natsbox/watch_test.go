@@ -3,7 +3,6 @@ package natsbox_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -72,7 +71,7 @@ func TestARelayTellsThatItsStreamWasChanged(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)
 	var log trial.Log
-	sender := newSender(t, js, natsbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	sender := newSender(t, js, logged(&log))
 	var recorder kissmetricstest.Recorder
 	startRelay(t, sender, &recorder)
 	stream, err := js.Stream(t.Context(), "KISSMETRICS")
