@@ -24,8 +24,8 @@ type Report struct {
 	Objects int
 	// Oldest is the first of them.
 	Oldest string
-	// Missing says what keeps Kissmetrics from importing, and what to do about it, for
-	// people to read. It is empty if all is well.
+	// Missing says what keeps Kissmetrics from importing, or from importing each record
+	// once, and what to do about it, for people to read. It is empty if all is well.
 	Missing []string
 	// Unknown says what could not be looked at.
 	Unknown []string
@@ -50,10 +50,10 @@ func (r Report) String() string {
 }
 
 // Check looks whether Kissmetrics can import from the bucket: whether the bucket is
-// there, objects can be written and granted, the bucket itself is granted to
-// Kissmetrics, and a first file is there, without which Kissmetrics does not set up an
-// import. To try that, it writes an empty object beside those that Kissmetrics imports,
-// named by the base and ".check", and removes it.
+// there, objects can be written and granted, the server keeps them as this package needs
+// it, the bucket itself is granted to Kissmetrics, and a first file is there, without
+// which Kissmetrics does not set up an import. To try that, it writes an empty object
+// beside those that Kissmetrics imports, named by the base and ".check", and removes it.
 //
 // What is missing is in the report, not in the error. The error is that of ctx or
 // [kissmetrics.ErrClosed].
@@ -87,7 +87,9 @@ func (b *s3) check(ctx context.Context, base string) (r Report, err error) {
 			break
 		}
 	}
-	if err := b.tryObject(ctx, base+".check"); err != nil {
+	lacks, err := b.tryObject(ctx, base+".check")
+	r.Missing = append(r.Missing, lacks...)
+	if err != nil {
 		missing(err, "putting an object")
 	}
 	if b.grantee == "" {
@@ -106,19 +108,45 @@ func (b *s3) check(ctx context.Context, base string) (r Report, err error) {
 	return r, ctx.Err()
 }
 
-// tryObject writes an object as those that are imported, and removes it.
-func (b *s3) tryObject(ctx context.Context, object string) error {
+// tryObject writes an object as those that are imported, and removes it. What the server
+// lacks has consequences that it does not speak of.
+func (b *s3) tryObject(ctx context.Context, object string) (lacks []string, err error) {
 	remove := func() error {
 		ctx, cancel := context.WithTimeout(ctx, b.timeout)
 		defer cancel()
 		return b.client.RemoveObject(ctx, b.name, object, minio.RemoveObjectOptions{})
 	}
 	_ = remove() // of a check that was interrupted; it may be denied
-	err := b.upload(ctx, object, "check", 0, strings.NewReader(""))
+	err = b.upload(ctx, object, "check", 0, strings.NewReader(""))
 	if isCode(err, "PreconditionFailed") { // it may not be removed, but it was written
 		err = nil
 	}
-	return errors.Join(err, ignoreDenied(remove()))
+	if err == nil {
+		lacks, err = b.tryServer(ctx, object)
+	}
+	return lacks, errors.Join(err, ignoreDenied(remove()))
+}
+
+// tryServer looks what the server makes of an object that is there.
+func (b *s3) tryServer(ctx context.Context, object string) (lacks []string, err error) {
+	if there, _ := b.has(ctx, object, "check"); there == objectOther {
+		lacks = append(lacks, "metadata: this server does not keep that of objects, so a file whose upload was not answered is there twice")
+	}
+	for _, again := range []struct {
+		how string
+		put func() error
+	}{
+		{"at once", func() error { return b.uploadWhole(ctx, object, 0, strings.NewReader(""), b.options("other")) }},
+		{"in parts", func() error { return b.uploadParts(ctx, object, 1, 1, strings.NewReader("\n"), b.options("other")) }},
+	} {
+		switch err := again.put(); {
+		case err == nil:
+			lacks = append(lacks, "conditional writes (If-None-Match) "+again.how+": this server overwrites objects, so that two directories with one base lose records; give each a base of its own")
+		case !isCode(err, "PreconditionFailed"):
+			return lacks, err
+		}
+	}
+	return lacks, nil
 }
 
 func ignoreDenied(err error) error {

@@ -109,3 +109,40 @@ func TestABucketWithoutGrants(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, report.OK(), "%s", report)
 }
+
+// Some servers take what they do not know for granted, and answer as if they had done it.
+func TestCheckTellsWhatAServerDoesNotKeep(t *testing.T) {
+	for name, test := range map[string]struct {
+		forget string
+		from   func(r *http.Request) bool
+		want   string
+	}{
+		"objects":             {"If-None-Match", puts, "conditional writes (If-None-Match) at once: this server overwrites objects"},
+		"objects, by parts":   {"If-None-Match", completes, "conditional writes (If-None-Match) in parts: this server overwrites objects"},
+		"metadata of objects": {"X-Amz-Meta-Kissmetrics-File", puts, "metadata: this server does not keep that of objects"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s3 := newServer(t)
+			s := open(t, t.TempDir(), bucketOf(s3.URL), bulk.WithGrantee(""))
+			send(t, s, "a")
+			start(t, s)
+			flush(t, s)
+			report, err := s.Check(t.Context())
+			require.NoError(t, err)
+			require.True(t, report.OK(), "%s", report)
+			s3.failWith(func(_ http.ResponseWriter, r *http.Request) bool {
+				if test.from(r) {
+					r.Header.Del(test.forget)
+				}
+				return false
+			})
+			report, err = s.Check(t.Context())
+			require.NoError(t, err)
+			require.Len(t, report.Missing, 1, "%s", report)
+			assert.Contains(t, report.Missing[0], test.want)
+			objects, _ := s3.objects(t)
+			assert.Len(t, objects, 1, "nothing is left behind")
+		})
+	}
+}

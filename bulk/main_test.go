@@ -76,7 +76,17 @@ func newServer(t testing.TB) *server {
 	t.Helper()
 	s := &server{Backend: s3mem.New()}
 	require.NoError(t, s.Backend.CreateBucket(bucketName))
-	s.real = gofakes3.New(s.Backend, gofakes3.WithTimeSkewLimit(15*time.Minute)).Server()
+	fake := gofakes3.New(s.Backend, gofakes3.WithTimeSkewLimit(15*time.Minute)).Server()
+	s.real = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.Header.Get("If-None-Match") == "*" { // which it does not heed
+			bucket, object, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+			if _, err := s.Backend.HeadObject(bucket, object); err == nil {
+				answer(w, r, http.StatusPreconditionFailed, "PreconditionFailed")
+				return
+			}
+		}
+		fake.ServeHTTP(w, r)
+	})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		fault := s.fault

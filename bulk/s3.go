@@ -117,7 +117,14 @@ func (b *s3) has(ctx context.Context, object, id string) (presence, error) {
 }
 
 func (b *s3) upload(ctx context.Context, object, id string, size int64, lines io.Reader) error {
-	part := max(b.part, (size+maxParts-1)/maxParts)
+	if part := max(b.part, (size+maxParts-1)/maxParts); size > part {
+		return b.uploadParts(ctx, object, size, part, lines, b.options(id))
+	}
+	return b.uploadWhole(ctx, object, size, lines, b.options(id))
+}
+
+// options returns those of an object that is made for an id.
+func (b *s3) options(id string) minio.PutObjectOptions {
 	options := minio.PutObjectOptions{
 		ContentType:          "application/json",
 		DisableContentSha256: true, // given with the whole, not signed in chunks, which some servers cannot read
@@ -128,9 +135,11 @@ func (b *s3) upload(ctx context.Context, object, id string, size int64, lines io
 			options.UserMetadata[permission] = `id="` + b.grantee + `"`
 		}
 	}
-	if size > part {
-		return b.uploadParts(ctx, object, size, part, lines, options)
-	}
+	return options
+}
+
+// uploadWhole uploads an object at once.
+func (b *s3) uploadWhole(ctx context.Context, object string, size int64, lines io.Reader, options minio.PutObjectOptions) error {
 	data := make([]byte, size)
 	if _, err := io.ReadFull(lines, data); err != nil {
 		return err
