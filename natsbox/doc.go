@@ -112,6 +112,10 @@
 // connect with nats.PingInterval(5*time.Second), nats.MaxPingsOutstanding(2),
 // nats.MaxReconnects(-1) and the addresses of all servers.
 //
+// When the user expires or is turned away, nats.go closes the connection at the second
+// refusal: Send fails at once, and Run ends. With nats.IgnoreAuthErrorAbort it goes on
+// trying, and so do they, with what the server has said.
+//
 // [NATS JetStream]: https://docs.nats.io/nats-concepts/jetstream
 // [the analysis of NATS 2.12.1]: https://jepsen.io/analyses/nats-2.12.1
 package natsbox

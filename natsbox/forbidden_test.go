@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
@@ -77,6 +78,44 @@ accounts { APP: { jetstream: enabled, users: [
 			assert.Positive(t, stats(t, free).Waiting, "nothing is lost")
 		})
 	}
+}
+
+// The server turns away a user whom it knew before. A connection that goes on trying all
+// the same (nats.IgnoreAuthErrorAbort) shows nothing of that to the workers.
+func TestARelayWhoseUserIsTurnedAwayTellsWhy(t *testing.T) {
+	t.Parallel()
+	users := func(names ...string) string {
+		config := "accounts { APP: { jetstream: enabled, users: ["
+		for _, name := range names {
+			config += fmt.Sprintf(" { user: %s, password: secret },", name)
+		}
+		return config + " ] } }\n"
+	}
+	common := jetStreamConfig(t, "")
+	s := serve(t, common+users("app", "other"))
+	reload := func(config string) {
+		t.Helper()
+		options := &server.Options{}
+		require.NoError(t, options.ProcessConfigString(config))
+		options.NoLog, options.NoSigs = true, true
+		require.NoError(t, s.ReloadOptions(options))
+	}
+	js, err := jetstream.New(dial(t, s, nats.UserInfo("app", "secret"), nats.IgnoreAuthErrorAbort()))
+	require.NoError(t, err)
+	var log trial.Log
+	sender := newSender(t, js, logged(&log), natsbox.WithTimeout(2*time.Second))
+	startRelay(t, sender, nobody)
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	requireDrained(t, sender)
+
+	reload(common + users("other"))
+	require.Eventually(t, func() bool { return strings.Contains(strings.ToLower(log.String()), "authorization violation") }, 30*time.Second, 10*time.Millisecond)
+	err = sender.Send(t.Context(), []kissmetrics.Record{event(2)})
+	require.ErrorIs(t, err, nats.ErrAuthorization)
+	reload(common + users("app", "other"))
+	require.Eventually(t, func() bool { return sender.Send(t.Context(), []kissmetrics.Record{event(3)}) == nil }, 30*time.Second, 10*time.Millisecond)
+	requireDrained(t, sender)
+	assert.NotContains(t, log.String(), "secret")
 }
 
 // runParking delivers a record of user-1, and parks others.

@@ -71,15 +71,20 @@ func isWrongConsumer(err error) (description string, ok bool) {
 	return failed.Description, true
 }
 
-// explained adds to an error why the server may have given no answer. It is silent
-// about what it forbids, and says so on the connection.
+// explained adds to an error why the server may have given no answer. That is nothing
+// it answers: it says what it forbids, and whom, on the connection.
 func (s *Sender) explained(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
 		return err
 	}
 	said := s.conn.LastError()
-	if errors.Is(said, nats.ErrPermissionViolation) || errors.Is(said, nats.ErrMaxSubscriptionsExceeded) {
-		return fmt.Errorf("%w; the server has said: %w", err, said)
+	for _, forbidden := range []error{
+		nats.ErrPermissionViolation, nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
+		nats.ErrMaxSubscriptionsExceeded, nats.ErrMaxConnectionsExceeded, nats.ErrMaxAccountConnectionsExceeded,
+	} {
+		if errors.Is(said, forbidden) {
+			return fmt.Errorf("%w; the server has said: %w", err, said)
+		}
 	}
 	return err
 }

@@ -28,8 +28,9 @@ func (r *relay) watch(ctx context.Context, stop context.CancelCauseFunc, done <-
 		switch {
 		case isFinal(err):
 			stop(stopped(err))
-		case err != nil: // the workers tell
-		default:
+		case err != nil && ctx.Err() == nil: // the workers may know nothing of it yet
+			r.warn(ctx, err)
+		case err == nil:
 			if len(problems) > 0 && !slices.Equal(problems, known) {
 				r.config.logger.ErrorContext(ctx, "natsbox: the settings were changed", "error", &SettingsError{problems})
 			}
