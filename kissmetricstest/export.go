@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,7 +106,7 @@ type row struct {
 
 // export adds a row, with the parameters that came with its request.
 func (p *people) export(t *taker, r row) {
-	for _, parameter := range slices.Sorted(maps.Keys(t.params)) {
+	for _, parameter := range t.names {
 		if isParameter(parameter) && !isHead(parameter) {
 			r.properties = append(r.properties, property{parameter, foldName(parameter), t.param(parameter)})
 		}

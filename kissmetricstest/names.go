@@ -9,7 +9,7 @@ import (
 )
 
 // normal returns a name with spaces for commas and colons.
-func normal(s string) string { return strings.NewReplacer(",", " ", ":", " ").Replace(s) }
+func normal(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, ",", " "), ":", " ") }
 
 // foldName returns what is the same for all spellings of the name of an event or
 // a property.

@@ -53,7 +53,8 @@ func newPeople(rules rules) people {
 func (p *people) did(t *taker, who, name string, second int64, properties []property) {
 	id, at := p.identity(who), moment{shared(foldName(name)), second}
 	seen := id.events[at]
-	e := &event{name: name, properties: slices.SortedFunc(slices.Values(properties), byName)}
+	e := &event{name: name, properties: slices.Clone(properties)}
+	slices.SortStableFunc(e.properties, byName)
 	switch {
 	case p.rules.oldDuplicates && len(seen) > 0:
 		t.ignore(ReasonDuplicateEvent, "")

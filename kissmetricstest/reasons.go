@@ -1,6 +1,10 @@
 package kissmetricstest
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // A Reason says why something was ignored, or is doubtful.
 type Reason string
@@ -88,8 +92,9 @@ func (s *Server) record(place int, unreadable error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	request := &s.requests[place]
+	params := request.values()
 	t := taker{
-		people: &s.people, method: request.method, path: request.path, params: request.values(), now: time.Now(),
+		people: &s.people, method: request.method, path: request.path, params: params, names: slices.Sorted(maps.Keys(params)), now: time.Now(),
 		ignore: func(reason Reason, property string) { s.ignored = append(s.ignored, told{reason, place, property}) },
 		warn:   func(reason Reason, parameter string) { s.warnings = append(s.warnings, told{reason, place, parameter}) },
 	}

@@ -11,7 +11,7 @@ import (
 // received is a request as it is kept, which may have to be for millions of them.
 type received struct {
 	method, path string
-	params       string      // encoded
+	params       string      // as they came, or encoded
 	header       http.Header // shared with others that have the same, and never changed
 }
 
@@ -20,7 +20,11 @@ func (s *Server) keep(r *http.Request) (place int) {
 	if !maps.EqualFunc(s.header, r.Header, slices.Equal) {
 		s.header = r.Header.Clone()
 	}
-	s.requests = append(s.requests, received{r.Method, r.URL.Path, r.Form.Encode(), s.header})
+	params := r.URL.RawQuery // which the values of its parameters share
+	if len(r.PostForm) > 0 {
+		params = r.Form.Encode()
+	}
+	s.requests = append(s.requests, received{r.Method, r.URL.Path, params, s.header})
 	return len(s.requests) - 1
 }
 
@@ -30,7 +34,7 @@ func (r *received) request() Request {
 }
 
 func (r *received) values() url.Values {
-	values, _ := url.ParseQuery(r.params) // as it was encoded
+	values, _ := url.ParseQuery(r.params) // what could be read of it
 	return values
 }
 

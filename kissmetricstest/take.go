@@ -2,7 +2,7 @@ package kissmetricstest
 
 import (
 	"encoding/json"
-	"maps"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,6 +24,7 @@ type taker struct {
 	people       *people
 	method, path string
 	params       url.Values
+	names        []string // of the parameters, sorted
 	now          time.Time
 	ignore       func(reason Reason, property string)
 	warn         func(reason Reason, parameter string)
@@ -61,7 +62,7 @@ func (t *taker) alias(person, other string) {
 	t.doubtIdentity("_p")
 	t.doubtIdentity("_n")
 	t.doubtParameters()
-	for _, property := range t.propertyNames() {
+	for property := range t.propertyNames() {
 		t.ignore(ReasonAliasProperty, property)
 	}
 	if t.people.rules.foldIdentity(person) == t.people.rules.foldIdentity(other) {
@@ -86,7 +87,7 @@ func (t *taker) dated(person, event string) {
 	switch {
 	case !isEvent && event != "":
 		t.warn(ReasonUnusedName, "_n")
-	case !isEvent && len(t.propertyNames()) == 0:
+	case !isEvent && !slices.ContainsFunc(t.names, func(name string) bool { return !isParameter(name) }):
 		t.warn(ReasonNothingKnown, "")
 	case !utf8.ValidString(event):
 		t.warn(ReasonNotUTF8, "_n")
@@ -133,7 +134,7 @@ func (t *taker) doubtIdentity(parameter string) {
 // which only the first is looked at, and of names that look like the protocol's
 // own but are not known to be.
 func (t *taker) doubtParameters() {
-	for _, name := range slices.Sorted(maps.Keys(t.params)) {
+	for _, name := range t.names {
 		switch {
 		case !isParameter(name):
 		case !isKnownParameter(name):
@@ -159,7 +160,7 @@ type property struct {
 // properties returns the properties that can be kept, and tells of the others.
 func (t *taker) properties() []property {
 	var kept []property
-	for _, sent := range t.propertyNames() {
+	for sent := range t.propertyNames() {
 		p := property{shared(sent), shared(foldName(sent)), t.param(sent)}
 		same := slices.IndexFunc(kept, func(other property) bool { return other.folded == p.folded })
 		switch {
@@ -198,14 +199,14 @@ func (t *taker) doubtProperty(p property) {
 }
 
 // propertyNames returns the names of the properties, sorted.
-func (t *taker) propertyNames() []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(t.params)) {
-		if !isParameter(name) {
-			names = append(names, name)
+func (t *taker) propertyNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, name := range t.names {
+			if !isParameter(name) && !yield(name) {
+				return
+			}
 		}
 	}
-	return names
 }
 
 // isJSON reports whether a value is an object or a list of JSON.
