@@ -76,6 +76,9 @@
 //     changed while the outbox is open ("database is locked").
 //   - Litestream 0.3.13 beside it: pauses of less than a second, a log of some tens of
 //     megabytes, and what it restores is an outbox again.
+//   - VACUUM INTO: the copy is an outbox, too, which delivers again what waits in it.
+//   - The directory is renamed: Send fails, and what waits is delivered when the
+//     directory has its name again.
 //   - A trigger that keeps rows of kissmetrics_waiting from being deleted: Run logs
 //     that once a second, and delivers only a few thousand messages until the trigger
 //     is gone. A Send that falls together with such a failure fails, too.

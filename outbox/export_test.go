@@ -25,3 +25,6 @@ func (o *Outbox) CheckTx(ctx context.Context, tx *sql.Tx) error { return o.check
 
 // Watched reports whether the outbox has seen that its log is short.
 func (o *Outbox) Watched() bool { return !o.logIsLong.Load() }
+
+// IsMounted reports whether something is mounted at the path itself.
+func IsMounted(path string) bool { return isMounted(path) }

@@ -56,9 +56,11 @@ type Outbox struct {
 //
 // The error wraps [kissmetrics.ErrInvalidOption], a [*StorageError], or that of
 // ctx. A damaged file is not an error, unless it is shared; see the package
-// documentation. A file that is not an outbox's is one ([StorageForeign]), and so
-// is a file that something else in this process has open, as far as the system
-// tells, which Linux does: see [ErrLibrary].
+// documentation. A file that is not an outbox's is one ([StorageForeign]). So is, as
+// far as the system tells, which Linux does: a file that something else in this
+// process has open (see [ErrLibrary]), one that has several names (hard links), and
+// one that is mounted without its directory, as containers can do. By each name and
+// in each container there would be another log, and records would be lost.
 func Open(ctx context.Context, path string, options ...Option) (*Outbox, error) {
 	ctx = orBackground(ctx)
 	c, err := configure(options)

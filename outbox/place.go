@@ -100,7 +100,43 @@ func makeFile(path string) error {
 			err = alone.Close()
 		}
 	}
-	return errors.Join(err, os.Remove(made.Name()))
+	if removed := os.Remove(made.Name()); !errors.Is(removed, fs.ErrNotExist) { // see checkNames
+		err = errors.Join(err, removed)
+	}
+	return err
+}
+
+// checkNames refuses a file that has several names, or is mounted without its
+// directory. SQLite keeps the log and the locks beside the name that it was given, so
+// that who comes by another name sees neither, and each undoes what the other stores.
+func checkNames(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return nil //nolint:nilerr // whoever opens it says why
+	}
+	if linksOf(info) > 1 {
+		dropMade(path, info)
+		if info, err = os.Stat(path); err != nil {
+			return nil //nolint:nilerr // the same
+		}
+	}
+	switch {
+	case linksOf(info) > 1:
+		return errForeign(path, "has another name, too (a hard link), by which its log would not be found")
+	case isMounted(path):
+		return errForeign(path, "is mounted without its directory, where its log is kept: mount that")
+	}
+	return nil
+}
+
+// dropMade removes the names that makeFile made a file under, if it could not.
+func dropMade(path string, file os.FileInfo) {
+	made, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".outbox-*"))
+	for _, name := range made {
+		if info, err := os.Lstat(name); err == nil && os.SameFile(info, file) {
+			_ = os.Remove(name)
+		}
+	}
 }
 
 // explain adds why a file cannot be opened, which SQLite does not say.

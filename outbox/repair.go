@@ -57,6 +57,9 @@ func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
 			return nil, storageError(err)
 		}
 	}
+	if err := checkNames(o.path); err != nil {
+		return nil, err
+	}
 	f, err := o.openShared(ctx)
 	if o.config.shared || err == nil && !force || err != nil && !isDamaged(err) {
 		return f, err

@@ -1,0 +1,24 @@
+package outbox
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// linksOf returns how many names a file has.
+func linksOf(info os.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Nlink) //nolint:unconvert // it is shorter on other processors
+	}
+	return 1
+}
+
+// isMounted reports whether something is mounted at the path itself, such as a file
+// that a container was given without its directory.
+func isMounted(path string) bool {
+	var stat unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, 0, 0, &stat)
+	return err == nil && stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
