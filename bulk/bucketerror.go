@@ -76,8 +76,8 @@ func advice(code string) string {
 		return "set the region of the bucket"
 	case "NotImplemented":
 		return "this server lacks conditional writes (If-None-Match) or grants"
-	case "InvalidArgument":
-		return "this server may not know the grantee; see WithGrantee"
+	case "InvalidArgument", "InvalidRequest":
+		return "this server may not know the grantee (see WithGrantee), or the bucket retains objects by an Object Lock, of which an import wants none"
 	case "QuotaExceeded", "XMinioStorageFull":
 		return "the bucket has no room"
 	}

@@ -165,6 +165,7 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 		"the region is wrong":       {code(400, "AuthorizationHeaderMalformed"), bucketName, "AuthorizationHeaderMalformed", "set the region"},
 		"the region is another":     {code(301, "PermanentRedirect"), bucketName, "PermanentRedirect", "set the region"},
 		"the bucket is new":         {code(307, "TemporaryRedirect"), bucketName, "TemporaryRedirect", "set the region"},
+		"the grantee is unknown":    {code(400, "InvalidRequest"), bucketName, "InvalidRequest", "see WithGrantee"}, // by SeaweedFS
 		"the token is old":          {code(400, "ExpiredToken"), bucketName, "ExpiredToken", "have expired"},
 		"unknown":                   {code(418, "Teapot"), bucketName, "Teapot", ""},
 	}

@@ -24,8 +24,8 @@ func grants(r *http.Request) map[string][]string {
 	return found
 }
 
-// No server that can be had for a test heeds the grants of an object, so this looks at
-// the requests: they have to be as Amazon documents them, where an object begins and
+// The servers of the tests do not heed the grants of an object, so this looks at the
+// requests: they have to be as Amazon documents them, where an object begins and
 // nowhere else.
 func TestObjectsAreGrantedAsAmazonDocumentsIt(t *testing.T) {
 	const id = `id="6acb81d7742ac437833f51ecb2a40c74cd831ce26909e5f72354fa6af42cfb1f"`
