@@ -1,6 +1,7 @@
 package bulk_test
 
 import (
+	"bufio"
 	"context"
 	"os"
 	"path/filepath"
@@ -151,4 +152,23 @@ func TestAFlushWhoseContextHasEndedLeavesTheFileOpen(t *testing.T) {
 		time.Sleep(time.Hour)
 		assert.Equal(t, [][]string{{"a", "b"}}, shelf.lists())
 	})
+}
+
+func TestADirectoryHasOneProcess(t *testing.T) {
+	t.Parallel()
+	dir, s3 := t.TempDir(), newServer(t)
+	other := child(t, "crash", dir, s3.URL)
+	stdout, err := other.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, other.Start())
+	_, err = bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err, "it has stored something")
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = bulk.Open(ctx, dir, bucketOf(s3.URL))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "in use")
+	require.NoError(t, other.Process.Kill())
+	require.Error(t, other.Wait())
+	open(t, dir, bucketOf(s3.URL))
 }

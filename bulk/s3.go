@@ -13,6 +13,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/s3utils"
 )
 
 // idKey is the metadata that says for which file an object was made.
@@ -37,6 +38,9 @@ func openS3(b *Bucket, c *config) (*s3, error) {
 	endpoint, err := url.Parse(b.Endpoint)
 	if err != nil {
 		return nil, invalid("the endpoint is no URL")
+	}
+	if err := s3utils.CheckValidBucketName(b.Name); err != nil { // or each request would say so
+		return nil, invalid("the name of the bucket: %s", err)
 	}
 	options := &minio.Options{
 		Creds:        credentialsOf(b),

@@ -120,6 +120,14 @@ func TestADirectoryHasOneSender(t *testing.T) {
 	require.NoError(t, <-opened, "it waits for the one before")
 }
 
+func TestOpenRefusesABucketThatCannotBe(t *testing.T) {
+	for _, name := range []string{"b", "shop events", "shop/events", "192.0.2.1", "shop..events"} {
+		_, err := bulk.Open(t.Context(), t.TempDir(), bulk.Bucket{Name: name, Base: "shop"})
+		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption, name)
+		require.ErrorContains(t, err, "the name of the bucket")
+	}
+}
+
 func TestAFailingDiskRefusesAndRecovers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	shelf := new(shelf)
