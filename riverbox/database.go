@@ -69,7 +69,8 @@ func isGone(err error) bool {
 // isFinal reports whether a relay that got this error can never go on.
 func isFinal(err error) bool { return isGone(err) || errors.Is(err, puddle.ErrClosedPool) }
 
-// explained adds the remedy to an error that only a pooler of transactions causes.
+// explained adds the remedy to an error that only a pooler of transactions, or the
+// wrong server, causes.
 func explained(err error) error {
 	failed, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
@@ -78,6 +79,8 @@ func explained(err error) error {
 	switch failed.Code {
 	case "26000", "42P05": // a prepared statement is not there, or there already
 		return fmt.Errorf("%w (behind PgBouncer in transaction mode, connect with default_query_exec_mode=exec)", err)
+	case "25006": // read-only
+		return fmt.Errorf("%w (this may be a standby: connect to the primary, or to several servers with target_session_attrs=read-write)", err)
 	}
 	return err
 }

@@ -105,7 +105,7 @@
 //     nothing but lines in the log, and now and then a Send that fails.
 //   - A database that is read-only for 20 seconds, as a standby is: Send fails (25006),
 //     River logs, and Stalled grows. Then deliveries go on within a second. Run does not
-//     end.
+//     end. Connected to a standby by mistake, both say so.
 //   - A queue that is paused through River stays so until it is resumed. Nothing is
 //     logged, and Stalled grows.
 //   - TRUNCATE river_job: what waited is lost, and what comes is delivered.

@@ -1,13 +1,17 @@
 package riverbox_test
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
+	"github.com/kissmetrics-go/kissmetrics/riverbox"
 )
 
 // A standby that follows synchronously is promoted under load, once the old primary
@@ -43,4 +47,23 @@ func TestAFailoverLosesNothing(t *testing.T) {
 	worker.finish()
 	assertArrived(t, server, accepted)
 	t.Logf("%d messages accepted, %d of them before the failover", len(accepted), len(before))
+}
+
+// A program that is connected to a standby is told so, and what to do.
+func TestAStandbyIsNoPlaceToSendTo(t *testing.T) {
+	t.Parallel()
+	primary := newCluster(t)
+	standby, err := primary.Standby(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, standby.Remove()) })
+	var log trial.Log
+	b := open(t, standby.URL("river"), riverbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	const remedy = "target_session_attrs=read-write"
+	err = b.Send(t.Context(), events("ada", 1))
+	require.ErrorIs(t, err, riverbox.ErrNotStored)
+	require.ErrorContains(t, err, remedy)
+	ended, stop := b.run(&kissmetricstest.Recorder{})
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), remedy) }, patience, 10*time.Millisecond)
+	stop()
+	require.NoError(t, <-ended, "it may be promoted")
 }

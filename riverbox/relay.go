@@ -32,9 +32,9 @@ const (
 //
 // It is for tables that hold no jobs but this package's: River has one leader for
 // all clients of its tables, which discards stuck jobs of kinds that it does not
-// know. If there are jobs of other kinds, Run returns an error. A program that has
-// its own River jobs adds a [NewWorker] to its own River client instead, or gives
-// this package tables of its own ([WithSchema]).
+// know. If there are jobs of other kinds, or such come while it runs, Run returns an
+// error. A program that has its own River jobs adds a [NewWorker] to its own River
+// client instead, or gives this package tables of its own ([WithSchema]).
 //
 // Run survives the loss of connections, of the database, and of River's leader. It
 // returns nil when ctx has ended or [Sender.Close] was called, and its deliveries
@@ -55,11 +55,10 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 		return fmt.Errorf("riverbox: %w", err)
 	}
 	started := false
-	err = s.watch(ctx, func() (err error) {
-		if !started {
-			if err = s.alone(ctx); err == nil {
-				err = client.Start(context.WithoutCancel(ctx))
-			}
+	err = s.watch(ctx, func() error {
+		err := s.alone(ctx) // others may come later
+		if err == nil && !started {
+			err = client.Start(context.WithoutCancel(ctx))
 			started = err == nil
 		}
 		return err
@@ -95,6 +94,8 @@ var errOtherJobs = errors.New("there are River jobs of other kinds, so add NewWo
 // alone reports whether the tables hold no jobs but this package's.
 func (s *Sender) alone(ctx context.Context) error {
 	var others bool
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
 	err := s.pool.QueryRow(ctx, s.in(`SELECT EXISTS (SELECT 1 FROM river_job WHERE kind < $1) OR
 		EXISTS (SELECT 1 FROM river_job WHERE kind > $1)`), Args{}.Kind()).Scan(&others)
 	if err == nil && others {
@@ -104,7 +105,7 @@ func (s *Sender) alone(ctx context.Context) error {
 }
 
 // watch looks after the database until ctx ends, and returns why a relay cannot go
-// on. It calls start now and then, until that and the look at the tables succeed.
+// on. It calls start, and looks at the tables, again and again.
 func (s *Sender) watch(ctx context.Context, start func() error) error {
 	var warned time.Time
 	for {

@@ -67,6 +67,9 @@ func TestARelayNeverStandsStill(t *testing.T) {
 		{"its jobs are deleted", func(_, other *box, _ string) { other.must(`TRUNCATE river_job`) }, ""},
 		{"the table is dropped", func(_, other *box, _ string) { other.must(`DROP TABLE river_job CASCADE`) }, "42P01"},
 		{"the database is dropped", func(relay, _ *box, url string) { dropDatabase(relay.t, url) }, "3D000"},
+		{"jobs of another kind come", func(_, other *box, _ string) {
+			other.must(`INSERT INTO river_job (kind, queue, args, max_attempts) VALUES ('another', 'default', '{}', 25)`)
+		}, "River jobs of other kinds"},
 		{"the pool is closed", func(relay, _ *box, _ string) { relay.pool.Close() }, "closed pool"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
