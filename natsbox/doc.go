@@ -67,6 +67,8 @@
 //     cluster of three: Send takes up to 2 seconds, and deliveries pause for up to 13.
 //     A message whose acknowledgement was lost is delivered again after the time of
 //     [WithAckWait].
+//   - The server of both leaders goes into lame-duck mode, in a cluster of three: Send
+//     takes up to 2 seconds.
 //   - The stream reaches its limit of bytes, or gets one of messages: [ErrFull], until
 //     messages are delivered.
 //   - The stream is sealed: Send fails at once, with the server's words. What waits is
@@ -78,6 +80,9 @@
 //   - The consumer gets a filter, a limit of deliveries, or hands out headers only: Run
 //     ends with a [*SettingsError]. Everything stays in the stream. Undo the change, or
 //     delete the consumer, and run again.
+//   - The account gets limits below what there is: what exists goes on. If the consumer
+//     is deleted then, and may not be created again (max_ack_pending below 20,000), Run
+//     ends with a [*SettingsError].
 //   - Another stream mirrors the stream, or has it as a source: nothing is lost as long as
 //     the consumer "relay" exists, which [CreateStreams] creates and Run creates again.
 //     Without it, messages are moved to the other stream. New finds that.

@@ -106,6 +106,9 @@
 //   - A database that is read-only for 20 seconds, as a standby is: Send fails (25006),
 //     River logs, and Stalled grows. Then deliveries go on within a second. Run does not
 //     end. Connected to a standby by mistake, both say so.
+//   - A lock on river_leader, every advisory lock from -100 to 1000, and the lock that
+//     autovacuum takes, held for as long as it takes: nothing.
+//   - Periodic and snoozing jobs of other kinds in one River client with a [Worker]: nothing.
 //   - A queue that is paused through River stays so until it is resumed. Nothing is
 //     logged, and Stalled grows.
 //   - TRUNCATE river_job: what waited is lost, and what comes is delivered.
