@@ -10,6 +10,9 @@ import (
 // taken for an outage.
 const outageAfter = 3
 
+// tellEvery is how much time lies between two outages that are told of, at least.
+const tellEvery = time.Minute
+
 // mostDistrust is the distrust at which messages that have failed are tried one at a
 // time.
 const mostDistrust = 8
@@ -20,7 +23,8 @@ const mostDistrust = 8
 // waits before it takes another message, longer after every failure. The others
 // go on. After some failures in a row, or when the server asks to be left alone,
 // that is an outage: the gate is shut for all but the prober, and opens when the
-// prober succeeds.
+// prober succeeds. At most one outage a minute is told of, for there are servers that
+// fail again and again for a moment. Another one is told of later, if it lasts.
 //
 // A message that has failed may have done so for reasons of its own. Where too many of
 // those that are tried again fail again, only the prober tries such a message, and
@@ -33,6 +37,8 @@ type gate struct {
 	distrust  int           // 2 more for each message that fails again, and 1 less for each that is delivered then
 	failures  int           // in a row
 	since     time.Time     // when the gate was shut
+	told      time.Time     // when an outage was told of last
+	tells     bool          // the outage that goes on was told of
 	notBefore time.Time     // what the server asked for
 }
 
@@ -86,6 +92,10 @@ func (g *gate) succeeded(prober, again bool) change {
 		return unchanged
 	}
 	g.paused = false
+	if !g.tells {
+		return unchanged
+	}
+	g.tells = false
 	return opened
 }
 
@@ -101,7 +111,10 @@ func (g *gate) failed(now time.Time, prober, again bool, wish time.Duration) (pr
 	}
 	g.failures++
 	if !g.paused && (g.failures >= outageAfter || wish > 0) {
-		g.paused, g.since, c = true, now, shut
+		g.paused, g.since = true, now
+	}
+	if g.paused && !g.tells && (g.told.IsZero() || now.Sub(g.told) >= tellEvery) {
+		g.tells, g.told, c = true, now, shut
 	}
 	if g.probing && !prober {
 		return false, 0, c
@@ -111,7 +124,7 @@ func (g *gate) failed(now time.Time, prober, again bool, wish time.Duration) (pr
 }
 
 // resigned notes that the prober has nothing to try, or is no more.
-func (g *gate) resigned() { g.probing, g.paused = false, false }
+func (g *gate) resigned() { g.probing, g.paused, g.tells = false, false, false }
 
 // ahead says how much longer the server asked to be left alone.
 func (g *gate) ahead(now time.Time) time.Duration { return max(0, g.notBefore.Sub(now)) }

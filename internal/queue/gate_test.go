@@ -72,6 +72,23 @@ func TestGate(t *testing.T) {
 			{after: 2 * s, who: other, fails: true, wish: s, admitted: false, nextAhead: 4 * s},
 			{after: 7 * s, who: prober, change: opened, admitted: true},
 		},
+		"an outage within a minute of another is not told of": {
+			{who: other, fails: true, wish: s, probes: true, wait: s, change: shut, admitted: false, nextAhead: s},
+			{after: s, who: prober, change: opened, admitted: true},
+			{after: 2 * s, who: other, fails: true, wish: s, probes: true, wait: s, admitted: false, nextAhead: s},
+			{after: 4 * s, who: prober, admitted: true},
+			{after: 60 * s, who: other, fails: true, wish: s, probes: true, wait: s, change: shut, admitted: false, nextAhead: s},
+			{after: 61 * s, who: prober, change: opened, admitted: true},
+		},
+		"unless it lasts": {
+			{who: other, fails: true, wish: s, probes: true, wait: s, change: shut, admitted: false, nextAhead: s},
+			{after: s, who: prober, change: opened, admitted: true},
+			{after: 2 * s, who: other, fails: true, wish: s, probes: true, wait: s, admitted: false, nextAhead: s},
+			{after: 40 * s, who: prober, fails: true, wish: s, probes: true, wait: s, admitted: false, nextAhead: s},
+			{after: 80 * s, who: prober, fails: true, wish: s, probes: true, wait: s, change: shut, admitted: false, nextAhead: s},
+			{after: 90 * s, who: prober, fails: true, wish: s, probes: true, wait: s, admitted: false, nextAhead: s},
+			{after: 91 * s, who: prober, change: opened, admitted: true},
+		},
 		"a wish is bounded": {
 			{who: other, fails: true, wish: time.Hour, probes: true, wait: time.Minute, change: shut, admitted: false, nextAhead: time.Minute},
 		},
@@ -134,8 +151,9 @@ func TestAProberThatLeavesMakesRoomForAnother(t *testing.T) {
 	}
 	g.resigned()
 	assert.True(t, g.admits(false, false))
-	probes, _, _ := g.failed(time.Now(), false, false, 0)
+	probes, _, c := g.failed(time.Now().Add(tellEvery), false, false, 0)
 	assert.True(t, probes)
+	assert.Equal(t, shut, c, "that is another outage")
 }
 
 func TestSuccessBeginsTheScheduleAgain(t *testing.T) {
