@@ -22,7 +22,8 @@ var writing = []string{"journal_mode(WAL)", "synchronous(FULL)", "journal_size_l
 type file struct {
 	db      *sql.DB
 	writer  *conn
-	waiting *sql.Stmt // selectWaiting, for the connections that read
+	waiting *sql.Stmt // selectWaiting, and
+	upTo    *sql.Stmt // anyUpTo, for the connections that read
 	build   string    // of the library, if the file is shared
 	at      place     // what is at the paths of the file, its log and its shared memory
 }
@@ -67,6 +68,9 @@ func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
 	}
 	if err == nil {
 		f.waiting, err = f.db.PrepareContext(ctx, selectWaiting) // the end of db is its own
+	}
+	if err == nil {
+		f.upTo, err = f.db.PrepareContext(ctx, anyUpTo)
 	}
 	if err == nil {
 		f.at, err = look(path, path+"-wal", path+"-shm")

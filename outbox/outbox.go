@@ -248,21 +248,19 @@ func (o *Outbox) read(ctx context.Context, query func(f *file) error) error {
 // ctx, [kissmetrics.ErrClosed], or a [*StorageError].
 func (o *Outbox) Flush(ctx context.Context) error {
 	ctx = orBackground(ctx)
-	last := int64(-1)
+	var last sql.NullInt64
+	err := o.read(ctx, func(f *file) error {
+		return f.db.QueryRowContext(ctx, "SELECT max(id) FROM kissmetrics_waiting").Scan(&last)
+	})
+	if err != nil || !last.Valid {
+		return err
+	}
 	for {
 		changed := o.settled.wait()
-		var least, most sql.NullInt64
-		err := o.read(ctx, func(f *file) error {
-			return f.db.QueryRowContext(ctx, "SELECT (SELECT min(id) FROM kissmetrics_waiting), (SELECT max(id) FROM kissmetrics_waiting)").Scan(&least, &most)
-		})
-		if err != nil {
+		var waits bool
+		err := o.read(ctx, func(f *file) error { return f.upTo.QueryRowContext(ctx, last.Int64).Scan(&waits) })
+		if err != nil || !waits {
 			return err
-		}
-		if last < 0 {
-			last = most.Int64
-		}
-		if !least.Valid || least.Int64 > last {
-			return nil
 		}
 		timer := time.NewTimer(pollInterval)
 		select {

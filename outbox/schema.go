@@ -40,6 +40,7 @@ INSERT OR IGNORE INTO kissmetrics_totals VALUES (1, 0, 0, 0, 0, 0, 0);
 
 const (
 	selectWaiting = "SELECT id, message FROM kissmetrics_waiting WHERE id > ? ORDER BY id LIMIT ?"
+	anyUpTo       = "SELECT EXISTS (SELECT 1 FROM kissmetrics_waiting WHERE id <= ?)"
 	insertWaiting = "INSERT INTO kissmetrics_waiting (message) VALUES (?)"
 	removeWaiting = "DELETE FROM kissmetrics_waiting WHERE id = ?"
 	countRun      = "SELECT count(*) FROM kissmetrics_waiting WHERE id BETWEEN ? AND ?"
