@@ -2,6 +2,7 @@
 package seconds
 
 import (
+	"maps"
 	"math/bits"
 	"sync"
 	"time"
@@ -105,18 +106,21 @@ func (m *Memory) mark(key uint64, second int64, after int) {
 	m.young[key] = w
 }
 
-// makeRoom forgets what is past, or else all old things. What is left has half as
-// much room again, so a burst that is over takes none.
+// makeRoom forgets what is past, or else all old things. There is room then for half
+// as many more as are left, so a burst that is over takes none.
 func (m *Memory) makeRoom(second int64) {
 	if m.most == Remembered {
-		m.young, m.old = make(map[uint64]window), m.young
+		m.young, m.old = m.old, m.young
+		clear(m.young)
 		return
 	}
-	present := make(map[uint64]window)
-	for key, w := range m.young {
-		if w.at(second-1).used != 0 { // another caller may have asked a moment before
-			present[key] = w
-		}
+	maps.DeleteFunc(m.young, func(_ uint64, w window) bool {
+		return w.at(second-1).used == 0 // another caller may have asked a moment before
+	})
+	most := min(max(small, len(m.young)*3/2), Remembered)
+	if most > m.most || most < m.most/2 { // a map of its own accord never becomes smaller
+		young := make(map[uint64]window, most)
+		maps.Copy(young, m.young)
+		m.young, m.old, m.most = young, make(map[uint64]window), most
 	}
-	m.young, m.most = present, min(max(small, len(present)*3/2), Remembered)
 }
