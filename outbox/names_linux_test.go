@@ -45,7 +45,8 @@ func TestAFileOfSeveralNamesIsRefused(t *testing.T) {
 // What a program that was killed has left of making the file is no other name.
 func TestTheNameAFileIsMadeUnderIsRemoved(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "[a-z]") // the name of a directory is no pattern
+	require.NoError(t, os.Mkdir(dir, 0o700))
 	path := filepath.Join(dir, "outbox.db")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	made := filepath.Join(dir, ".outbox-123")

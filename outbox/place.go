@@ -131,8 +131,10 @@ func checkNames(path string) error {
 
 // dropMade removes the names that makeFile made a file under, if it could not.
 func dropMade(path string, file os.FileInfo) {
-	made, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".outbox-*"))
+	dir := filepath.Dir(path)
+	made, _ := fs.Glob(os.DirFS(dir), ".outbox-*")
 	for _, name := range made {
+		name = filepath.Join(dir, name)
 		if info, err := os.Lstat(name); err == nil && os.SameFile(info, file) {
 			_ = os.Remove(name)
 		}
