@@ -31,7 +31,7 @@ func (s *Sender) checkDomain(ctx context.Context, ack *jetstream.PubAck) error {
 
 // askDomain asks in which JetStream domain the stream is, which nats.go does not tell.
 func (s *Sender) askDomain(ctx context.Context) (string, error) {
-	answer, err := s.conn.RequestWithContext(ctx, apiPrefix(s.js.Options())+"STREAM.INFO."+s.config.stream, nil)
+	answer, err := s.js.Conn().RequestWithContext(ctx, apiPrefix(s.js.Options())+"STREAM.INFO."+s.config.stream, nil)
 	if err != nil {
 		return "", err
 	}

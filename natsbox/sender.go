@@ -39,7 +39,6 @@ var ErrFull = errors.New("natsbox: the stream is full")
 // goroutine that outlives a call.
 type Sender struct {
 	js       jetstream.JetStream
-	conn     *nats.Conn // that of js
 	config   config
 	lifetime *lifetime.Lifetime
 	domain   atomic.Pointer[string] // JetStream's, of the stream; nil if not known yet
@@ -68,7 +67,7 @@ func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sende
 	if err != nil {
 		return nil, err
 	}
-	s := &Sender{js: js, conn: js.Conn(), config: c, lifetime: lifetime.New()}
+	s := &Sender{js: js, config: c, lifetime: lifetime.New()}
 	if err := s.check(known(ctx)); err != nil {
 		return nil, err
 	}
@@ -141,7 +140,7 @@ func (s *Sender) storeUntil(ctx context.Context, message *nats.Msg) (attempts in
 // that no longer waits, because it was delivered or parked, it is stored under a
 // new id, which it keeps.
 func (s *Sender) store(ctx context.Context, message *nats.Msg) error {
-	if most := s.conn.MaxPayload(); most > 0 && int64(message.Size()+roomForReason) > most {
+	if most := s.js.Conn().MaxPayload(); most > 0 && int64(message.Size()+roomForReason) > most {
 		return nats.ErrMaxPayload
 	}
 	ack, err := s.publish(ctx, message, s.config.stream)

@@ -77,7 +77,7 @@ func (s *Sender) explained(err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
 		return err
 	}
-	said := s.conn.LastError()
+	said := s.js.Conn().LastError()
 	for _, forbidden := range []error{
 		nats.ErrPermissionViolation, nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
 		nats.ErrMaxSubscriptionsExceeded, nats.ErrMaxConnectionsExceeded, nats.ErrMaxAccountConnectionsExceeded,
