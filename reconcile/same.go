@@ -1,10 +1,10 @@
 package reconcile
 
 import (
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kissmetrics-go/kissmetrics/internal/decimal"
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
 )
 
@@ -49,36 +49,10 @@ func (v value) isCut(exported string) bool {
 
 // sameNumber reports whether two texts are the same number, as JSON writes numbers.
 func sameNumber(a, b string) bool {
-	x, ok := parseDecimal(a)
-	y, too := parseDecimal(b)
+	x, ok := decimal.Plain(a, maxDigits)
+	y, too := decimal.Plain(b, maxDigits)
 	return ok && too && x == y
 }
 
-// A decimal is a number: digits, neither of whose ends is a zero, times a power of ten.
-type decimal struct {
-	negative bool
-	digits   string
-	exponent int
-}
-
-func parseDecimal(s string) (d decimal, ok bool) {
-	rest, negative := strings.CutPrefix(s, "-")
-	mantissa, power := rest, "0"
-	if i := strings.IndexAny(rest, "eE"); i >= 0 {
-		mantissa, power = rest[:i], rest[i+1:]
-	}
-	whole, fraction, hasPoint := strings.Cut(mantissa, ".")
-	exponent, err := strconv.ParseInt(power, 10, 32)
-	switch {
-	case err != nil, !isDigits(whole), hasPoint && !isDigits(fraction), len(whole) > 1 && whole[0] == '0':
-		return d, false
-	}
-	digits := strings.TrimLeft(whole+fraction, "0")
-	d.digits = strings.TrimRight(digits, "0")
-	if d.digits != "" { // zero has neither sign nor power
-		d.negative, d.exponent = negative, int(exponent)-len(fraction)+len(digits)-len(d.digits)
-	}
-	return d, true
-}
-
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+// maxDigits is more than any value has that is kept.
+const maxDigits = 1 << 16
