@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/people"
 	"github.com/kissmetrics-go/kissmetrics/internal/seconds"
 	"github.com/kissmetrics-go/kissmetrics/internal/tally"
@@ -102,7 +103,7 @@ func (c *Client) SendMessage(ctx context.Context, message Message) error {
 	if c.closed.Load() {
 		return ErrClosed
 	}
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	now := time.Now()
 	records, adjustments, untimed, err := transform(message, now, c.transform)
 	if err != nil {
@@ -181,7 +182,7 @@ func (c *Client) tell(ctx context.Context, message Message, adjustments []Adjust
 // see [Queue.Flush]. A client without a queue accepts nothing that it has not
 // delivered, so there is nothing to wait for, unless the sender given by
 // [WithSender] is a [Flusher]: then its Flush is called.
-func (c *Client) Flush(ctx context.Context) error { return flush(orBackground(ctx), c.sender) }
+func (c *Client) Flush(ctx context.Context) error { return flush(nilness.Context(ctx), c.sender) }
 
 // Close makes every later call return [ErrClosed]. With a queue it then delivers
 // what is left, as [Queue.Close] says. Without one it flushes, while calls under
@@ -211,14 +212,6 @@ func (c *Client) Stats() Stats {
 	}
 	stats.Adjusted = c.adjusted.Load()
 	return stats
-}
-
-// orBackground spares a caller that has no context the panic.
-func orBackground(ctx context.Context) context.Context {
-	if ctx == nil {
-		return context.Background()
-	}
-	return ctx
 }
 
 // version returns the version of this module in the program, as the go command

@@ -231,7 +231,7 @@ func (s *HTTPSender) Send(ctx context.Context, records []Record) error {
 	if err := validate(records); err != nil {
 		return err
 	}
-	return s.send(orBackground(ctx), records)
+	return s.send(nilness.Context(ctx), records)
 }
 
 // validate checks all records of a message.

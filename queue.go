@@ -202,7 +202,7 @@ func (q *Queue) Send(ctx context.Context, records []Record) error {
 	if err := validate(records); err != nil {
 		return err
 	}
-	return q.accept(orBackground(ctx), records)
+	return q.accept(nilness.Context(ctx), records)
 }
 
 // accept is Send for records that are known to be valid.
@@ -227,7 +227,7 @@ func (q *Queue) accept(ctx context.Context, records []Record) error {
 // Flush is called then. The error is that of ctx, of the next sender's Flush, or
 // the [*UndeliveredError] of a Close that gave up.
 func (q *Queue) Flush(ctx context.Context) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	if err := q.engine.Flush(ctx); err != nil {
 		return fmt.Errorf("kissmetrics: flush: %w", err)
 	}
@@ -258,7 +258,7 @@ func flush(ctx context.Context, sender Sender) (err error) {
 // Close may be called several times, and by many goroutines: the first context
 // that ends ends the trying, and all calls return the same.
 func (q *Queue) Close(ctx context.Context) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	q.engine.Close(ctx, q.handBack)
 	q.logLosses(q.losses.Rest(time.Now()))
 	if left := q.left.Load(); left != nil {

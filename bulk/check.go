@@ -15,6 +15,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // A Report is what [Sender.Check] has found.
@@ -58,7 +59,7 @@ func (r Report) String() string {
 // What is missing is in the report, not in the error. The error is that of ctx or
 // [kissmetrics.ErrClosed].
 func (s *Sender) Check(ctx context.Context) (Report, error) {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	if s.ctx.Err() != nil {
 		return Report{}, kissmetrics.ErrClosed
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
 
@@ -32,7 +33,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	s.runs.Add(1)
 	s.mu.Unlock()
 	defer s.runs.Done()
-	ctx, cancel := context.WithCancel(orBackground(ctx))
+	ctx, cancel := context.WithCancel(nilness.Context(ctx))
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 	select {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // A Sender is a [kissmetrics.Sender] that stores records in a directory, from which
@@ -59,7 +60,7 @@ type Sender struct {
 //
 // The error wraps [kissmetrics.ErrInvalidOption], a [*StorageError], or that of ctx.
 func Open(ctx context.Context, dir string, to Bucket, options ...Option) (*Sender, error) {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	c, err := configure(&to, options)
 	if dir == "" {
 		err = errors.Join(err, invalid("the directory has no name"))
@@ -128,7 +129,7 @@ func (s *Sender) recover(ctx context.Context) (err error) {
 // nothing will be. Once the records are with others that are being written, the end of
 // ctx does not stop that.
 func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func timed(records []kissmetrics.Record) []kissmetrics.Record {
 // The Flush and Close of a [kissmetrics.Client] call it. A program that only restarts
 // should close the Sender alone: what waits stays in the directory.
 func (s *Sender) Flush(ctx context.Context) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	if err := ctx.Err(); err != nil && s.ctx.Err() == nil {
 		return err // and the file goes on
 	}
@@ -231,7 +232,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 // The error is a [*StorageError], or that of ctx where it ends first; then closing goes
 // on. Close may be called several times.
 func (s *Sender) Close(ctx context.Context) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	s.mu.Lock()
 	first := !s.closed
 	s.closed = true
@@ -255,12 +256,4 @@ func (s *Sender) end() {
 	<-s.written
 	s.err = storageError(errors.Join(s.open.close(), s.directory.lock.Close()))
 	close(s.done)
-}
-
-// orBackground spares a caller that has no context the panic.
-func orBackground(ctx context.Context) context.Context {
-	if ctx == nil {
-		return context.Background()
-	}
-	return ctx
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // Stats are the counts of a sender.
@@ -33,7 +34,7 @@ type Stats struct {
 // Stats returns the counts as they are now. The error is that of ctx or
 // [kissmetrics.ErrClosed].
 func (s *Sender) Stats(ctx context.Context) (Stats, error) {
-	if err := orBackground(ctx).Err(); err != nil {
+	if err := nilness.Context(ctx).Err(); err != nil {
 		return Stats{}, err
 	}
 	s.mu.Lock()

@@ -32,6 +32,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/queue"
 )
 
@@ -65,9 +66,7 @@ func (l *Limiter) Limit() int {
 // has ended says nothing about the server. Callers of Acquire get their turns in
 // the order in which they came. The error is that of ctx.
 func (l *Limiter) Acquire(ctx context.Context, records []kissmetrics.Record) (release func(err error), err error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
+	ctx = nilness.Context(ctx)
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():

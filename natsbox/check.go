@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // systemTimeout bounds the wait for servers to tell their settings.
@@ -81,7 +82,7 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, 
 	parked := stream
 	parked.Name, parked.Subjects, parked.Retention = c.parkedStream(), []string{c.parkedSubject()}, jetstream.LimitsPolicy
 	parked.Description = "Records that Kissmetrics will never take"
-	ctx = known(ctx)
+	ctx = nilness.Context(ctx)
 	for _, config := range []jetstream.StreamConfig{stream, parked} {
 		if _, err := js.CreateStream(ctx, config); err != nil {
 			return fmt.Errorf("natsbox: creating the stream %s: %w", config.Name, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // ErrNotParked is returned by [Sender.Requeue] and [Sender.Delete] for an id that
@@ -35,7 +36,7 @@ type Parked struct {
 // [kissmetrics.ErrClosed] or the server's.
 func (s *Sender) Parked(ctx context.Context) iter.Seq2[Parked, error] {
 	return func(yield func(Parked, error) bool) {
-		ctx := known(ctx)
+		ctx := nilness.Context(ctx)
 		stream, err := s.parkedStream(ctx)
 		if err != nil {
 			yield(Parked{}, err)
@@ -92,7 +93,7 @@ func (s *Sender) Delete(ctx context.Context, ids ...int64) error {
 
 // unpark removes parked messages, each after something was done with it.
 func (s *Sender) unpark(ctx context.Context, ids []int64, with func(context.Context, *jetstream.RawStreamMsg) error) error {
-	ctx = known(ctx)
+	ctx = nilness.Context(ctx)
 	stream, err := s.parkedStream(ctx)
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 	if nilness.IsNil(next) {
 		return fmt.Errorf("%w: Run: the next sender is nil", kissmetrics.ErrInvalidOption)
 	}
-	ctx, end, ok := s.lifetime.Begin(known(ctx))
+	ctx, end, ok := s.lifetime.Begin(nilness.Context(ctx))
 	if !ok {
 		return kissmetrics.ErrClosed
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/lifetime"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 const (
@@ -68,7 +69,7 @@ func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sende
 		return nil, err
 	}
 	s := &Sender{js: js, config: c, lifetime: lifetime.New()}
-	if err := s.check(known(ctx)); err != nil {
+	if err := s.check(nilness.Context(ctx)); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -96,7 +97,7 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 		return err
 	}
 	message.Subject = s.config.subject(len(records))
-	callers := known(ctx)
+	callers := nilness.Context(ctx)
 	ctx, cancel := context.WithTimeout(callers, s.config.timeout)
 	defer cancel()
 	attempts, err := s.storeUntil(ctx, message)
@@ -179,7 +180,7 @@ func (s *Sender) waits(ctx context.Context, sequence uint64) bool {
 // or parked. That takes a [Sender.Run], here or elsewhere. The error is that of
 // ctx, [kissmetrics.ErrClosed], or the server's.
 func (s *Sender) Flush(ctx context.Context) error {
-	ctx = known(ctx)
+	ctx = nilness.Context(ctx)
 	var last uint64
 	for asked := false; ; asked = true {
 		if err := s.isClosed(); err != nil {
@@ -218,7 +219,7 @@ func (s *Sender) state(ctx context.Context) (jetstream.StreamState, error) {
 // or until ctx ends, whose error it then returns. Later calls of every other
 // method return [kissmetrics.ErrClosed]. The connection is the caller's, and stays
 // open.
-func (s *Sender) Close(ctx context.Context) error { return s.lifetime.Close(known(ctx)) }
+func (s *Sender) Close(ctx context.Context) error { return s.lifetime.Close(nilness.Context(ctx)) }
 
 // isClosed returns an error if the sender is closed.
 func (s *Sender) isClosed() error {
@@ -226,14 +227,6 @@ func (s *Sender) isClosed() error {
 		return kissmetrics.ErrClosed
 	}
 	return nil
-}
-
-// known returns ctx, or the background context if the caller gave none.
-func known(ctx context.Context) context.Context {
-	if ctx == nil {
-		return context.Background()
-	}
-	return ctx
 }
 
 // sleep waits for a time, or until ctx ends.

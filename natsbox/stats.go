@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // Stats are the servers' counts of a stream, from all senders and relays together.
@@ -37,7 +39,7 @@ type Stats struct {
 // Stats asks the servers for the counts. The error is [kissmetrics.ErrClosed] or
 // theirs.
 func (s *Sender) Stats(ctx context.Context) (Stats, error) {
-	ctx = known(ctx)
+	ctx = nilness.Context(ctx)
 	parked, err := s.parkedStream(ctx)
 	if err != nil {
 		return Stats{}, err

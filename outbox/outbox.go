@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // An Outbox is a [kissmetrics.Sender] that stores records in a file, from which
@@ -62,7 +63,7 @@ type Outbox struct {
 // one that is mounted without its directory, as containers can do. By each name and
 // in each container there would be another log, and records would be lost.
 func Open(ctx context.Context, path string, options ...Option) (*Outbox, error) {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	c, err := configure(options)
 	if path == "" || strings.ContainsRune(path, 0) { // where SQLite would end it
 		err = errors.Join(err, invalid("the path is empty, or holds a zero byte"))
@@ -140,7 +141,7 @@ func (o *Outbox) serve() {
 // became of it, a moment later, or a StorageError if the disk does not answer for
 // 10 seconds.
 func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	message, err := encode(records, time.Now())
 	switch {
 	case err != nil:
@@ -170,7 +171,7 @@ func (o *Outbox) Send(ctx context.Context, records []kissmetrics.Record) error {
 // [*StorageError], or wraps [kissmetrics.ErrInvalidOption]. Nothing of the message
 // is then in the transaction, with which the application can go on.
 func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.Record) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	message, err := encode(records, time.Now())
 	switch {
 	case err != nil:
@@ -247,7 +248,7 @@ func (o *Outbox) read(ctx context.Context, query func(f *file) error) error {
 // or parked. That takes a Run, here or in another process. The error is that of
 // ctx, [kissmetrics.ErrClosed], or a [*StorageError].
 func (o *Outbox) Flush(ctx context.Context) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	var last sql.NullInt64
 	err := o.read(ctx, func(f *file) error {
 		return f.db.QueryRowContext(ctx, "SELECT max(id) FROM kissmetrics_waiting").Scan(&last)
@@ -291,14 +292,6 @@ func (s *settled) broadcast() {
 	s.c = make(chan struct{})
 }
 
-// orBackground spares a caller that has no context the panic.
-func orBackground(ctx context.Context) context.Context {
-	if ctx == nil {
-		return context.Background()
-	}
-	return ctx
-}
-
 // Close makes every later Send return [kissmetrics.ErrClosed], ends every Run as
 // the end of its context would, and lets go of the file. What has not been
 // delivered stays in it, so there is nothing to wait for but what is under way.
@@ -306,7 +299,7 @@ func orBackground(ctx context.Context) context.Context {
 // The error is a [*StorageError], or that of ctx where it ends first; then
 // closing goes on. Close may be called several times.
 func (o *Outbox) Close(ctx context.Context) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	o.mu.Lock()
 	first := !o.closed
 	o.closed = true

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // Parked is what is not delivered any more: it was refused for good, or it cannot
@@ -33,7 +34,7 @@ type Parked struct {
 //		…
 //	}
 func (o *Outbox) Parked(ctx context.Context) iter.Seq2[Parked, error] {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	return func(yield func(Parked, error) bool) {
 		last := int64(-1 << 63)
 		for {
@@ -111,7 +112,7 @@ func (o *Outbox) Delete(ctx context.Context, ids ...int64) error {
 
 // unpark removes parked rows and does something with each.
 func (o *Outbox) unpark(ctx context.Context, ids []int64, with func(ctx context.Context, f *file, t *totals, message []byte) error) error {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
 	switch {
 	case ctx.Err() != nil:

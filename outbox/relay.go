@@ -64,7 +64,7 @@ func (o *Outbox) Run(ctx context.Context, next kissmetrics.Sender) error {
 	o.runs.Add(1)
 	o.mu.Unlock()
 	defer o.runs.Done()
-	ctx, cancel := context.WithCancel(orBackground(ctx))
+	ctx, cancel := context.WithCancel(nilness.Context(ctx))
 	defer cancel()
 	defer context.AfterFunc(o.ctx, cancel)()
 	for ctx.Err() == nil {

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // Schema is the SQL that makes what the outbox keeps in a database: three tables
@@ -58,7 +60,7 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 	if db == nil {
 		return errNilDB
 	}
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	build, err := ownBuild(ctx)
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // Stats are the counts of an outbox, of all processes that have its file open.
@@ -32,7 +34,7 @@ type Stats struct {
 // Stats returns the counts as they are now. The error is that of ctx,
 // [kissmetrics.ErrClosed], or a [*StorageError].
 func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
-	ctx = orBackground(ctx)
+	ctx = nilness.Context(ctx)
 	var t totals
 	var oldest []byte
 	err := o.read(ctx, func(f *file) error {

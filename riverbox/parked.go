@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // ErrNotParked is returned by [Sender.Requeue] and [Sender.Delete] for an id that
@@ -39,7 +40,7 @@ type Parked struct {
 // the list: it is that of ctx, [kissmetrics.ErrClosed], or the database's.
 func (s *Sender) Parked(ctx context.Context) iter.Seq2[Parked, error] {
 	return func(yield func(Parked, error) bool) {
-		ctx, last := known(ctx), int64(0)
+		ctx, last := nilness.Context(ctx), int64(0)
 		for {
 			page, err := s.parkedAfter(ctx, last)
 			if err != nil {
@@ -110,7 +111,7 @@ func (s *Sender) unpark(ctx context.Context, ids []int64, do func(ctx context.Co
 	if err := s.isClosed(); err != nil {
 		return err
 	}
-	ctx = known(ctx)
+	ctx = nilness.Context(ctx)
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		for _, id := range ids {
 			tag, err := tx.Exec(ctx, s.in(`UPDATE river_job SET unique_key = NULL, unique_states = NULL

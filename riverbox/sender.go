@@ -75,7 +75,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Sender, e
 			return nil, fmt.Errorf("%w: WithSchema: %w", kissmetrics.ErrInvalidOption, err)
 		}
 	}
-	if err := s.check(known(ctx)); err != nil {
+	if err := s.check(nilness.Context(ctx)); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -95,7 +95,7 @@ func (s *Sender) Send(ctx context.Context, records []kissmetrics.Record) error {
 	if err != nil || len(records) == 0 {
 		return err
 	}
-	if _, err := s.client.Insert(known(ctx), args, &s.opts); err != nil {
+	if _, err := s.client.Insert(nilness.Context(ctx), args, &s.opts); err != nil {
 		return notStored(err)
 	}
 	return nil
@@ -113,7 +113,7 @@ func (s *Sender) SendTx(ctx context.Context, tx pgx.Tx, records []kissmetrics.Re
 	if nilness.IsNil(tx) {
 		return notStored(errors.New("the transaction is nil"))
 	}
-	if _, err := s.client.InsertTx(known(ctx), tx, args, &s.opts); err != nil {
+	if _, err := s.client.InsertTx(nilness.Context(ctx), tx, args, &s.opts); err != nil {
 		return notStored(err)
 	}
 	return nil
@@ -134,7 +134,7 @@ func notStored(err error) error { return fmt.Errorf("%w: %w", ErrNotStored, expl
 // or parked. That takes a [Sender.Run] or a [Worker], here or elsewhere. The error
 // is that of ctx, [kissmetrics.ErrClosed], or the database's.
 func (s *Sender) Flush(ctx context.Context) error {
-	ctx = known(ctx)
+	ctx = nilness.Context(ctx)
 	var last int64
 	err := s.queryRow(ctx, `SELECT coalesce(max(id), 0) FROM river_job WHERE kind = $1 AND queue = $2`).Scan(&last)
 	for {
@@ -159,7 +159,7 @@ func (s *Sender) Flush(ctx context.Context) error {
 // Close ends every [Sender.Run] of this sender and waits until they have returned,
 // or until ctx ends, whose error it then returns. Later calls of every other
 // method return [kissmetrics.ErrClosed]. The pool is the caller's, and stays open.
-func (s *Sender) Close(ctx context.Context) error { return s.lifetime.Close(known(ctx)) }
+func (s *Sender) Close(ctx context.Context) error { return s.lifetime.Close(nilness.Context(ctx)) }
 
 // isClosed returns an error if the sender is closed.
 func (s *Sender) isClosed() error {
@@ -167,12 +167,4 @@ func (s *Sender) isClosed() error {
 		return kissmetrics.ErrClosed
 	}
 	return nil
-}
-
-// known returns ctx, or the background context if the caller gave none.
-func known(ctx context.Context) context.Context {
-	if ctx == nil {
-		return context.Background()
-	}
-	return ctx
 }

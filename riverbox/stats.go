@@ -3,6 +3,8 @@ package riverbox
 import (
 	"context"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // Stats are the counts of a queue, from all senders and workers together.
@@ -51,7 +53,7 @@ func (s *Sender) Stats(ctx context.Context) (Stats, error) {
 	if err := s.isClosed(); err != nil {
 		return Stats{}, err
 	}
-	ctx = known(ctx)
+	ctx = nilness.Context(ctx)
 	var stats Stats
 	var oldest *time.Time
 	var age, stalled float64

@@ -1,7 +1,18 @@
-// Package nilness tells values that are nil.
+// Package nilness tells values that are nil, and spares callers what comes of some.
 package nilness
 
-import "reflect"
+import (
+	"context"
+	"reflect"
+)
+
+// Context returns ctx, or [context.Background] where a caller has given none.
+func Context(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
+}
 
 // IsNil reports whether v is nil, or a nil pointer, map, function, slice or
 // channel in an interface.

@@ -1,6 +1,7 @@
 package nilness
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,4 +20,9 @@ func TestIsNil(t *testing.T) {
 	for _, v := range []any{0, "", struct{}{}, new(int), func() {}, []int{}, map[string]int{}} {
 		assert.False(t, IsNil(v), "%T", v)
 	}
+}
+
+func TestContext(t *testing.T) {
+	assert.Equal(t, context.Background(), Context(nil)) //nolint:staticcheck // that is what it is for
+	assert.Equal(t, t.Context(), Context(t.Context()))
 }
