@@ -34,8 +34,8 @@ import (
 // Server is a tracking server on a loopback address, for tests and for trying
 // things out. It answers every request to /e, /s and /a with 200 and a picture,
 // as Kissmetrics does, however wrong the request is. Afterwards it tells what it made
-// of the requests. Any other path is answered with 404, because
-// nothing that is sent there can ever arrive.
+// of the requests. Any other path is answered with 404, because nothing that is sent
+// there can ever arrive.
 //
 // It follows what is documented of Kissmetrics:
 //

@@ -198,7 +198,7 @@ func (t *taker) doubtProperty(p property) {
 	}
 }
 
-// propertyNames returns the names of the properties, sorted.
+// propertyNames is the names of the properties, sorted.
 func (t *taker) propertyNames() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, name := range t.names {

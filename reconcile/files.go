@@ -35,8 +35,8 @@ type Files struct {
 // if it were given, behind the files.
 //
 // [Files.Skipped] tells what lies in a folder and is not read, and [Files.Gaps] which
-// revisions are not there. It is an error if a
-// path is not there, or if there is nothing to read in a folder that was given.
+// revisions are not there. It is an error if a path is not there, or if there is nothing
+// to read in a folder that was given.
 func Open(paths ...string) (*Files, error) {
 	f := &Files{}
 	for _, path := range paths {
