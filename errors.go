@@ -284,6 +284,9 @@ type Outcome struct {
 	// Throttled says that the other side refused because too much came at a time: it
 	// answered 429, or asked to wait. Sending slower helps.
 	Throttled bool
+	// Overloaded says that it answered 503 and asked to wait. Sending less at once may
+	// help, too.
+	Overloaded bool
 	// Reason says why, for logs: it holds no secrets.
 	Reason string
 }
@@ -313,6 +316,7 @@ func Settle(records []Record, err error) (outcome Outcome) {
 	if isDelivery {
 		outcome.Kind = delivery.Kind
 		outcome.RetryAfter = min(max(delivery.RetryAfter, 0), maxRetryAfter)
+		outcome.Overloaded = outcome.RetryAfter > 0 && delivery.StatusCode == http.StatusServiceUnavailable
 		outcome.Throttled = outcome.RetryAfter > 0 || delivery.StatusCode == http.StatusTooManyRequests
 	}
 	switch {

@@ -46,7 +46,8 @@ const (
 // Vegas and of the Gradient limit of github.com/Netflix/concurrency-limits. A server
 // that refuses what comes too fast (429, or any failure with a Retry-After) is sent
 // a little less than it took in a second, and then slowly more, by the rule of
-// CUBIC (RFC 9438).
+// CUBIC (RFC 9438). One that is overloaded (503 with a Retry-After) gets fewer at
+// once, too.
 //
 // When deliveries fail, the queue as a whole holds back: one message at a time is
 // tried, after waits that grow as [WithBackoff] says and are at least as long as a
@@ -377,6 +378,7 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 		Err:        c.err,
 		RetryAfter: c.outcome.RetryAfter,
 		Throttled:  c.outcome.Throttled,
+		Overloaded: c.outcome.Overloaded,
 	}
 	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {
 		result.Rest = packRecords(c.outcome.Undelivered)

@@ -22,7 +22,7 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 		delivered, refused, undelivered []kissmetrics.Record
 		kind                            kissmetrics.FailureKind
 		retryAfter                      time.Duration
-		throttled                       bool
+		throttled, overloaded           bool
 		reason                          string
 	}{
 		"nil delivers": {delivered: records},
@@ -44,6 +44,14 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 		"too many at a time": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 429, Reason: "429"},
 			undelivered: records, kind: kissmetrics.FailureUnavailable, throttled: true, reason: "kissmetrics: delivery unavailable: 429 (0 attempts; 0 of 0 records delivered)",
+		},
+		"too much to do": {
+			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 503, RetryAfter: time.Second, Reason: "503"},
+			undelivered: records, kind: kissmetrics.FailureUnavailable, retryAfter: time.Second, overloaded: true, reason: "kissmetrics: delivery unavailable: 503 (0 attempts; 0 of 0 records delivered)",
+		},
+		"503 without a wait may be anything": {
+			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 503, Reason: "503"},
+			undelivered: records, kind: kissmetrics.FailureUnavailable, reason: "kissmetrics: delivery unavailable: 503 (0 attempts; 0 of 0 records delivered)",
 		},
 		"a wait is bounded": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, RetryAfter: time.Hour, Reason: "x"},
@@ -68,7 +76,7 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 			outcome := kissmetrics.Settle(records, test.err)
 			assert.Equal(t, kissmetrics.Outcome{
 				Delivered: test.delivered, Refused: test.refused, Undelivered: test.undelivered,
-				Kind: test.kind, RetryAfter: test.retryAfter, Throttled: test.retryAfter > 0 || test.throttled, Reason: test.reason,
+				Kind: test.kind, RetryAfter: test.retryAfter, Throttled: test.retryAfter > 0 || test.throttled, Overloaded: test.overloaded, Reason: test.reason,
 			}, outcome)
 		})
 	}

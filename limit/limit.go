@@ -8,7 +8,8 @@
 // [Limiter] begins with 8. It doubles that as long as answers take no longer for
 // it, and goes back at once when they take twice as long or when deliveries fail.
 // A server that refuses what comes too fast (429, or any failure with a
-// Retry-After) is sent a little less than it took in a second, then slowly more.
+// Retry-After) is sent a little less than it took in a second, then slowly more. One
+// that is overloaded (503 with a Retry-After) gets fewer at once, too.
 //
 //	for records := range waiting {
 //		release, err := limiter.Acquire(ctx, records)
@@ -116,6 +117,9 @@ func (l *Limiter) release(ctx context.Context, began time.Time, records []kissme
 	case done < len(records) && ctx.Err() != nil: // that is not the server's fault
 	case outcome.Throttled:
 		l.rule.Throttled(began, now, done, outcome.RetryAfter)
+		if outcome.Overloaded {
+			l.rule.Overloaded(began, now, outcome.RetryAfter)
+		}
 	case done < len(records):
 		l.rule.Failed(began, now)
 	default:

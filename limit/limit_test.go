@@ -108,6 +108,8 @@ func TestWhatErrorsMeanToALimiter(t *testing.T) {
 	}{
 		"unknown":     {errors.New("unknown"), true},
 		"unavailable": {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 500}, true},
+		"overloaded":  {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 503, RetryAfter: time.Second}, true},
+		"too fast":    {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, StatusCode: 429, RetryAfter: time.Second}, false},
 		"refused":     {&kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, StatusCode: 400}, false},
 		"invalid":     {kissmetrics.Record{}.Validate(), false},
 	} {

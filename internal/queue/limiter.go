@@ -51,7 +51,10 @@ const (
 // Failures halve the limit, as in TCP (additive increase, multiplicative
 // decrease), as soon as one delivery in ten fails.
 //
-// How many a second is a [pace].
+// How many a second is a [pace]. It is for servers that count requests (429). Others
+// have so many places, and refuse whatever finds none free (503 with a Retry-After, as
+// of Varnish). For those the limit goes back too, by a tenth or to the one before, and
+// more are not tried for as long as a pace takes to rise.
 //
 // A Limiter is not safe for concurrent use.
 type Limiter struct {
@@ -162,6 +165,24 @@ func (l *Limiter) Throttled(began, now time.Time, records int, retryAfter time.D
 		l.pace.succeeded(now, records)
 	}
 	l.pace.throttled(began, now, retryAfter)
+}
+
+// Overloaded notes that the server refused a delivery because it had too much to do,
+// and how long it asks to wait.
+func (l *Limiter) Overloaded(began, now time.Time, retryAfter time.Duration) {
+	if !began.After(l.changed) {
+		return
+	}
+	limit := 0.9 * float64(l.under)
+	switch {
+	case l.doubles: // it is too much by far
+		limit = l.limit / 2
+	case l.back > 0 && l.back < l.limit: // it was tried, and is too much
+		limit = l.back
+	}
+	l.doubles, l.probing, l.back, l.slow = false, false, 0, 0
+	l.set(now, l.less(limit))
+	l.restUntil = now.Add(calmAfter(retryAfter))
 }
 
 // endRound draws the conclusion from a round.

@@ -119,9 +119,15 @@ func (p *pace) throttled(began, now time.Time, retryAfter time.Duration) {
 	}
 	p.start = max(slowest, p.start)
 	p.rate = p.start
-	p.calm = min(max(calm, 20*retryAfter), longestCalm)
+	p.calm = calmAfter(retryAfter)
 	p.risen, p.tokens, p.updated, p.told, p.holding = 0, 0, now, now, false
 	p.resumed = time.Time{}
+}
+
+// calmAfter returns for how long no more than before is tried after a complaint, so that
+// the waits that complaints ask for are a small part of the time.
+func calmAfter(retryAfter time.Duration) time.Duration {
+	return min(max(calm, 20*retryAfter), longestCalm)
 }
 
 // A window counts what happened in the last second, or nearly: it takes what

@@ -118,8 +118,9 @@ type Result struct {
 	Err error
 	// RetryAfter is how long the server asks everybody to wait, zero where it did not.
 	RetryAfter time.Duration
-	// Throttled says that the server refused because too many came at a time.
-	Throttled bool
+	// Throttled says that the server refused because too many came at a time, and
+	// Overloaded that it may have been too many at once.
+	Throttled, Overloaded bool
 }
 
 // A Config is what an engine has to know. All of it is required, but for MaxAge.

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -92,6 +93,24 @@ func (s crowd) serve(_ time.Time, under int) (time.Duration, bool, time.Duration
 	return time.Duration(x * x * float64(50*time.Millisecond)), false, 0
 }
 
+// A full server serves so many at once, and asks the others to come back later.
+type full struct {
+	takes      time.Duration
+	places     int
+	retryAfter time.Duration
+	ends       []time.Time // of those that are served
+}
+
+func (s *full) serve(now time.Time, _ int) (time.Duration, bool, time.Duration) {
+	s.ends = slices.DeleteFunc(s.ends, func(end time.Time) bool { return !end.After(now) })
+	if len(s.ends) >= s.places {
+		return time.Millisecond, true, s.retryAfter
+	}
+	takes := s.takes + time.Duration(rand.ExpFloat64()*float64(s.takes/50))
+	s.ends = append(s.ends, now.Add(takes))
+	return takes, false, 0
+}
+
 // A noisy server answers after 50 milliseconds and something, sometimes much later,
 // and fails at random.
 type noisy struct {
@@ -177,7 +196,8 @@ func simulate(t *testing.T, s server, ceiling, seconds int) (log []second) {
 			if refused {
 				note(func(s *second) { s.refused++ })
 				_, isNoisy := s.(*noisy)
-				return Result{Err: errDown, Throttled: !isNoisy, RetryAfter: retryAfter}
+				_, isFull := s.(*full)
+				return Result{Err: errDown, Throttled: !isNoisy, Overloaded: isFull, RetryAfter: retryAfter}
 			}
 			note(func(s *second) { s.taken++ })
 			return delivered(m)
@@ -230,6 +250,7 @@ func TestSimulations(t *testing.T) {
 		"a bucket of 1":          {server: &bucket{each: 200, size: 1, retryAfter: time.Second, takes: delay}, from: 20, until: 80, least: 180, most: 200, refused: 1, underWay: 20},
 		"a bucket without waits": {server: &bucket{each: 200, size: 200, takes: delay}, from: 10, until: 70, least: 180, most: 205, refused: 1, underWay: 20},
 		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
+		"full with 10":           {server: &full{takes: delay, places: 10, retryAfter: 5 * time.Second}, from: 30, until: 330, least: 170, most: 200, refused: 1, underWay: 20},
 		"takes all after a time": {server: &relieved{&quota{each: 200, retryAfter: time.Second, takes: delay}, steady(delay), 10 * time.Second, time.Time{}}, from: 120, until: 130, least: 1000, most: 1280, underWay: 64},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -242,6 +242,9 @@ func (w *worker) failed(now time.Time, m *Message, result Result) (wait time.Dur
 		return 0, unchanged
 	case result.Throttled:
 		e.limiter.Throttled(w.began, now, result.Delivered+result.Failed, result.RetryAfter)
+		if result.Overloaded {
+			e.limiter.Overloaded(w.began, now, result.RetryAfter)
+		}
 	default:
 		e.limiter.Failed(w.began, now)
 	}
