@@ -60,7 +60,7 @@ func (c *config) validate() error {
 // written at a time, so that the buffers take an eighth of the memory. (Of 1 MiB,
 // it is a half.)
 func (c *config) fanOut() (parts, block int) {
-	parts = 256
+	parts = 512
 	for parts > 16 && c.memory/32/int64(parts) < 8<<10 {
 		parts /= 2
 	}
