@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/gunzip"
 )
 
 // Files are files of import lines, as they are sent or exported.
@@ -188,8 +189,8 @@ func (f *Files) records(path string, yield func(kissmetrics.Record, error) bool)
 	defer func() { _ = file.Close() }()
 	buffered := bufio.NewReaderSize(&counting{file, &f.read}, 256<<10)
 	r := io.Reader(buffered)
-	if magic, _ := buffered.Peek(2); string(magic) == "\x1f\x8b" {
-		if r, err = newGunzip(buffered); err != nil {
+	if gunzip.Is(buffered) {
+		if r, err = gunzip.NewReader(buffered); err != nil {
 			yield(kissmetrics.Record{}, fmt.Errorf("%s: %w", path, err))
 			return false
 		}

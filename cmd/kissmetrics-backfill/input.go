@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -14,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/gunzip"
 )
 
 // maxLineBytes bounds a line. No SDK sends a message that large.
@@ -87,8 +88,8 @@ func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 		}
 	}
 	in.r = bufio.NewReaderSize(in, 64<<10)
-	if magic, _ := in.r.Peek(2); string(magic) == "\x1f\x8b" {
-		unzipped, err := gzip.NewReader(in.r)
+	if gunzip.Is(in.r) {
+		unzipped, err := gunzip.NewReader(in.r)
 		if err != nil {
 			in.close()
 			return nil, fmt.Errorf("reading %s: %w", in.name, err)

@@ -177,11 +177,12 @@ func TestDelivery(t *testing.T) {
 
 func TestInputs(t *testing.T) {
 	const n = 20
-	content := events(n)
+	content, padding := events(n), strings.Repeat("\x00", 10_000)
 	for name, test := range map[string]struct{ file, stdin string }{
 		"a file":                  {file: content},
 		"a gzipped file":          {file: zipped(t, content)},
 		"several gzipped as one":  {file: zipped(t, content[:100]) + zipped(t, content[100:])},
+		"zeros behind gzip":       {file: zipped(t, content[:100]) + padding + zipped(t, content[100:]) + padding},
 		"standard input":          {stdin: content},
 		"gzipped standard input":  {stdin: zipped(t, content)},
 		"CR LF and a byte mark":   {file: "\ufeff" + strings.ReplaceAll(content, "\n", "\r\n")},

@@ -1,4 +1,5 @@
-package reconcile
+// Package gunzip reads gzip files as the program gzip does.
+package gunzip
 
 import (
 	"bufio"
@@ -7,23 +8,33 @@ import (
 	"io"
 )
 
-// A gunzip reads the members of a gzip file, one behind the other. Zeros behind one are
+// A Reader reads the members of a gzip file, one behind the other. Zeros behind one are
 // nothing, as for the program gzip: some stores and tapes fill their blocks with them.
-type gunzip struct {
+type Reader struct {
 	file   *bufio.Reader
 	member *gzip.Reader
 }
 
-func newGunzip(file *bufio.Reader) (*gunzip, error) {
+// Is reports whether a file is gzipped, which shows in its first bytes.
+func Is(file *bufio.Reader) bool {
+	magic, _ := file.Peek(2)
+	return string(magic) == "\x1f\x8b"
+}
+
+// NewReader returns a Reader of a file that is gzipped. The error is that of the head of
+// its first member.
+func NewReader(file *bufio.Reader) (*Reader, error) {
 	member, err := gzip.NewReader(file)
 	if err != nil {
 		return nil, err
 	}
 	member.Multistream(false)
-	return &gunzip{file, member}, nil
+	return &Reader{file, member}, nil
 }
 
-func (g *gunzip) Read(p []byte) (int, error) {
+// Read implements [io.Reader]. The error is [io.ErrUnexpectedEOF] if the file ends
+// within a member.
+func (g *Reader) Read(p []byte) (int, error) {
 	for {
 		n, err := g.member.Read(p)
 		if n > 0 || !errors.Is(err, io.EOF) {
@@ -44,7 +55,7 @@ func ignoreEOF(err error) error {
 }
 
 // next goes to the next member. The error is io.EOF if there is none.
-func (g *gunzip) next() error {
+func (g *Reader) next() error {
 	for {
 		c, err := g.file.ReadByte()
 		if err != nil {
