@@ -219,9 +219,10 @@ func newTransport() *http.Transport {
 		// A connection of HTTP/2 whose other end is gone is used until it fails a ping:
 		// requests alone never end it.
 		HTTP2:              &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 2 * time.Second},
-		DisableCompression: true,   // a picture of 43 bytes
-		WriteBufferSize:    9 << 8, // the longest GET; there are hundreds of these buffers
-		ReadBufferSize:     1 << 10,
+		DisableCompression: true, // a picture of 43 bytes
+		// Most requests, and all answers, are shorter, and there are hundreds of these.
+		WriteBufferSize: 1 << 10,
+		ReadBufferSize:  1 << 10,
 	}
 }
 

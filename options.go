@@ -221,7 +221,7 @@ func WithQueue(options ...QueueOption) Option {
 	return clientOption{"WithQueue", func(c *clientConfig) { c.queue = options }}
 }
 
-// WithWorkers sets how many requests a queue has under way at most: 176 by
+// WithWorkers sets how many requests a queue has under way at most: 168 by
 // default, and not more than 1,024. The queue finds out how many go through; see
 // [Queue].
 func WithWorkers(workers int) QueueOption {

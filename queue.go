@@ -111,7 +111,7 @@ type queueConfig struct {
 func defaultQueue(shared sharedConfig) queueConfig {
 	return queueConfig{
 		sharedConfig: shared,
-		workers:      176,
+		workers:      168,
 		maxRecords:   100_000,
 		maxBytes:     64 << 20,
 	}

@@ -33,7 +33,7 @@ func defaults() config {
 		maxBytes:       math.MaxInt64,
 		maxMessage:     512 << 20, // SQLite can store a little less than twice as much
 		busy:           10 * time.Second,
-		workers:        176,
+		workers:        168,
 		initialBackoff: 500 * time.Millisecond,
 		maxBackoff:     30 * time.Second,
 		logger:         slog.New(slog.DiscardHandler),
@@ -52,7 +52,7 @@ func WithMaxRecords(records int64) Option { return func(c *config) { c.maxRecord
 // The file is somewhat larger. By default the disk is the bound.
 func WithMaxBytes(bytes int64) Option { return func(c *config) { c.maxBytes = bytes } }
 
-// WithWorkers sets how many messages Run has under way at most: 176 by default, and
+// WithWorkers sets how many messages Run has under way at most: 168 by default, and
 // not more than 1,024. How many there are follows from the answers of the server;
 // see [kissmetrics.Queue].
 func WithWorkers(workers int) Option { return func(c *config) { c.workers = workers } }
