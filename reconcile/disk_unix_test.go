@@ -35,7 +35,8 @@ func TestAFullDiskIsToldOnce(t *testing.T) {
 		sent = append(sent, kissmetrics.NewEvent("ann", "a", at(2*i)))
 		exported = append(exported, kissmetrics.NewEvent("bob", "b", at(2*i)))
 	}
-	r, err := reconcile.New(reconcile.WithTempDir(t.TempDir()))
+	dir := t.TempDir()
+	r, err := reconcile.New(reconcile.WithTempDir(dir))
 	require.NoError(t, err)
 	full, room := 0, false
 	for limit := uint64(1000); !room; limit += 100 {
@@ -46,6 +47,7 @@ func TestAFullDiskIsToldOnce(t *testing.T) {
 				room = false
 				full++
 				assert.Equal(t, 1, strings.Count(err.Error(), syscall.EFBIG.Error()), "%v", err)
+				assert.Contains(t, err.Error(), dir+":")
 				assert.True(t, errors.Is(err, syscall.EFBIG))
 			}
 		}

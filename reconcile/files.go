@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -33,7 +34,9 @@ type Files struct {
 // are read, or of other files whose names end in .json or .jsonl, such as those of
 // an [Archive]. Either may be followed by .gz. Whether a file is gzipped shows in
 // its first bytes, whatever its name. The folders in a folder are read too, each as
-// if it were given, behind the files.
+// if it were given, behind the files. Names may be in capitals, or have backslashes for
+// the folders that a program for Windows meant. A file whose name begins with a dot is
+// not read.
 //
 // [Files.Skipped] tells what lies in a folder and is not read, and [Files.Gaps] which
 // revisions are not there. It is an error if a path is not there, or if there is nothing
@@ -82,23 +85,28 @@ func (f *Files) folder(path string) error {
 		return err
 	}
 	slices.SortStableFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(revision(a.Name()), revision(b.Name())) })
-	isExport := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.IsDir() && e.Name() == "revisions" })
+	isExport := slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		in, name := placeOf(e.Name())
+		return in == revisions || e.IsDir() && name == revisions
+	})
 	var folders, names []string
 	for _, entry := range entries {
-		switch name, inside := entry.Name(), filepath.Join(path, entry.Name()); {
+		inside := filepath.Join(path, entry.Name())
+		in, name := placeOf(inside)
+		switch {
 		case entry.IsDir():
 			folders = append(folders, inside)
 		case isExport && (name == "index.csv" || name == "status.csv"): // which have no lines
-		case isExport || !isLines(name) || !isFile(inside):
+		case isExport && in != revisions || !isLines(name) || !isFile(inside):
 			f.skipped = append(f.skipped, inside)
+		case in == revisions:
+			names = append(names, name)
+			fallthrough
 		default:
 			f.paths = append(f.paths, inside)
-			names = append(names, name)
 		}
 	}
-	if filepath.Base(path) == "revisions" {
-		f.gaps = append(f.gaps, gaps(path, names)...)
-	}
+	f.gaps = append(f.gaps, gaps(path, names)...)
 	for _, inside := range folders {
 		if err := f.folder(inside); err != nil {
 			return err
@@ -107,8 +115,23 @@ func (f *Files) folder(path string) error {
 	return nil
 }
 
-// isLines reports whether a file of this name is one of lines.
+// revisions is the name of the folder of an export that has the lines.
+const revisions = "revisions"
+
+// placeOf returns the name of a file and that of its folder, both in lower case. On
+// their way through Windows, files get capitals, or names with backslashes that were
+// folders.
+func placeOf(file string) (folder, name string) {
+	file = strings.ToLower(strings.ReplaceAll(file, `\`, "/"))
+	return path.Base(path.Dir(file)), path.Base(file)
+}
+
+// isLines reports whether a file of this name, in lower case, is one of lines. One whose
+// name begins with a dot is none, but what macOS knows of another file, for example.
 func isLines(name string) bool {
+	if strings.HasPrefix(name, ".") {
+		return false
+	}
 	extension := filepath.Ext(strings.TrimSuffix(name, ".gz"))
 	return extension == ".json" || extension == ".jsonl"
 }
@@ -122,6 +145,7 @@ func isFile(path string) bool {
 
 // revision returns the number that a name begins with, if it ends there.
 func revision(name string) int {
+	_, name = placeOf(name)
 	digits, _, _ := strings.Cut(name, ".")
 	n, err := strconv.Atoi(digits)
 	if err != nil {
@@ -188,14 +212,12 @@ func (f *Files) records(path string, yield func(kissmetrics.Record, error) bool)
 	}
 	defer func() { _ = file.Close() }()
 	buffered := bufio.NewReaderSize(&counting{file, &f.read}, 256<<10)
-	r := io.Reader(buffered)
-	if gunzip.Is(buffered) {
-		if r, err = gunzip.NewReader(buffered); err != nil {
-			yield(kissmetrics.Record{}, fmt.Errorf("%s: %w", path, err))
-			return false
-		}
+	lines, _, err := gunzip.Open(buffered)
+	if err != nil {
+		yield(kissmetrics.Record{}, fmt.Errorf("%s: %w", path, err))
+		return false
 	}
-	for record, err := range kissmetrics.ReadImport(r) {
+	for record, err := range kissmetrics.ReadImport(lines) {
 		if err == nil {
 			if !yield(record.Record, nil) {
 				return false

@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,6 +48,61 @@ func TestRevisionsThatAreNotThereAreTold(t *testing.T) {
 	}
 }
 
+// TestAnExportIsKnownHoweverItWasUnpacked: a program for Windows gives files capitals, or
+// names with backslashes in place of folders; one for macOS puts files of its own between.
+func TestAnExportIsKnownHoweverItWasUnpacked(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ files, read, skipped, gaps []string }{
+		"in capitals": {
+			[]string{"INDEX.CSV", "NOTES.JSON", "REVISIONS/1.JSON.GZ", "REVISIONS/10.JSON", "REVISIONS/9.JSON"},
+			[]string{"REVISIONS/1.JSON.GZ", "REVISIONS/9.JSON", "REVISIONS/10.JSON"},
+			[]string{"NOTES.JSON"}, []string{"REVISIONS: 2 to 8"},
+		},
+		"with backslashes": {
+			[]string{"index.csv", "notes.json", `revisions\10.json`, `revisions\1.json.gz`, `revisions\9.json`},
+			[]string{`revisions\1.json.gz`, `revisions\9.json`, `revisions\10.json`},
+			[]string{"notes.json"}, []string{".: 2 to 8"},
+		},
+		"with backslashes, in a folder": {
+			[]string{`Export\status.csv`, `Export\Revisions\2.json`, `Export\Revisions\1.json`},
+			[]string{`Export\Revisions\1.json`, `Export\Revisions\2.json`}, nil, nil,
+		},
+		"by macOS": {
+			[]string{"revisions/1.json", "revisions/._1.json", "revisions/.DS_Store", "__MACOSX/revisions/._1.json"},
+			[]string{"revisions/1.json"}, []string{"revisions/._1.json", "revisions/.DS_Store", "__MACOSX/revisions/._1.json"}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if runtime.GOOS == "windows" && strings.Contains(test.files[0]+test.read[0], `\`) {
+				return // where these are folders
+			}
+			dir := t.TempDir()
+			for _, name := range test.files {
+				path := filepath.Join(dir, name)
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+				require.NoError(t, os.WriteFile(path, nil, 0o600))
+			}
+			f, err := reconcile.Open(dir)
+			require.NoError(t, err)
+			in := func(names []string) (paths []string) {
+				for _, name := range names {
+					paths = append(paths, filepath.Join(dir, name))
+				}
+				return paths
+			}
+			assert.Equal(t, in(test.read), f.Paths())
+			assert.ElementsMatch(t, in(test.skipped), f.Skipped())
+			var gaps []string
+			for _, gap := range test.gaps {
+				folder, numbers, _ := strings.Cut(gap, ":")
+				gaps = append(gaps, filepath.Join(dir, folder)+":"+numbers)
+			}
+			assert.Equal(t, gaps, f.Gaps())
+		})
+	}
+}
+
 // compressed returns members, each of a line, with something behind each.
 func compressed(t *testing.T, lines int, behind []byte) []byte {
 	t.Helper()
@@ -76,6 +133,7 @@ func TestWhatGzipReadsIsRead(t *testing.T) {
 		"something else at the end":   {append(bytes.Clone(whole), "\x00\x00this is no member"...), 3, "invalid header"},
 		"cut":                         {whole[:len(whole)-1], 3, "unexpected EOF"},
 		"cut in the head of a member": {append(bytes.Clone(whole), "\x1f\x8b\x08"...), 3, "unexpected EOF"},
+		"of another format":           {[]byte("PK\x03\x04…"), 0, "it is in zip"},
 		"damaged":                     {append(bytes.Clone(whole[:len(whole)-8]), make([]byte, 8)...), 3, "checksum"},
 	} {
 		t.Run(name, func(t *testing.T) {

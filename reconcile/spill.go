@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -93,7 +94,7 @@ func (s *spill) add(e entry) error {
 func (s *spill) flush(p *part) error {
 	n, err := s.file.WriteAt(p.buffer, s.end)
 	if err != nil {
-		return fmt.Errorf("reconcile: a temporary file: %w", withoutPath(err))
+		return s.failed(err)
 	}
 	p.blocks = append(p.blocks, block{s.end, n})
 	s.end += int64(n)
@@ -123,7 +124,7 @@ func (s *spill) load(dst []byte, index int) ([]byte, error) {
 		start := len(dst)
 		dst = dst[:start+b.n]
 		if _, err := s.file.ReadAt(dst[start:], b.at); err != nil {
-			return nil, fmt.Errorf("reconcile: a temporary file: %w", withoutPath(err))
+			return nil, s.failed(err)
 		}
 	}
 	return dst, nil
@@ -152,7 +153,7 @@ func (s *spill) each(index int, f func(e entry) error) error {
 	for _, b := range s.parts[index].blocks {
 		data = slices.Grow(data[:0], b.n)[:b.n]
 		if _, err := s.file.ReadAt(data, b.at); err != nil {
-			return fmt.Errorf("reconcile: a temporary file: %w", withoutPath(err))
+			return s.failed(err)
 		}
 		for rest := data; len(rest) > 0; {
 			var e entry
@@ -174,6 +175,12 @@ func readEntry(data []byte) (e entry, rest []byte) {
 	end := start + int(length) //nolint:gosec // as long as it was written
 	e.data = data[start:end]
 	return e, data[end:]
+}
+
+// failed returns an error of the temporary file, which names its folder: the file has no
+// name any more.
+func (s *spill) failed(err error) error {
+	return fmt.Errorf("reconcile: a temporary file in %s: %w", filepath.Dir(s.file.Name()), withoutPath(err))
 }
 
 // withoutPath returns the reason of an error of a file.

@@ -88,13 +88,13 @@ func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 		}
 	}
 	in.r = bufio.NewReaderSize(in, 64<<10)
-	if gunzip.Is(in.r) {
-		unzipped, err := gunzip.NewReader(in.r)
-		if err != nil {
-			in.close()
-			return nil, fmt.Errorf("reading %s: %w", in.name, err)
-		}
-		in.r, in.plain = bufio.NewReaderSize(unzipped, 64<<10), false
+	lines, zipped, err := gunzip.Open(in.r)
+	if err != nil {
+		in.close()
+		return nil, fmt.Errorf("reading %s: %w", in.name, err)
+	}
+	if zipped {
+		in.r, in.plain = bufio.NewReaderSize(lines, 64<<10), false
 	}
 	head, err := in.r.Peek(4 << 10)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -48,7 +48,14 @@ func (l *lines) add(ctx context.Context, r kissmetrics.Record) error {
 	if r.Time.IsZero() {
 		r.Time = time.Now()
 	}
-	return l.writer.Send(ctx, []kissmetrics.Record{r})
+	return l.failed(l.writer.Send(ctx, []kissmetrics.Record{r}))
+}
+
+func (l *lines) failed(err error) error {
+	if err != nil {
+		err = fmt.Errorf("writing %s: %w", l.name, err)
+	}
+	return err
 }
 
 // keep gives the file its name. If that fails, the file stays under the name that it
@@ -58,7 +65,7 @@ func (l *lines) keep(ctx context.Context) error {
 		return nil
 	}
 	if err := errors.Join(l.writer.Flush(ctx), l.file.Sync(), l.file.Close()); err != nil {
-		return err
+		return l.failed(err)
 	}
 	part := l.file.Name()
 	l.file = nil

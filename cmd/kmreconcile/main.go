@@ -4,7 +4,7 @@
 //	kmreconcile -sent archive -exported export -missing missing.json
 //
 // Both are a folder or a file of import lines, gzipped or not, and can be given
-// several times. Folders in a folder are read too. Files in them that are not read, and
+// several times. A file may be a pipe, such as /dev/stdin. Folders in a folder are read too. Files in them that are not read, and
 // revisions of an export that are not there, are named on standard error. What was sent
 // is what an archive of package reconcile has written down, or the files of a bulk
 // import. What is exported is a folder of Kissmetrics' data export. See package

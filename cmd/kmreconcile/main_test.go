@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"os"
@@ -174,6 +175,24 @@ func TestTheFileOfWhatIsMissingReplacesNoOther(t *testing.T) {
 	missing, err := os.ReadFile("missing.json")
 	require.NoError(t, err)
 	assert.Equal(t, b, string(missing))
+}
+
+// TestAFileThatCannotBeWrittenIsNamed, whether the writing fails early or at last.
+func TestAFileThatCannotBeWrittenIsNamed(t *testing.T) {
+	for name, records := range map[string]int{"at last": 1, "early": 2000} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			l, err := newLines("missing.json")
+			require.NoError(t, err)
+			defer l.discard()
+			require.NoError(t, l.file.Close())
+			for i := 0; i < records && err == nil; i++ {
+				err = l.add(t.Context(), kissmetrics.NewEvent("ann", "b", time.Unix(1_700_000_000, 0)))
+			}
+			assert.Equal(t, name == "early", err != nil)
+			require.ErrorContains(t, cmp.Or(err, l.keep(t.Context())), "writing missing.json: ")
+		})
+	}
 }
 
 func TestHelp(t *testing.T) {

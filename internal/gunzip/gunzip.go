@@ -1,40 +1,55 @@
-// Package gunzip reads gzip files as the program gzip does.
+// Package gunzip opens files of lines that may be gzipped.
 package gunzip
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"io"
 )
 
-// A Reader reads the members of a gzip file, one behind the other. Zeros behind one are
+// Open returns what is in a file, and whether it is gzipped, which shows in its first
+// bytes. If it is not, that is the file itself. The error says that it is of a format in
+// which no lines can be read, or is that of the head of the first member.
+func Open(file *bufio.Reader) (r io.Reader, zipped bool, err error) {
+	magic, _ := file.Peek(6)
+	if !bytes.HasPrefix(magic, []byte("\x1f\x8b")) {
+		return file, false, formatError(magic)
+	}
+	member, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, false, err
+	}
+	member.Multistream(false)
+	return &reader{file, member}, true, nil
+}
+
+// formatError returns an error if a file begins as one of a format that people give in
+// place of lines. None of them is how a line begins.
+func formatError(magic []byte) error {
+	for _, format := range []struct{ magic, name string }{
+		{"PK\x03\x04", "zip"}, {"BZh", "bzip2"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"},
+		{"\x04\x22\x4d\x18", "lz4"}, {"7z\xbc\xaf\x27\x1c", "7z"}, {"\x78\x01", "zlib"}, {"\x78\x5e", "zlib"},
+		{"\x78\x9c", "zlib"}, {"\x78\xda", "zlib"}, {"\xff\xfe", "UTF-16"}, {"\xfe\xff", "UTF-16"},
+		{"PAR1", "Parquet"}, {"Obj\x01", "Avro"},
+	} {
+		if bytes.HasPrefix(magic, []byte(format.magic)) {
+			return errors.New("it is in " + format.name + "; make it lines in UTF-8, which may be gzipped")
+		}
+	}
+	return nil
+}
+
+// A reader reads the members of a gzip file, one behind the other. Zeros behind one are
 // nothing, as for the program gzip: some stores and tapes fill their blocks with them.
-type Reader struct {
+type reader struct {
 	file   *bufio.Reader
 	member *gzip.Reader
 }
 
-// Is reports whether a file is gzipped, which shows in its first bytes.
-func Is(file *bufio.Reader) bool {
-	magic, _ := file.Peek(2)
-	return string(magic) == "\x1f\x8b"
-}
-
-// NewReader returns a Reader of a file that is gzipped. The error is that of the head of
-// its first member.
-func NewReader(file *bufio.Reader) (*Reader, error) {
-	member, err := gzip.NewReader(file)
-	if err != nil {
-		return nil, err
-	}
-	member.Multistream(false)
-	return &Reader{file, member}, nil
-}
-
-// Read implements [io.Reader]. The error is [io.ErrUnexpectedEOF] if the file ends
-// within a member.
-func (g *Reader) Read(p []byte) (int, error) {
+// Read reads on. The error is [io.ErrUnexpectedEOF] if the file ends within a member.
+func (g *reader) Read(p []byte) (int, error) {
 	for {
 		n, err := g.member.Read(p)
 		if n > 0 || !errors.Is(err, io.EOF) {
@@ -55,7 +70,7 @@ func ignoreEOF(err error) error {
 }
 
 // next goes to the next member. The error is io.EOF if there is none.
-func (g *Reader) next() error {
+func (g *reader) next() error {
 	for {
 		c, err := g.file.ReadByte()
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"io"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func zipped(t *testing.T, behind string, texts ...string) string {
 	return file.String()
 }
 
-func TestReader(t *testing.T) {
+func TestWhatGzipReadsIsRead(t *testing.T) {
 	t.Parallel()
 	whole := zipped(t, "", "a", "b", "c")
 	zeros := strings.Repeat("\x00", 512)
@@ -53,10 +54,9 @@ func TestReader(t *testing.T) {
 				"byte by byte":   iotest.OneByteReader(strings.NewReader(test.file)),
 				"with its error": iotest.DataErrReader(strings.NewReader(test.file)),
 			} {
-				buffered := bufio.NewReader(file)
-				require.True(t, gunzip.Is(buffered))
-				r, err := gunzip.NewReader(buffered)
+				r, zipped, err := gunzip.Open(bufio.NewReader(file))
 				require.NoError(t, err)
+				assert.True(t, zipped)
 				got, err := io.ReadAll(r)
 				assert.Equal(t, test.want, string(got), how)
 				if test.err == "" {
@@ -69,11 +69,35 @@ func TestReader(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoGzipFile(t *testing.T) {
+func TestAFileThatIsNotGzippedIsReadAsItIs(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"", "\x1f", "\x1f\x1f", "{}", zipped(t, "", "a")[1:]} {
-		assert.False(t, gunzip.Is(bufio.NewReader(strings.NewReader(file))), "%q", file)
+	for _, file := range []string{"", "{", "{}\n", "\ufeff{}\n", "\x1f", "\x1f\x1f", "\x00\x00\x00{}", "PK", zipped(t, "", "a")[1:]} {
+		r, zipped, err := gunzip.Open(bufio.NewReader(strings.NewReader(file)))
+		require.NoError(t, err)
+		assert.False(t, zipped)
+		got, err := io.ReadAll(r)
+		require.NoError(t, err)
+		assert.Equal(t, file, string(got))
 	}
-	_, err := gunzip.NewReader(bufio.NewReader(strings.NewReader("\x1f\x8b")))
-	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+func TestAFileInWhichNoLinesCanBeReadIsNamed(t *testing.T) {
+	t.Parallel()
+	var deflated bytes.Buffer
+	w := zlib.NewWriter(&deflated)
+	require.NoError(t, w.Close())
+	for file, want := range map[string]string{
+		"\x1f\x8b": "unexpected EOF",
+		"\x1f\x8b\x00\x00\x00\x00\x00\x00\x00\x00": "invalid header",
+		"PK\x03\x04\x14\x00":                       "it is in zip;",
+		"BZh91AY":                                  "it is in bzip2;",
+		"\xfd7zXZ\x00\x00":                         "it is in xz;",
+		"\x28\xb5\x2f\xfd\x04":                     "it is in zstd;",
+		deflated.String():                          "it is in zlib;",
+		"\xff\xfe{\x00}\x00":                       "it is in UTF-16;",
+		"PAR1\x15\x04":                             "it is in Parquet;",
+	} {
+		_, _, err := gunzip.Open(bufio.NewReader(strings.NewReader(file)))
+		require.ErrorContains(t, err, want)
+	}
 }
