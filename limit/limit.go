@@ -75,8 +75,8 @@ func (l *Limiter) Acquire(ctx context.Context, records []kissmetrics.Record) (re
 	}
 	defer func() { <-l.turn }()
 	for {
-		now := time.Now()
 		l.mu.Lock()
+		now := time.Now() // read with the lock: the rule goes by what was before what
 		wait, ok := l.rule.Enter(now, len(records))
 		l.mu.Unlock()
 		if ok {
@@ -109,10 +109,10 @@ func (l *Limiter) wait(ctx context.Context, wait time.Duration) error {
 
 // release gives the place of a delivery back, and learns from its outcome.
 func (l *Limiter) release(ctx context.Context, began time.Time, records []kissmetrics.Record, err error) {
-	now := time.Now()
 	outcome := kissmetrics.Settle(records, err)
 	done := len(records) - len(outcome.Undelivered)
 	l.mu.Lock()
+	now := time.Now()
 	switch {
 	case done < len(records) && ctx.Err() != nil: // that is not the server's fault
 	case outcome.Throttled:

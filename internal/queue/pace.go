@@ -13,7 +13,8 @@ const (
 	// calm is how long a pace takes to come back to the one that was too fast, or
 	// longer where the server asks for long waits.
 	calm, longestCalm = 30 * time.Second, 2 * time.Minute
-	// held is for how long the first pace is held before it rises.
+	// held is for how long the first pace is held before it rises, and for how long
+	// after a complaint others are taken for the same: servers count by the second.
 	held = time.Second
 	// forgotten is how long a pace is remembered that the server has not
 	// complained about.
@@ -26,7 +27,7 @@ const (
 // beyond that (429). As long as the server has not complained there is no bound.
 //
 // With the first complaint the pace becomes what the server took in the second
-// before. A second later it begins to double every second, until the next
+// before. Complaints within a second of it count as the same. A second later it begins to double every second, until the next
 // complaint. From then on the rule is that of CUBIC (RFC 9438), as in the adaptive
 // retry mode of the AWS SDKs: after a complaint the pace is 19 twentieths of what
 // the server took. Within 30 seconds it rises to the pace that was too fast, fast
@@ -103,8 +104,8 @@ func (p *pace) succeeded(now time.Time, records int) { p.recent.add(now, records
 // throttled notes a complaint about a delivery that began at some time.
 func (p *pace) throttled(began, now time.Time, retryAfter time.Duration) {
 	taken := p.recent.rate(now)
-	if !began.After(p.told) || taken == 0 {
-		return // it is due to the same; or the server takes nothing, which is an outage
+	if !began.After(p.told.Add(held)) || taken == 0 {
+		return // it may be due to the same, which the server counts still; or the server takes nothing, which is an outage
 	}
 	switch {
 	case p.rate == 0 || now.Sub(p.told) > forgotten:

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -67,6 +68,23 @@ func (s *bucket) serve(now time.Time, _ int) (time.Duration, bool, time.Duration
 		return s.takes, true, s.retryAfter
 	}
 	s.tokens--
+	return s.takes, false, 0
+}
+
+// A census counts all requests of the last second, and those it refuses too, which
+// it does at once (HAProxy's http_req_rate).
+type census struct {
+	takes time.Duration
+	each  int
+	came  []time.Time
+}
+
+func (s *census) serve(now time.Time, _ int) (time.Duration, bool, time.Duration) {
+	s.came = slices.DeleteFunc(s.came, func(at time.Time) bool { return now.Sub(at) >= time.Second })
+	s.came = append(s.came, now)
+	if len(s.came) > s.each {
+		return time.Millisecond, true, 0
+	}
 	return s.takes, false, 0
 }
 
@@ -231,6 +249,7 @@ func TestSimulations(t *testing.T) {
 		least, most float64 // taken a second
 		refused     float64 // in a hundred, at most
 		underWay    int     // at most
+		ceiling     int     // 64 unless told
 	}{
 		"answers after 50 ms":    {server: steady(delay), from: 1, until: 10, least: 1250, most: 1280, underWay: 64},
 		"ramps up in a second":   {server: steady(delay), from: 0, until: 1, least: 1000, most: 1280, underWay: 64},
@@ -249,12 +268,13 @@ func TestSimulations(t *testing.T) {
 		"a bucket of 20":         {server: &bucket{each: 200, size: 20, retryAfter: time.Second, takes: delay}, from: 20, until: 80, least: 180, most: 200, refused: 1, underWay: 20},
 		"a bucket of 1":          {server: &bucket{each: 200, size: 1, retryAfter: time.Second, takes: delay}, from: 20, until: 80, least: 180, most: 200, refused: 1, underWay: 20},
 		"a bucket without waits": {server: &bucket{each: 200, size: 200, takes: delay}, from: 10, until: 70, least: 180, most: 205, refused: 1, underWay: 20},
+		"counts the refused":     {server: &census{each: 200, takes: delay}, from: 10, until: 70, least: 180, most: 200, refused: 1, underWay: 20, ceiling: 256},
 		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
 		"full with 10":           {server: &full{takes: delay, places: 10, retryAfter: 5 * time.Second}, from: 30, until: 330, least: 170, most: 200, refused: 1, underWay: 20},
 		"takes all after a time": {server: &relieved{&quota{each: 200, retryAfter: time.Second, takes: delay}, steady(delay), 10 * time.Second, time.Time{}}, from: 120, until: 130, least: 1000, most: 1280, underWay: 64},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log := simulate(t, test.server, 64, test.until)
+			log := simulate(t, test.server, cmp.Or(test.ceiling, 64), test.until)
 			all := sum(log[test.from:])
 			taken := float64(all.taken) / float64(test.until-test.from)
 			refused := 100 * float64(all.refused) / float64(all.taken+all.refused)

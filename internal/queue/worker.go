@@ -183,8 +183,8 @@ func (w *worker) deliver() (wait time.Duration) {
 	}
 	result := w.courier.Deliver(ctx, m, e.age(m))
 
-	now := time.Now()
 	e.mu.Lock()
+	now := time.Now() // read with the lock: what begins later knows of this answer
 	if w.behind {
 		e.mu.Unlock()
 		return 0
