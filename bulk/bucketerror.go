@@ -3,6 +3,7 @@ package bulk
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"strconv"
 
 	"github.com/minio/minio-go/v7"
@@ -52,20 +53,23 @@ func (b *s3) problem(err error, op string) error {
 	e := &BucketError{Bucket: b.name, Op: op, Err: err}
 	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok {
 		e.Code, e.StatusCode = answer.Code, answer.StatusCode
-		e.Advice = advice(answer.Code)
+		e.Advice = advice(answer.Code, answer.Region)
 	}
 	return e
 }
 
-// advice says what to do about an error code of S3.
-func advice(code string) string {
+// advice says what to do about an error code of S3. The region is that of the bucket, if
+// the server has told it.
+func advice(code, region string) string {
 	switch code {
 	case "NoSuchBucket":
 		return "create the bucket, or correct its name, region or endpoint"
 	case "AccessDenied":
 		return "allow these credentials s3:PutObject, s3:PutObjectAcl, s3:GetObject, s3:ListBucket and s3:AbortMultipartUpload"
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidSecurity", "InvalidToken":
+	case "InvalidAccessKeyId", "InvalidSecurity", "InvalidToken":
 		return "the credentials are not valid"
+	case "SignatureDoesNotMatch":
+		return "the credentials are not valid, or something on the way, such as a proxy, alters requests"
 	case "ExpiredToken":
 		return "the credentials have expired"
 	case "RequestTimeTooSkewed", "RequestExpired":
@@ -73,6 +77,9 @@ func advice(code string) string {
 	case "AccessControlListNotSupported":
 		return `set the bucket's Object Ownership to "Bucket owner preferred", so that objects can be granted to Kissmetrics`
 	case "AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException":
+		if isRegion(region) {
+			return "set the region of the bucket, which is " + region
+		}
 		return "set the region of the bucket"
 	case "NotImplemented":
 		return "this server lacks conditional writes (If-None-Match) or grants"
@@ -82,4 +89,9 @@ func advice(code string) string {
 		return "the bucket has no room"
 	}
 	return ""
+}
+
+// isRegion reports whether a text of a server may be the name of a region.
+func isRegion(text string) bool {
+	return regexp.MustCompile(`^[a-z0-9-]{1,40}$`).MatchString(text)
 }

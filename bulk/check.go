@@ -96,6 +96,9 @@ func (b *s3) check(ctx context.Context, base string) (r Report, err error) {
 	if b.grantee == "" {
 		return r, ctx.Err()
 	}
+	if isRefused(err) {
+		r.Missing = append(r.Missing, b.tryUngranted(ctx, base+".check", err)...)
+	}
 	granted, err := b.bucketGrants(ctx)
 	if err != nil {
 		r.Unknown = append(r.Unknown, b.problem(err, "reading the bucket's permissions").Error())
@@ -126,6 +129,21 @@ func (b *s3) tryObject(ctx context.Context, object string) (lacks []string, err 
 		lacks, err = b.tryServer(ctx, object)
 	}
 	return lacks, errors.Join(err, ignoreDenied(remove()))
+}
+
+// tryUngranted says whether an object is refused only for its grant. The code alone does
+// not say so: access is denied for either reason.
+func (b *s3) tryUngranted(ctx context.Context, object string, refused error) (lacks []string) {
+	ungranted := *b
+	ungranted.grantee = ""
+	if _, err := ungranted.tryObject(ctx, object); err != nil {
+		return nil
+	}
+	lack := "the grant of objects to Kissmetrics: it alone is refused, for without it an object can be put"
+	if isCode(refused, "AccessDenied") {
+		lack += "; allow these credentials s3:PutObjectAcl"
+	}
+	return []string{lack}
 }
 
 // tryServer looks what the server makes of an object that is there.

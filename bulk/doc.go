@@ -49,7 +49,8 @@
 //
 // The directory belongs to one Sender at a time; Open waits for the one before. If its
 // lock or its open file is removed or replaced, nothing more is accepted until the next
-// Open. A copy of a directory delivers the same records again, so move it instead.
+// Open. A copy of a directory, such as a backup that is restored, delivers again what its
+// open file has, under another name and without a word. So move a directory instead.
 // Closed files (*.sealed) can be moved to the directory of another Sender, whose next
 // Open finds them.
 //

@@ -149,6 +149,12 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 	code := func(status int, code string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, r *http.Request) bool { answer(w, r, status, code); return true }
 	}
+	redirect := func(region string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("X-Amz-Bucket-Region", region)
+			return code(301, "PermanentRedirect")(w, r)
+		}
+	}
 	tests := map[string]struct {
 		fault  func(http.ResponseWriter, *http.Request) bool
 		bucket string
@@ -164,6 +170,8 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 		"no conditions":             {code(501, "NotImplemented"), bucketName, "NotImplemented", "If-None-Match"},
 		"the region is wrong":       {code(400, "AuthorizationHeaderMalformed"), bucketName, "AuthorizationHeaderMalformed", "set the region"},
 		"the region is another":     {code(301, "PermanentRedirect"), bucketName, "PermanentRedirect", "set the region"},
+		"the region is told":        {redirect("eu-west-1"), bucketName, "PermanentRedirect", "set the region of the bucket, which is eu-west-1"},
+		"what is told is no region": {redirect("VALUE-s3cret"), bucketName, "PermanentRedirect", "set the region of the bucket)"},
 		"the bucket is new":         {code(307, "TemporaryRedirect"), bucketName, "TemporaryRedirect", "set the region"},
 		"the grantee is unknown":    {code(400, "InvalidRequest"), bucketName, "InvalidRequest", "see WithGrantee"}, // by SeaweedFS
 		"the token is old":          {code(400, "ExpiredToken"), bucketName, "ExpiredToken", "have expired"},

@@ -110,6 +110,47 @@ func TestABucketWithoutGrants(t *testing.T) {
 	assert.True(t, report.OK(), "%s", report)
 }
 
+// The code of an answer does not say whether it is the object that is refused, or only
+// its grant.
+func TestCheckTellsThatOnlyTheGrantIsRefused(t *testing.T) {
+	const alone = "the grant of objects to Kissmetrics: it alone is refused"
+	all := func(r *http.Request) bool { return puts(r) || completes(r) }
+	granted := func(r *http.Request) bool { return len(grants(r)) > 0 }
+	for name, test := range map[string]struct {
+		code    string
+		refused func(r *http.Request) bool
+		want    string
+		putting bool
+	}{
+		"a policy denies granting":        {"AccessDenied", granted, alone + ", for without it an object can be put; allow these credentials s3:PutObjectAcl", false},
+		"a policy denies putting":         {"AccessDenied", all, "s3:PutObject", true},
+		"a proxy drops what is granted":   {"SignatureDoesNotMatch", granted, alone, false},
+		"the secret key is wrong":         {"SignatureDoesNotMatch", all, "something on the way, such as a proxy, alters requests", true},
+		"the server does not know whom":   {"InvalidArgument", granted, alone, false},
+		"an Object Lock wants checksums":  {"InvalidRequest", all, "Object Lock", true},
+		"the bucket has no grants at all": {"AccessControlListNotSupported", granted, alone, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s3 := newServer(t)
+			s3.failWith(func(w http.ResponseWriter, r *http.Request) bool {
+				refused := test.refused(r)
+				if refused {
+					answer(w, r, http.StatusForbidden, test.code)
+				}
+				return refused
+			})
+			report, err := open(t, t.TempDir(), bucketOf(s3.URL)).Check(t.Context())
+			require.NoError(t, err)
+			assert.Contains(t, report.Missing[0], test.code)
+			assert.Contains(t, report.String(), test.want)
+			assert.Equal(t, test.putting, !strings.Contains(report.String(), alone))
+			objects, _ := s3.objects(t)
+			assert.Empty(t, objects, "nothing is left behind")
+		})
+	}
+}
+
 // Some servers take what they do not know for granted, and answer as if they had done it.
 func TestCheckTellsWhatAServerDoesNotKeep(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -4,11 +4,11 @@
 //	kmreconcile -sent archive -exported export -missing missing.json
 //
 // Both are a folder or a file of import lines, gzipped or not, and can be given
-// several times. A file may be a pipe, such as /dev/stdin. Folders in a folder are read too. Files in them that are not read, and
-// revisions of an export that are not there, are named on standard error. What was sent
-// is what an archive of package reconcile has written down, or the files of a bulk
-// import. What is exported is a folder of Kissmetrics' data export. See package
-// reconcile for what is compared, and how.
+// several times. A file may be a pipe, such as /dev/stdin. Folders in a folder are read
+// too. Files in them that are not read, and revisions of an export that are not there,
+// are named on standard error. What was sent is what an archive of package reconcile has
+// written down, or the files of a bulk import. What is exported is a folder of
+// Kissmetrics' data export. See package reconcile for what is compared, and how.
 //
 // It prints a table of counts; with -list, every difference as well. With -json it
 // prints objects, one a line, instead: each difference, and at last the counts.
