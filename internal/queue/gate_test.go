@@ -117,6 +117,44 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// Where some fail at all times, more in a row are chance, and more at once are.
+func TestFailuresThatComeByChanceAreNoOutage(t *testing.T) {
+	for name, test := range map[string]struct{ successes, atOnce, want int }{
+		"none but those":          {1000, 4, outageAfter},
+		"one in four":             {3, 4, 7},
+		"one in four of hundreds": {3, 300, 180},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := gate{schedule: retry.NewSchedule(1, 1), atOnce: test.atOnce}
+			for range 100 {
+				g.failed(time.Now(), false, false, 0)
+				for range test.successes {
+					g.succeeded(false, false)
+				}
+			}
+			failures := 0
+			for !g.paused {
+				g.failed(time.Now(), false, false, 0)
+				failures++
+			}
+			assert.InDelta(t, test.want, failures, float64(test.want)/5)
+			assert.InDelta(t, 1/float64(1+test.successes), g.share, 0.02)
+		})
+	}
+}
+
+// A message that has failed is not to blame where the others fail as often.
+func TestWhatFailsLikeOthersIsNotDistrusted(t *testing.T) {
+	g := gate{schedule: retry.NewSchedule(1, 1), atOnce: 100}
+	for range 100 {
+		for _, again := range []bool{false, true} {
+			g.failed(time.Now(), false, again, 0)
+			g.succeeded(true, again)
+		}
+	}
+	assert.False(t, g.distrusts())
+}
+
 // A message that has failed may do so for reasons of its own.
 func TestWhatFailsAgainAndAgainIsTriedByOneWorkerAtATime(t *testing.T) {
 	const prober, other, again = true, false, true

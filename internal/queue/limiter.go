@@ -22,6 +22,8 @@ const (
 	// rest how long it stays when that was not so.
 	step = 1.25
 	rest = 2 * time.Second
+	// enough is how many deliveries tell whether a lower limit lets less fail.
+	enough = 40
 	// restAfter is how long nothing may happen before the limiter begins with few
 	// again.
 	restAfter = 10 * time.Second
@@ -49,7 +51,16 @@ const (
 //     without a queue that the limiter itself may have made elsewhere.
 //
 // Failures halve the limit, as in TCP (additive increase, multiplicative
-// decrease), as soon as one delivery in ten fails.
+// decrease), as soon as one delivery in ten fails, or undo the last quarter more. The
+// next 40 deliveries tell what that has achieved:
+//
+//   - Fewer than one in ten fail: it was the limit. It becomes a fifth less than what
+//     was too much, and more are not tried for 2 seconds; for twice as long each time
+//     that it is too much again, up to 30 seconds.
+//   - As many fail as before, but less than half: it is not the limit, for half of what
+//     is less than twice too much is not too much. One of several servers may be down.
+//     The limit goes back, and only more failures than these count from then on.
+//   - Half of them fail: the limit is halved again.
 //
 // How many a second is a [pace]. It is for servers that count requests (429). Others
 // have so many places, and refuse whatever finds none free (503 with a Retry-After, as
@@ -74,6 +85,11 @@ type Limiter struct {
 	slow     time.Duration // the mean of the last round, where it made the limit much smaller
 	inVain   int           // how often that was not followed by a faster round
 
+	trial  trial
+	usual  float64 // the share of deliveries that fails whatever the limit is
+	failed float64 // the limit at which too many failed last,
+	repeat int     // and how often that was nearly the same
+
 	achieved  float64   // answers a second, by the last round
 	back      float64   // the limit before a change that is being tried
 	fewer     bool      // the next change is to try fewer, if there is reason to
@@ -88,6 +104,18 @@ type round struct {
 	busy    bool // all places were taken
 }
 
+// A trial finds out whether a lower limit lets less fail.
+type trial struct {
+	on      bool
+	halved  bool    // the limit was
+	from    float64 // the limit before
+	answers int
+	fails   int
+}
+
+// share returns the share of what failed.
+func (t *trial) share() float64 { return float64(t.fails) / float64(max(1, t.fails+t.answers)) }
+
 // NewLimiter returns a limiter that never has more than ceiling deliveries under
 // way.
 func NewLimiter(ceiling int) *Limiter {
@@ -98,7 +126,7 @@ func NewLimiter(ceiling int) *Limiter {
 
 // restart begins with few places again.
 func (l *Limiter) restart() {
-	l.limit, l.doubles, l.probing, l.back, l.slow, l.round = min(few, l.ceiling), true, false, 0, 0, round{}
+	l.limit, l.doubles, l.probing, l.back, l.slow, l.round, l.trial = min(few, l.ceiling), true, false, 0, 0, round{}, trial{}
 }
 
 // Limit returns how many deliveries may be under way at once.
@@ -139,6 +167,9 @@ func (l *Limiter) Succeeded(began, now time.Time, records int) {
 		return
 	}
 	l.round.answers++
+	if l.trial.answers++; l.trial.on {
+		l.try(now)
+	}
 	l.round.total += now.Sub(began) / time.Duration(max(1, records))
 	if l.round.answers >= l.Limit() {
 		l.endRound(now)
@@ -152,9 +183,63 @@ func (l *Limiter) Failed(began, now time.Time) {
 		return
 	}
 	l.round.fails++
-	if float64(l.round.fails) > max(2, l.limit/10) {
-		l.doubles, l.probing, l.back, l.slow = false, false, 0, 0
-		l.set(now, l.less(l.limit/2))
+	l.trial.fails++
+	fails, all := float64(l.round.fails), float64(l.round.fails+l.round.answers)
+	switch {
+	case l.trial.on:
+		l.try(now)
+	case fails > max(2, l.limit/10)+1.5*l.usual*all:
+		l.tooMany(now)
+	}
+}
+
+// Stopped notes that so many deliveries have failed in a row that all others wait.
+func (l *Limiter) Stopped(now time.Time) {
+	if !l.trial.on {
+		l.tooMany(now)
+	}
+}
+
+// tooMany draws the conclusion from too many failures.
+func (l *Limiter) tooMany(now time.Time) {
+	limit, halved := l.limit/2, true
+	if !l.doubles && l.back > 0 && l.back < l.limit { // it was tried, and is too much
+		limit, halved = l.back, false
+	}
+	if l.repeat++; l.limit < l.failed/1.5 || l.limit > l.failed*1.5 {
+		l.repeat = 0
+	}
+	l.failed = l.limit
+	l.lower(now, limit, halved)
+}
+
+// lower sets a lower limit, for too many deliveries have failed, and tries whether
+// fewer do then.
+func (l *Limiter) lower(now time.Time, limit float64, halved bool) {
+	l.trial = trial{on: true, halved: halved, from: l.limit}
+	l.doubles, l.probing, l.back, l.slow = false, false, 0, 0
+	l.set(now, l.less(limit))
+}
+
+// try draws the conclusion from a trial, if there is one.
+func (l *Limiter) try(now time.Time) {
+	share, all := l.trial.share(), l.trial.answers+l.trial.fails
+	switch {
+	case all >= few && share >= 0.5:
+		l.lower(now, l.limit/2, true)
+	case all < enough:
+	case share < 0.1: // it was the limit
+		l.trial.on = false
+		l.usual = 0
+		l.set(now, max(l.limit, l.trial.from/step))
+		l.restUntil = now.Add(min(calm, rest<<min(l.repeat, 8)))
+	case !l.trial.halved:
+		l.lower(now, l.limit/2, true)
+	default: // half of what makes less than half of all fail would have let none fail
+		l.trial.on = false
+		l.usual = share
+		l.doubles = true
+		l.set(now, max(l.limit, l.trial.from))
 	}
 }
 
@@ -180,13 +265,16 @@ func (l *Limiter) Overloaded(began, now time.Time, retryAfter time.Duration) {
 	case l.back > 0 && l.back < l.limit: // it was tried, and is too much
 		limit = l.back
 	}
-	l.doubles, l.probing, l.back, l.slow = false, false, 0, 0
+	l.doubles, l.probing, l.back, l.slow, l.trial = false, false, 0, 0, trial{}
 	l.set(now, l.less(limit))
 	l.restUntil = now.Add(calmAfter(retryAfter))
 }
 
 // endRound draws the conclusion from a round.
 func (l *Limiter) endRound(now time.Time) {
+	if l.usual > 0 {
+		l.usual += (float64(l.round.fails)/float64(l.round.fails+l.round.answers) - l.usual) / 16
+	}
 	mean, busy, slow := l.round.total/time.Duration(l.round.answers), l.round.busy, l.slow
 	l.round, l.slow = round{}, 0
 	switch {
@@ -219,7 +307,7 @@ func (l *Limiter) endRound(now time.Time) {
 	case now.Sub(l.measured) > probeEvery:
 		l.probing, l.resume = true, l.limit
 		l.set(now, l.less(l.limit/2))
-	case !busy:
+	case !busy, l.trial.on:
 	case l.doubles:
 		l.limit = min(l.ceiling, 2*l.limit) // with no need to wait for answers to what began since
 	default:

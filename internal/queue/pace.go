@@ -27,10 +27,10 @@ const (
 // beyond that (429). As long as the server has not complained there is no bound.
 //
 // With the first complaint the pace becomes what the server took in the second
-// before. Complaints within a second of it count as the same. A second later it begins to double every second, until the next
-// complaint. From then on the rule is that of CUBIC (RFC 9438), as in the adaptive
-// retry mode of the AWS SDKs: after a complaint the pace is 19 twentieths of what
-// the server took. Within 30 seconds it rises to the pace that was too fast, fast
+// before. A second later it begins to double every second, until the next complaint.
+// (Those within a second of a complaint count as the same.) From then on the rule is
+// that of CUBIC (RFC 9438), as in the adaptive retry mode of the AWS SDKs: after a
+// complaint the pace is 19 twentieths of what the server took. Within 30 seconds it rises to the pace that was too fast, fast
 // at first and then ever slower. Within another 30 seconds it goes beyond that, by
 // a twentieth, slowly at first and then ever faster, and from then on it doubles
 // every 10 seconds. Time counts only while the pace is what holds deliveries up.

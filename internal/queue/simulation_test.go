@@ -146,6 +146,22 @@ func (s *noisy) serve(time.Time, int) (time.Duration, bool, time.Duration) {
 	return takes, s.r.Float64() < s.fails, 0
 }
 
+// A mute server fails where it refuses, and does not say why (502, 503).
+type mute struct{ server }
+
+// A balanced server has others behind it, of which some are dead, and does not notice.
+type balanced struct {
+	takes     time.Duration
+	all, dead int
+}
+
+func (s balanced) serve(time.Time, int) (time.Duration, bool, time.Duration) {
+	if rand.IntN(s.all) < s.dead {
+		return time.Millisecond, true, 0
+	}
+	return s.takes, false, 0
+}
+
 // A relieved server is another one after a while.
 type relieved struct {
 	first, then server
@@ -213,9 +229,7 @@ func simulate(t *testing.T, s server, ceiling, seconds int) (log []second) {
 			under--
 			if refused {
 				note(func(s *second) { s.refused++ })
-				_, isNoisy := s.(*noisy)
-				_, isFull := s.(*full)
-				return Result{Err: errDown, Throttled: !isNoisy, Overloaded: isFull, RetryAfter: retryAfter}
+				return refusal(s, retryAfter)
 			}
 			note(func(s *second) { s.taken++ })
 			return delivered(m)
@@ -227,6 +241,19 @@ func simulate(t *testing.T, s server, ceiling, seconds int) (log []second) {
 		end(ctx)
 	})
 	return log[:seconds]
+}
+
+// refusal returns what a server means by refusing.
+func refusal(s server, retryAfter time.Duration) Result {
+	switch s := s.(type) {
+	case *relieved:
+		return refusal(s.first, retryAfter)
+	case mute:
+		return Result{Err: errDown}
+	case *full:
+		return Result{Err: errDown, Throttled: true, Overloaded: true, RetryAfter: retryAfter}
+	}
+	return Result{Err: errDown, Throttled: true, RetryAfter: retryAfter}
 }
 
 // sum adds what happened from one second to another.
@@ -256,8 +283,8 @@ func TestSimulations(t *testing.T) {
 		"answers after 200 ms":   {server: steady(4 * delay), from: 3, until: 20, least: 310, most: 320, underWay: 64},
 		"becomes slower":         {server: &relieved{steady(delay), steady(4 * delay), 10 * time.Second, time.Time{}}, from: 12, until: 40, least: 300, most: 320, underWay: 64},
 		"becomes faster":         {server: &relieved{steady(4 * delay), steady(delay), 10 * time.Second, time.Time{}}, from: 12, until: 20, least: 1250, most: 1280, underWay: 64},
-		"late at random":         {server: newNoisy(0), from: 3, until: 20, least: 740, most: 900, underWay: 64},
-		"fails once in a 100":    {server: newNoisy(0.01), from: 3, until: 20, least: 700, most: 900, refused: 1.5, underWay: 64},
+		"late at random":         {server: mute{newNoisy(0)}, from: 3, until: 20, least: 740, most: 900, underWay: 64},
+		"fails once in a 100":    {server: mute{newNoisy(0.01)}, from: 3, until: 20, least: 700, most: 900, refused: 1.5, underWay: 64},
 		"is late for a second":   {server: &troubled{}, from: 15, until: 30, least: 850, most: 941, underWay: 64},
 		"serves one by one":      {server: &line{each: 5 * time.Millisecond}, from: 1, until: 120, least: 199, most: 200, underWay: 16},
 		"slow if more than 20":   {server: crowd(20), from: 5, until: 120, least: 340, most: 400, underWay: 32}, // 20 may lie between two steps
@@ -271,6 +298,13 @@ func TestSimulations(t *testing.T) {
 		"counts the refused":     {server: &census{each: 200, takes: delay}, from: 10, until: 70, least: 180, most: 200, refused: 1, underWay: 20, ceiling: 256},
 		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
 		"full with 10":           {server: &full{takes: delay, places: 10, retryAfter: 5 * time.Second}, from: 30, until: 330, least: 170, most: 200, refused: 1, underWay: 20},
+		"full, and mute":         {server: mute{&full{takes: delay, places: 10}}, from: 10, until: 60, least: 170, most: 200, refused: 1, underWay: 16},
+		"full with 100, and so":  {server: mute{&full{takes: delay, places: 100}}, from: 10, until: 60, least: 1300, most: 2000, refused: 1, underWay: 130, ceiling: 256},
+		"a bucket of 20, mute":   {server: mute{&bucket{each: 200, size: 20, takes: delay}}, from: 10, until: 60, least: 160, most: 205, refused: 3, underWay: 30},
+		"one of ten is dead":     {server: mute{balanced{delay, 10, 1}}, from: 20, until: 60, least: 900, most: 1280, refused: 12, underWay: 64},
+		"one of four is dead":    {server: mute{balanced{delay, 4, 1}}, from: 40, until: 120, least: 500, most: 1280, refused: 30, underWay: 64},
+		"is full no more":        {server: &relieved{mute{&full{takes: delay, places: 10}}, steady(delay), 30 * time.Second, time.Time{}}, from: 64, until: 70, least: 1250, most: 1280, underWay: 64},
+		"and does not ask again": {server: &relieved{&full{takes: delay, places: 10, retryAfter: 5 * time.Second}, steady(delay), 30 * time.Second, time.Time{}}, from: 140, until: 150, least: 1250, most: 1280, underWay: 64},
 		"takes all after a time": {server: &relieved{&quota{each: 200, retryAfter: time.Second, takes: delay}, steady(delay), 10 * time.Second, time.Time{}}, from: 120, until: 130, least: 1000, most: 1280, underWay: 64},
 	} {
 		t.Run(name, func(t *testing.T) {

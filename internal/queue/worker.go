@@ -248,7 +248,12 @@ func (w *worker) failed(now time.Time, m *Message, result Result) (wait time.Dur
 	default:
 		e.limiter.Failed(w.began, now)
 	}
+	paused := e.gate.paused
+	e.gate.atOnce = e.limiter.Limit()
 	w.prober, wait, what = e.gate.failed(now, w.prober, again, result.RetryAfter)
+	if e.gate.paused && !paused && !result.Throttled {
+		e.limiter.Stopped(now)
+	}
 	return wait, what
 }
 
