@@ -148,8 +148,8 @@ func TestWhatFailsLikeOthersIsNotDistrusted(t *testing.T) {
 	g := gate{schedule: retry.NewSchedule(1, 1), atOnce: 100}
 	for range 100 {
 		for _, again := range []bool{false, true} {
-			g.failed(time.Now(), false, again, 0)
 			g.succeeded(true, again)
+			g.failed(time.Now(), false, again, 0)
 		}
 	}
 	assert.False(t, g.distrusts())
