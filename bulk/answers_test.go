@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -82,7 +83,17 @@ func TestWhateverIsAnsweredNothingIsLostOrRepeated(t *testing.T) {
 		"taken, and it was ours": {puts, done(func(w http.ResponseWriter, _ *httptest.ResponseRecorder) {
 			said(412, "", code("PreconditionFailed"))(nil, w, httptest.NewRequest(http.MethodPut, "/", http.NoBody))
 		})},
-		"done, but without an ETag":                     {puts, done(func(w http.ResponseWriter, _ *httptest.ResponseRecorder) { w.WriteHeader(http.StatusOK) })},
+		"done, but without an ETag": {puts, done(func(w http.ResponseWriter, _ *httptest.ResponseRecorder) { w.WriteHeader(http.StatusOK) })},
+		"done, with an ETag that is no checksum": {puts, done(func(w http.ResponseWriter, did *httptest.ResponseRecorder) { // as of what is encrypted
+			w.Header().Set("ETag", `"not-a-checksum"`)
+			w.WriteHeader(did.Code)
+		})},
+		"go on, which nobody waited for": {puts, done(func(w http.ResponseWriter, did *httptest.ResponseRecorder) {
+			w.WriteHeader(http.StatusContinue)
+			w.WriteHeader(http.StatusEarlyHints)
+			maps.Copy(w.Header(), did.Header())
+			w.WriteHeader(did.Code)
+		})},
 		"no upload begun":                               {begins, said(200, "Content-Type: text/html", "<html>Log in</html>")},
 		"a part without an ETag":                        {isPart, said(200, "", "")},
 		"no such upload":                                {isPart, said(404, "", code("NoSuchUpload"))},
