@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,13 +98,13 @@ func (b *s3) check(ctx context.Context, base string) (r Report, err error) {
 	if isRefused(err) {
 		r.Missing = append(r.Missing, b.tryUngranted(ctx, base+".check", err)...)
 	}
-	granted, err := b.bucketGrants(ctx)
+	granted, err := b.grants(ctx, "")
 	if err != nil {
 		r.Unknown = append(r.Unknown, b.problem(err, "reading the bucket's permissions").Error())
 		return r, ctx.Err()
 	}
 	for _, permission := range []string{"READ", "WRITE", "READ_ACP"} {
-		if !slices.Contains(granted, permission) && !slices.Contains(granted, "FULL_CONTROL") {
+		if !granted(permission) {
 			r.Missing = append(r.Missing, "the bucket does not grant "+permission+" to Kissmetrics (canonical user "+b.grantee+"): add it to the bucket's access control list")
 		}
 	}
@@ -122,13 +121,30 @@ func (b *s3) tryObject(ctx context.Context, object string) (lacks []string, err 
 	}
 	_ = remove() // of a check that was interrupted; it may be denied
 	err = b.upload(ctx, object, "check", 0, strings.NewReader(""))
+	if err == nil {
+		lacks = b.tryGrant(ctx, object)
+	}
 	if isCode(err, "PreconditionFailed") { // it may not be removed, but it was written
 		err = nil
 	}
 	if err == nil {
-		lacks, err = b.tryServer(ctx, object)
+		more, failed := b.tryServer(ctx, object)
+		lacks, err = append(lacks, more...), failed
 	}
 	return lacks, errors.Join(err, ignoreDenied(remove()))
+}
+
+// tryGrant looks whether the server has kept the grant of an object, which some servers,
+// and proxies that sign requests anew, drop without a word. Not every server tells.
+func (b *s3) tryGrant(ctx context.Context, object string) (lacks []string) {
+	if b.grantee == "" {
+		return nil
+	}
+	granted, err := b.grants(ctx, object)
+	if err != nil || granted("READ") && granted("READ_ACP") {
+		return nil
+	}
+	return []string{"the grant of objects to Kissmetrics: it was taken, but the object does not have it, so Kissmetrics cannot read it; let it in by other means, such as a policy, and use WithGrantee(\"\")"}
 }
 
 // tryUngranted says whether an object is refused only for its grant. The code alone does
@@ -175,12 +191,12 @@ func ignoreDenied(err error) error {
 	return err
 }
 
-// bucketGrants returns what the bucket's access control list grants to Kissmetrics. The
-// client cannot ask for it, but can sign that request.
-func (b *s3) bucketGrants(ctx context.Context) (permissions []string, err error) {
+// grants reports what the access control list of an object, or of the bucket if it has no
+// name, grants to Kissmetrics. The client cannot ask for it, but can sign that request.
+func (b *s3) grants(ctx context.Context, object string) (granted func(permission string) bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
-	signed, err := b.client.Presign(ctx, http.MethodGet, b.name, "", time.Minute, url.Values{"acl": {""}})
+	signed, err := b.client.Presign(ctx, http.MethodGet, b.name, object, time.Minute, url.Values{"acl": {""}})
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +220,8 @@ func (b *s3) bucketGrants(ctx context.Context) (permissions []string, err error)
 		return nil, failed
 	}
 	var policy struct {
-		Grants []struct {
+		XMLName xml.Name `xml:"AccessControlPolicy"` // and not a page of a proxy
+		Grants  []struct {
 			Grantee    struct{ ID string }
 			Permission string
 		} `xml:"AccessControlList>Grant"`
@@ -212,10 +229,12 @@ func (b *s3) bucketGrants(ctx context.Context) (permissions []string, err error)
 	if err := xml.Unmarshal(body, &policy); err != nil {
 		return nil, err
 	}
-	for _, grant := range policy.Grants {
-		if grant.Grantee.ID == b.grantee {
-			permissions = append(permissions, grant.Permission)
+	return func(permission string) bool {
+		for _, grant := range policy.Grants {
+			if grant.Grantee.ID == b.grantee && (grant.Permission == permission || grant.Permission == "FULL_CONTROL") {
+				return true
+			}
 		}
-	}
-	return permissions, nil
+		return false
+	}, nil
 }

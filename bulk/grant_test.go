@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -147,6 +148,57 @@ func TestCheckTellsThatOnlyTheGrantIsRefused(t *testing.T) {
 			assert.Equal(t, test.putting, !strings.Contains(report.String(), alone))
 			objects, _ := s3.objects(t)
 			assert.Empty(t, objects, "nothing is left behind")
+		})
+	}
+}
+
+// Some servers, and proxies that sign requests anew, drop grants without a word.
+func TestCheckTellsThatAGrantWasDropped(t *testing.T) {
+	list := func(to string, permissions ...string) string {
+		var grants strings.Builder
+		for _, p := range permissions {
+			grants.WriteString("<Grant><Grantee><ID>" + to + "</ID></Grantee><Permission>" + p + "</Permission></Grant>")
+		}
+		return "<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList>" + grants.String() + "</AccessControlList></AccessControlPolicy>"
+	}
+	for name, test := range map[string]struct {
+		status  int
+		body    string
+		dropped bool
+	}{
+		"kept":                      {200, list(bulk.Grantee, "READ", "READ_ACP"), false},
+		"kept, as more":             {200, list(bulk.Grantee, "FULL_CONTROL"), false},
+		"a half is kept":            {200, list(bulk.Grantee, "READ"), true},
+		"it is the owner's":         {200, list("me", "FULL_CONTROL"), true},
+		"nobody has any":            {200, list("me"), true},
+		"it may not be looked at":   {403, code("AccessDenied"), false},
+		"the server does not know":  {501, code("NotImplemented"), false},
+		"it answers with something": {200, "<html></html>", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s3 := newServer(t)
+			var asked atomic.Int64
+			s3.failWith(func(w http.ResponseWriter, r *http.Request) bool {
+				isList := r.Method == http.MethodGet && r.URL.Query().Has("acl")
+				switch {
+				case isList && strings.HasSuffix(r.URL.Path, "/shop.check"):
+					asked.Add(1)
+					said(test.status, "", test.body)(s3, w, r)
+				case isList:
+					said(200, "", list(bulk.Grantee, "FULL_CONTROL"))(s3, w, r)
+				}
+				return isList
+			})
+			s := open(t, t.TempDir(), bucketOf(s3.URL))
+			send(t, s, "a")
+			start(t, s)
+			flush(t, s)
+			report, err := s.Check(t.Context())
+			require.NoError(t, err)
+			assert.EqualValues(t, 1, asked.Load())
+			assert.Equal(t, test.dropped, strings.Contains(report.String(), "the object does not have it"))
+			assert.Equal(t, !test.dropped, report.OK(), "%s", report)
 		})
 	}
 }
