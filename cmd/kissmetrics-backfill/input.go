@@ -93,9 +93,7 @@ func openInput(f flags, stdin io.ReadCloser) (*input, error) {
 		in.close()
 		return nil, fmt.Errorf("reading %s: %w", in.name, err)
 	}
-	if zipped {
-		in.r, in.plain = bufio.NewReaderSize(lines, 64<<10), false
-	}
+	in.r, in.plain = lines, in.plain && !zipped
 	head, err := in.r.Peek(4 << 10)
 	if err != nil && !errors.Is(err, io.EOF) {
 		in.close()

@@ -12,22 +12,31 @@ import (
 // Open returns what is in a file, and whether it is gzipped, which shows in its first
 // bytes. If it is not, that is the file itself. The error says that it is of a format in
 // which no lines can be read, or is that of the head of the first member.
-func Open(file *bufio.Reader) (r io.Reader, zipped bool, err error) {
-	magic, _ := file.Peek(6)
-	if !bytes.HasPrefix(magic, []byte("\x1f\x8b")) {
-		return file, false, formatError(magic)
+func Open(file *bufio.Reader) (r *bufio.Reader, zipped bool, err error) {
+	if !isZipped(file) {
+		return file, false, formatError(file)
 	}
 	member, err := gzip.NewReader(file)
 	if err != nil {
 		return nil, false, err
 	}
 	member.Multistream(false)
-	return &reader{file, member}, true, nil
+	r = bufio.NewReaderSize(&reader{file, member}, 64<<10)
+	if isZipped(r) { // as happens where both a program and a store do it
+		return nil, false, errors.New("it is gzipped twice; unzip it once")
+	}
+	return r, true, formatError(r)
+}
+
+func isZipped(file *bufio.Reader) bool {
+	magic, _ := file.Peek(2)
+	return string(magic) == "\x1f\x8b"
 }
 
 // formatError returns an error if a file begins as one of a format that people give in
 // place of lines. None of them is how a line begins.
-func formatError(magic []byte) error {
+func formatError(file *bufio.Reader) error {
+	magic, _ := file.Peek(6)
 	for _, format := range []struct{ magic, name string }{
 		{"PK\x03\x04", "zip"}, {"BZh", "bzip2"}, {"\xfd7zXZ\x00", "xz"}, {"\x28\xb5\x2f\xfd", "zstd"},
 		{"\x04\x22\x4d\x18", "lz4"}, {"7z\xbc\xaf\x27\x1c", "7z"}, {"\x78\x01", "zlib"}, {"\x78\x5e", "zlib"},

@@ -95,6 +95,8 @@ func TestAFileInWhichNoLinesCanBeReadIsNamed(t *testing.T) {
 		"\x28\xb5\x2f\xfd\x04":                     "it is in zstd;",
 		deflated.String():                          "it is in zlib;",
 		"\xff\xfe{\x00}\x00":                       "it is in UTF-16;",
+		zipped(t, "", zipped(t, "", "a")):          "it is gzipped twice",
+		zipped(t, "", "\xff\xfe{\x00"):             "it is in UTF-16;",
 		"PAR1\x15\x04":                             "it is in Parquet;",
 	} {
 		_, _, err := gunzip.Open(bufio.NewReader(strings.NewReader(file)))
