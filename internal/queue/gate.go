@@ -31,7 +31,8 @@ const mostDistrust = 8
 //
 // A message that has failed may have done so for reasons of its own. Where too many of
 // those that are tried again fail again, and more than of others, only the prober tries such a message, and
-// whoever takes one is the prober.
+// whoever takes one is the prober. What the server asks for then, that worker alone
+// does.
 type gate struct {
 	schedule  *retry.Schedule
 	longest   time.Duration // that a server can ask for
@@ -64,6 +65,10 @@ func (g *gate) admits(prober, again bool) bool {
 
 // distrusts reports whether a message that has failed is likely to fail again.
 func (g *gate) distrusts() bool { return g.distrust >= mostDistrust }
+
+// blames reports whether the failure of a message, which may have failed before, is
+// taken for its own, and says nothing about others.
+func (g *gate) blames(again bool) bool { return again && g.distrusts() }
 
 // prefersFresh reports whether a worker looks first for a message that has not failed
 // yet.
@@ -111,6 +116,7 @@ func (g *gate) succeeded(prober, again bool) change {
 // failed notes that a delivery failed, and what the server asked for. It says
 // whether the worker is the prober now, and then how long it waits.
 func (g *gate) failed(now time.Time, prober, again bool, wish time.Duration) (probes bool, wait time.Duration, c change) {
+	alone := g.blames(again)
 	if again {
 		g.distrust = min(mostDistrust, g.distrust+max(0, 2-4*g.share)) // where half of all fail, that says nothing
 	} else {
@@ -121,7 +127,7 @@ func (g *gate) failed(now time.Time, prober, again bool, wish time.Duration) (pr
 		g.notBefore = until
 	}
 	g.failures++
-	if !g.paused && (g.isOutage() || wish > 0) {
+	if !g.paused && (g.isOutage() || wish > 0 && !alone) {
 		g.paused, g.since = true, now
 	}
 	if g.paused && !g.tells && (g.told.IsZero() || now.Sub(g.told) >= tellEvery) {

@@ -182,6 +182,21 @@ func TestWhatFailsAgainAndAgainIsTriedByOneWorkerAtATime(t *testing.T) {
 	assert.False(t, g.begins(other, again), "but one of them does")
 }
 
+// A firewall may answer 503 with a Retry-After to what one message holds.
+func TestWhatIsAskedForAMessageThatAlwaysFailsHoldsUpNoOther(t *testing.T) {
+	g := gate{schedule: retry.NewSchedule(1, 1), longest: time.Minute}
+	for range mostDistrust / 2 {
+		g.failed(time.Now(), false, true, time.Second)
+		assert.True(t, g.paused, "it may be a server that has too much to do")
+		g.succeeded(true, false)
+	}
+	probes, wait, _ := g.failed(time.Now(), g.begins(false, true), true, time.Second)
+	assert.True(t, probes)
+	assert.Equal(t, time.Second, wait)
+	assert.True(t, g.admits(false, false))
+	assert.False(t, g.admits(false, true))
+}
+
 func TestAProberThatLeavesMakesRoomForAnother(t *testing.T) {
 	g := gate{schedule: retry.NewSchedule(1, 1)}
 	for range outageAfter {

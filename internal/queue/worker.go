@@ -240,6 +240,7 @@ func (w *worker) failed(now time.Time, m *Message, result Result) (wait time.Dur
 	switch {
 	case e.stopped: // it was cancelled
 		return 0, unchanged
+	case e.gate.blames(again): // as of a firewall that dislikes a value
 	case result.Throttled:
 		e.limiter.Throttled(w.began, now, result.Delivered+result.Failed, result.RetryAfter)
 		if result.Overloaded {
