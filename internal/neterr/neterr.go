@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strings"
 	"syscall"
 )
 
@@ -37,6 +38,8 @@ func Reason(err error) string {
 		return "connection reset"
 	case is(io.EOF), is(io.ErrUnexpectedEOF):
 		return "connection closed before the answer"
+	case isHTTP1(err):
+		return "an answer of HTTP/1 where HTTP/2 was agreed on"
 	}
 	return "request failed"
 }
@@ -48,6 +51,13 @@ func isTLS(err error) bool {
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, hostname := errors.AsType[x509.HostnameError](err)
 	return verification || record || alert || authority || hostname
+}
+
+// isHTTP1 reports whether a server that has agreed to HTTP/2 speaks HTTP/1, as one
+// behind a TLS proxy that is set up for more than it. Package net/http has no type for
+// that, but a hint in the text.
+func isHTTP1(err error) bool {
+	return strings.HasSuffix(err.Error(), "looked like an HTTP/1.1 header")
 }
 
 // Wrap returns an error with the given text that errors.Is and errors.As see

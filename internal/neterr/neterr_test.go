@@ -2,12 +2,14 @@ package neterr
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"syscall"
@@ -43,6 +45,33 @@ func TestReasonNamesTheKind(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, Reason(inURL(test.err))) })
 	}
+}
+
+// A TLS proxy may agree to HTTP/2 for a server that does not speak it.
+func TestReasonNamesAnAnswerOfAnotherProtocol(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.TLS = &tls.Config{NextProtos: []string{"h2"}} //nolint:gosec // a test's
+	server.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			_, _ = io.Copy(io.Discard, conn)
+		},
+	}
+	server.StartTLS()
+	defer server.Close()
+	client := server.Client()
+	transport, ok := client.Transport.(*http.Transport)
+	require.True(t, ok)
+	transport.ForceAttemptHTTP2 = true
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"?_k=secret", nil)
+	require.NoError(t, err)
+
+	response, err := client.Do(request)
+	if err == nil {
+		_ = response.Body.Close()
+	}
+	require.Error(t, err)
+	assert.Equal(t, "an answer of HTTP/1 where HTTP/2 was agreed on", Reason(err))
 }
 
 func TestWrapShowsEverythingButTheURL(t *testing.T) {
