@@ -38,8 +38,21 @@ func Reason(err error) string {
 		return "connection reset"
 	case is(io.EOF), is(io.ErrUnexpectedEOF):
 		return "connection closed before the answer"
-	case isHTTP1(err):
-		return "an answer of HTTP/1 where HTTP/2 was agreed on"
+	}
+	return ofHTTP2(err)
+}
+
+// ofHTTP2 names a failure of HTTP/2, for which package net/http has no types, but a
+// text that begins so.
+func ofHTTP2(err error) string {
+	if withURL, ok := errors.AsType[*url.Error](err); ok {
+		err = withURL.Err
+	}
+	switch text := err.Error(); {
+	case strings.HasPrefix(text, "http2: ") && strings.HasSuffix(text, "looked like an HTTP/1.1 header"):
+		return "an answer of HTTP/1 where HTTP/2 was agreed on" // as of a server behind a TLS proxy
+	case strings.HasPrefix(text, "http2: "):
+		return "HTTP/2 failed"
 	}
 	return "request failed"
 }
@@ -51,13 +64,6 @@ func isTLS(err error) bool {
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, hostname := errors.AsType[x509.HostnameError](err)
 	return verification || record || alert || authority || hostname
-}
-
-// isHTTP1 reports whether a server that has agreed to HTTP/2 speaks HTTP/1, as one
-// behind a TLS proxy that is set up for more than it. Package net/http has no type for
-// that, but a hint in the text.
-func isHTTP1(err error) bool {
-	return strings.HasSuffix(err.Error(), "looked like an HTTP/1.1 header")
 }
 
 // Wrap returns an error with the given text that errors.Is and errors.As see
