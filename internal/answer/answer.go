@@ -67,7 +67,8 @@ func Read(response *http.Response) Answer {
 }
 
 // drain reads the body, and returns its beginning. A body that fails, or takes
-// longer than the attempt may, changes nothing.
+// longer than the attempt may, changes nothing. A picture that is shorter than the
+// answer says is not waited for, which costs its connection.
 func drain(response *http.Response) []byte {
 	// What follows 101 is a connection, whose reads no context ends.
 	if response.Body == nil || response.Body == http.NoBody || response.StatusCode < 200 {
@@ -77,12 +78,21 @@ func drain(response *http.Response) []byte {
 	if n := response.ContentLength; n > 0 && n < size {
 		size = n + 1 // to meet its end
 	}
-	start := make([]byte, size)
-	n, err := io.ReadFull(response.Body, start)
-	if err == nil {
-		_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
+	start := make([]byte, 0, size)
+	for int64(len(start)) < size {
+		n, err := response.Body.Read(start[len(start):size])
+		start = start[:len(start)+n]
+		if err != nil || isPicture(start) && int64(len(start)) < response.ContentLength {
+			return start // the rest of a whole picture may never come
+		}
 	}
-	return start[:n]
+	_, _ = io.CopyN(io.Discard, response.Body, maxDrainBytes)
+	return start
+}
+
+// isPicture reports whether a body is a whole GIF.
+func isPicture(body []byte) bool {
+	return bytes.HasPrefix(body, []byte("GIF8")) && bytes.HasSuffix(body, []byte(";"))
 }
 
 // isPage reports whether a body is a web page, by its type or its beginning, such as

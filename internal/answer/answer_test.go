@@ -74,6 +74,42 @@ func TestOnlyAFailureAsksToWait(t *testing.T) {
 	}
 }
 
+// A server may say that an answer is longer than it is, and keep the connection.
+func TestTheRestOfAWholePictureIsNotWaitedFor(t *testing.T) {
+	for name, test := range map[string]struct {
+		body   string
+		length int64
+		reads  int
+	}{
+		"a picture, and more is said to come": {"GIF89a;", 100, 1},
+		"a picture of its length":             {"GIF89a;", 7, 2}, // to its end, so that the connection is used again
+		"a picture of unknown length":         {"GIF89a;", -1, 2},
+		"a part of a picture":                 {"GIF89a", 100, 2},
+		"a text":                              {"ok;", 100, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := &counted{Reader: strings.NewReader(test.body)}
+			response := &http.Response{StatusCode: http.StatusOK, ContentLength: test.length, Body: body}
+			assert.Equal(t, Delivered, Read(response).Verdict)
+			assert.Equal(t, test.reads, body.reads)
+		})
+	}
+}
+
+// counted is a body that counts how often it is read.
+type counted struct {
+	io.Reader
+
+	reads int
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	c.reads++
+	return c.Reader.Read(b)
+}
+
+func (*counted) Close() error { return nil }
+
 // endless is a body without end, which counts what is read of it.
 type endless struct{ read int }
 
