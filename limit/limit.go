@@ -9,7 +9,9 @@
 // it, and goes back at once when they take twice as long or when deliveries fail.
 // A server that refuses what comes too fast (429, or any failure with a
 // Retry-After) is sent a little less than it took in a second, then slowly more. One
-// that is overloaded (503 with a Retry-After) gets fewer at once, too.
+// that is overloaded (503 with a Retry-After) gets fewer at once, too. Failures that
+// are as many with fewer at once, as behind a load balancer that has lost one of
+// several servers, do not count.
 //
 //	for records := range waiting {
 //		release, err := limiter.Acquire(ctx, records)
