@@ -20,6 +20,13 @@ const (
 	watchTimeout = 5 * time.Second
 	// warnEvery bounds how often it logs that it does not reach the database.
 	warnEvery = 10 * time.Second
+	// hastenEvery is how often it looks for jobs that wait for too long, and hastenMost
+	// how many it then makes due. River's leader needs five seconds.
+	hastenEvery = 15 * time.Second
+	hastenMost  = 10_000
+	// slack is how much longer than the longest wait a job may wait, for its waits are
+	// reckoned on several machines.
+	slack = time.Minute
 	// fetchCooldown is how soon River fetches jobs again after it did.
 	fetchCooldown = 20 * time.Millisecond
 	// rescueAfter is when the jobs of a dead process are taken over.
@@ -55,8 +62,13 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 		return fmt.Errorf("riverbox: %w", err)
 	}
 	started := false
+	hastened := time.Now()
 	err = s.watch(ctx, func() error {
 		err := s.alone(ctx) // others may come later
+		if err == nil && time.Since(hastened) >= hastenEvery {
+			hastened = time.Now()
+			err = s.hasten(ctx)
+		}
 		if err == nil && !started {
 			err = client.Start(context.WithoutCancel(ctx))
 			started = err == nil
@@ -100,6 +112,24 @@ func (s *Sender) alone(ctx context.Context) error {
 		EXISTS (SELECT 1 FROM river_job WHERE kind > $1)`), Args{}.Kind()).Scan(&others)
 	if err == nil && others {
 		return errOtherJobs
+	}
+	return err
+}
+
+// hasten makes jobs due whose time lies further ahead than any wait is long, and those
+// whose time has come, but which River's leader leaves waiting: a clock was put back, or
+// is wrong on the machine that stored them, tried them, or leads.
+func (s *Sender) hasten(ctx context.Context) error {
+	longest := max(s.config.maxBackoff, maxHold, newerWait) + slack
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	tag, err := s.pool.Exec(ctx, s.in(`UPDATE river_job SET state = 'available', scheduled_at = least(scheduled_at, now()) WHERE id IN (
+		SELECT id FROM river_job WHERE kind = $1 AND queue = $2 AND priority IN (1, 2, 3, 4) AND (
+			state IN ('available', 'retryable', 'scheduled') AND scheduled_at > now() + make_interval(secs => $3) OR
+			state IN ('retryable', 'scheduled') AND scheduled_at < now() - make_interval(secs => $4))
+		LIMIT $5 FOR UPDATE SKIP LOCKED)`), Args{}.Kind(), s.config.queue, longest.Seconds(), hastenEvery.Seconds(), hastenMost)
+	if err == nil && tag.RowsAffected() > 0 {
+		s.config.logger.WarnContext(ctx, "riverbox: River let jobs wait for too long, and they are due now; a clock may be wrong", "jobs", tag.RowsAffected())
 	}
 	return err
 }

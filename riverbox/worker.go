@@ -26,6 +26,9 @@ const (
 	longestHere = 10 * time.Second
 	// spread is the time over which jobs that were held back together come back.
 	spread = time.Second
+	// triedOften is how often a message is refused before it counts for how long: a
+	// clock that jumps a day ahead would otherwise park all that is refused just now.
+	triedOften = 50
 	// parkTimeout bounds the parking of a message when the client stops.
 	parkTimeout = 5 * time.Second
 )
@@ -108,18 +111,21 @@ type progress struct {
 	Failure string `json:"failure,omitempty"`
 	// RefusedSince is when something on the way began to refuse what is left.
 	RefusedSince time.Time `json:"refused_since,omitzero"`
+	// Refusals is how often it did so since then.
+	Refusals int `json:"refusals,omitempty"`
 }
 
 // aged returns what an outcome means for records that are refused for so long, and
-// keeps since when.
+// so often, and keeps since when.
 func (p *progress) aged(outcome kissmetrics.Outcome, now time.Time) kissmetrics.Outcome {
 	switch {
 	case outcome.Kind != kissmetrics.FailureRefused || len(outcome.Undelivered) == 0:
-		p.RefusedSince = time.Time{}
+		p.RefusedSince, p.Refusals = time.Time{}, 0
+		return outcome
 	case p.RefusedSince.IsZero() || p.RefusedSince.After(now):
 		p.RefusedSince = now
 	}
-	if p.RefusedSince.IsZero() {
+	if p.Refusals++; p.Refusals < triedOften {
 		return outcome
 	}
 	return outcome.Aged(now.Sub(p.RefusedSince))
@@ -139,6 +145,29 @@ func progressOf(metadata []byte, records int) progress {
 
 // Work implements [river.Worker].
 func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
+	late := behind(job)
+	err := w.work(ctx, job)
+	if snooze, ok := errors.AsType[*river.JobSnoozeError](err); ok && late > 0 {
+		select {
+		case <-time.After(min(snooze.Duration, late, longestHere)):
+		case <-ctx.Done():
+		}
+	}
+	return err
+}
+
+// behind says by how much the clock of this machine is behind the database's. River
+// sets when a job is due by the one, and fetches it by the other, so that the job would
+// be due at once.
+func behind(job *river.Job[Args]) time.Duration {
+	if job.AttemptedAt == nil { // which is the database's time
+		return 0
+	}
+	return time.Until(*job.AttemptedAt)
+}
+
+// work delivers the records of a job.
+func (w *Worker) work(ctx context.Context, job *river.Job[Args]) error {
 	if wait := w.holdOn(ctx); wait > 0 {
 		return river.JobSnooze(wait + jitter(spread))
 	}
