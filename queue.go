@@ -53,13 +53,13 @@ const (
 // their share is taken for usual and does not slow the queue down.
 //
 // When deliveries fail, several in a row and more than usual, the queue as a whole
-// holds back: one message at a time is
-// tried, after waits that grow as [WithBackoff] says and are at least as long as a
-// Retry-After asks (up to 5 minutes). What came after the last failure is tried
-// first, and then what else has not failed. With the first success all go on. A
-// message that fails goes to the back. Messages that fail again and again while
-// others are delivered are tried one at a time, with waits in between (those that the
-// server asks for, too), so that they cannot hold up the others. A record that is refused ([DeliveryError.Refused], or a
+// holds back: one message at a time is tried, after waits that grow as [WithBackoff]
+// says and are at least as long as a Retry-After asks (up to 5 minutes). What came
+// after the last failure is tried first, and then what else has not failed. With the
+// first success all go on. A message that fails goes to the back. Messages that fail
+// again and again while others are delivered are tried one at a time, with waits in
+// between (those that the server asks for, too), so that they cannot hold up the
+// others. A record that is refused ([DeliveryError.Refused], or a
 // [*ValidationError]) is not tried again. Any other error is taken for a failure
 // that may pass.
 //
