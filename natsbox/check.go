@@ -16,8 +16,13 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
-// systemTimeout bounds the wait for servers to tell their settings.
-const systemTimeout = 2 * time.Second
+const (
+	// systemTimeout bounds the wait for servers to tell their settings.
+	systemTimeout = 2 * time.Second
+	// defaultWindow is for how long the server knows a repeat, if not told otherwise. A
+	// stream that has others as its sources knows none then.
+	defaultWindow = 2 * time.Minute
+)
 
 // A SettingsError says that a stream, a consumer or a server has settings that
 // break the promise of the package. Nothing was changed.
@@ -167,6 +172,8 @@ func (c *config) streamProblems(has *jetstream.StreamConfig) []string {
 	s.must(has.MaxMsgsPerSubject <= 0, "it keeps %d messages of a subject only", has.MaxMsgsPerSubject)
 	s.must(has.SubjectTransform == nil, "it renames subjects")
 	s.must(has.Mirror == nil, "it is a mirror")
+	window := min(c.timeout, defaultWindow) // attempts of a Send, or of a parking, that got no answer
+	s.must(has.Duplicates >= window || has.Mirror != nil, "it knows a repeat for %v only, not for %v", has.Duplicates, window)
 	s.must(!has.NoAck, "it acknowledges nothing")
 	s.must(!has.Sealed, "it is sealed")
 	if has.Name == c.parkedStream() { // a message that it does not take could never be parked
@@ -188,6 +195,7 @@ func (c *config) consumerProblems(has *jetstream.ConsumerConfig) []string {
 	s.must(has.ReplayPolicy == jetstream.ReplayInstantPolicy, "it hands out as slowly as messages came")
 	s.must(has.PriorityPolicy == jetstream.PriorityPolicyNone, "it has priority groups")
 	s.must(has.MaxRequestExpires == 0 || has.MaxRequestExpires >= pullExpiry, "it lets a relay wait for %v only", has.MaxRequestExpires)
+	s.must(has.InactiveThreshold == 0, "it is removed when no relay runs for %v", has.InactiveThreshold)
 	s.must(!has.HeadersOnly, "it hands out headers only")
 	s.must(!has.MemoryStorage, "it is kept in memory")
 	return s.problems

@@ -35,7 +35,7 @@ func TestNewListsEverySettingThatIsWrong(t *testing.T) {
 	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{
 		Name: "KISSMETRICS-PARKED", Subjects: []string{"KISSMETRICS.parked"}, Retention: jetstream.WorkQueuePolicy, PersistMode: jetstream.AsyncPersistMode,
 		MaxMsgSize:       1000,
-		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "KISSMETRICS.parked", Destination: "other"},
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "KISSMETRICS.parked", Destination: "other"}, Duplicates: time.Second,
 	})
 	require.NoError(t, err)
 	_, err = natsbox.New(t.Context(), js, natsbox.WithSystemConn(servers.connectSystem(t)))
@@ -55,6 +55,7 @@ func TestNewListsEverySettingThatIsWrong(t *testing.T) {
 		"stream KISSMETRICS-PARKED: when full it discards what is old, not what is new",
 		"stream KISSMETRICS-PARKED: it has no limit of bytes",
 		"stream KISSMETRICS-PARKED: it renames subjects",
+		"stream KISSMETRICS-PARKED: it knows a repeat for 1s only, not for 30s",
 		"stream KISSMETRICS-PARKED: it takes messages of 1000 bytes at most",
 		"server n1: its sync_interval is not always",
 	)
@@ -159,6 +160,44 @@ func TestAMirrorTakesNothingFromTheRelays(t *testing.T) {
 				"for there is no consumer relay that keeps them")
 		})
 	}
+}
+
+// Without its own duplicate_window, a stream with sources knows no repeats.
+func TestARepeatMustBeKnownForAsLongAsSendTries(t *testing.T) {
+	t.Parallel()
+	js := startServer(t, "").jetStream(t)
+	sender := newSender(t, js)
+	stream, err := js.Stream(t.Context(), "KISSMETRICS")
+	require.NoError(t, err)
+	config := stream.CachedInfo().Config
+	require.NoError(t, js.DeleteStream(t.Context(), "KISSMETRICS"))
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"other"}})
+	require.NoError(t, err)
+	config.Sources = []*jetstream.StreamSource{{Name: "OTHER"}}
+	for _, tt := range []struct {
+		window  time.Duration
+		options []natsbox.Option
+		problem string
+	}{
+		{0, nil, "for 0s only, not for 30s"},
+		{time.Second, nil, "for 1s only, not for 30s"},
+		{time.Second, []natsbox.Option{natsbox.WithTimeout(time.Second)}, ""},
+		{time.Minute, []natsbox.Option{natsbox.WithTimeout(time.Hour)}, "for 1m0s only, not for 2m0s"},
+		{2 * time.Minute, []natsbox.Option{natsbox.WithTimeout(time.Hour)}, ""},
+	} {
+		config.Duplicates = tt.window
+		_, err = js.CreateOrUpdateStream(t.Context(), config)
+		require.NoError(t, err)
+		_, err = natsbox.New(t.Context(), js, single(tt.options...)...)
+		if tt.problem == "" {
+			require.NoError(t, err)
+		} else {
+			requireProblems(t, err, "stream KISSMETRICS: it knows a repeat "+tt.problem)
+		}
+	}
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	assert.EqualValues(t, 1, stats(t, sender).Waiting)
 }
 
 func TestCreateStreamsLeavesAConsumerAsItIs(t *testing.T) {

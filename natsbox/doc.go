@@ -56,7 +56,8 @@
 // The message id, by which JetStream detects duplicates, is the
 // [kissmetrics.RepeatKey] of the records. So a message is dropped only if it is
 // equal to an earlier one in everything that Kissmetrics tells records apart by,
-// and only while that one still waits in the stream.
+// and only while that one still waits in the stream. A repeat that comes after the
+// stream's duplicate_window, two minutes by default, is stored and delivered again.
 //
 // # Other hands on the servers
 //
@@ -75,8 +76,11 @@
 //     delivered. A stream that takes other subjects, or no messages so large, refuses
 //     in the same way; one that acknowledges nothing (no_ack) lets Send wait for the time
 //     of [WithTimeout]. Run logs each of these changes.
-//   - The stream is purged, or made to discard what is old: what waits is lost. Run logs
+//   - The stream is purged, or made to discard what is old, or to keep only so many
+//     messages of a subject (discard_new_per_subject, too): what waits is lost. Run logs
 //     the change of the settings; a purge leaves no trace in them.
+//   - The stream republishes, renames subjects, forbids deletion, or allows roll-ups and
+//     messages that expire: nothing. Run logs that subjects are renamed.
 //   - The consumer gets a filter, a limit of deliveries, or hands out headers only: Run
 //     ends with a [*SettingsError]. Everything stays in the stream. Undo the change, or
 //     delete the consumer, and run again.
@@ -86,6 +90,10 @@
 //   - Another stream mirrors the stream, or has it as a source: nothing is lost as long as
 //     the consumer "relay" exists, which [CreateStreams] creates and Run creates again.
 //     Without it, messages are moved to the other stream. New finds that.
+//   - The clock of the consumer's server is put back, or another server leads, whose clock
+//     is behind: nothing is lost, but what is to be tried again waits for that much longer,
+//     and Stalled does not tell. Delete the consumer; Run creates it again within seconds.
+//     A clock that is put ahead has messages tried again at once.
 //   - The consumer is paused: nothing is delivered until then. Run logs that, and Stalled
 //     grows.
 //   - The user of the connection may not do something, such as acknowledge or ask for

@@ -198,6 +198,7 @@ func TestARelayNamesEverySettingOfItsConsumerThatIsWrong(t *testing.T) {
 		{"it has waits between deliveries of its own", func(c *jetstream.ConsumerConfig, _ string) { c.BackOff = []time.Duration{30 * time.Second, time.Hour} }},
 		{"it pushes", func(c *jetstream.ConsumerConfig, _ string) { c.DeliverSubject = "pushed" }},
 		{"it hands out headers only", func(c *jetstream.ConsumerConfig, _ string) { c.HeadersOnly = true }},
+		{"it is removed when no relay runs for 1h0m0s", func(c *jetstream.ConsumerConfig, _ string) { c.InactiveThreshold = time.Hour }},
 		{"it is kept in memory", func(c *jetstream.ConsumerConfig, _ string) { c.MemoryStorage = true }},
 		{"it cannot be created: multiple non-filtered consumers not allowed on workqueue stream", func(c *jetstream.ConsumerConfig, _ string) { c.Durable = "another" }},
 	} {

@@ -80,7 +80,8 @@ func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sende
 // replicas has it on disk. Until then it tries again after failures that may pass,
 // such as an election, until ctx ends or the time of [WithTimeout] is up. An
 // attempt that got no answer may have stored the message; then the next attempt,
-// and a later Send of the same records, store nothing more while it waits.
+// and a later Send of the same records, store nothing more while it waits, as long as
+// the stream knows repeats (its duplicate_window, two minutes by default).
 //
 // The error is the records' validation error, also if the message is larger than
 // the server takes (its max_payload, 1 MB by default, less 1 KB for the reason
