@@ -59,9 +59,8 @@ const (
 // first success all go on. A message that fails goes to the back. Messages that fail
 // again and again while others are delivered are tried one at a time, with waits in
 // between (those that the server asks for, too), so that they cannot hold up the
-// others. A record that is refused ([DeliveryError.Refused], or a
-// [*ValidationError]) is not tried again. Any other error is taken for a failure
-// that may pass.
+// others. A record that is refused ([DeliveryError.Refused], or a [*ValidationError])
+// is not tried again. Any other error is taken for a failure that may pass.
 //
 // A Queue is safe for concurrent use. It has goroutines while there is something
 // to deliver, and all of them end with Close.

@@ -30,9 +30,9 @@ const mostDistrust = 8
 // moment. Another one is told of later, if it lasts.
 //
 // A message that has failed may have done so for reasons of its own. Where too many of
-// those that are tried again fail again, and more than of others, only the prober tries such a message, and
-// whoever takes one is the prober. What the server asks for then, that worker alone
-// does.
+// those that are tried again fail again, and more than of others, only the prober tries
+// such a message, and whoever takes one is the prober. Only that worker then waits for
+// as long as the server asks.
 type gate struct {
 	schedule  *retry.Schedule
 	longest   time.Duration // that a server can ask for

@@ -30,10 +30,11 @@ const (
 // before. A second later it begins to double every second, until the next complaint.
 // (Those within a second of a complaint count as the same.) From then on the rule is
 // that of CUBIC (RFC 9438), as in the adaptive retry mode of the AWS SDKs: after a
-// complaint the pace is 19 twentieths of what the server took. Within 30 seconds it rises to the pace that was too fast, fast
-// at first and then ever slower. Within another 30 seconds it goes beyond that, by
-// a twentieth, slowly at first and then ever faster, and from then on it doubles
-// every 10 seconds. Time counts only while the pace is what holds deliveries up.
+// complaint the pace is 19 twentieths of what the server took. Within 30 seconds it
+// rises to the pace that was too fast, fast at first and then ever slower. Within
+// another 30 seconds it goes beyond that, by a twentieth, slowly at first and then ever
+// faster, and from then on it doubles every 10 seconds. Time counts only while the pace
+// is what holds deliveries up.
 type pace struct {
 	rate    float64 // records a second, zero for no bound
 	start   float64 // the rate after the last complaint
@@ -105,7 +106,7 @@ func (p *pace) succeeded(now time.Time, records int) { p.recent.add(now, records
 func (p *pace) throttled(began, now time.Time, retryAfter time.Duration) {
 	taken := p.recent.rate(now)
 	if !began.After(p.told.Add(held)) || taken == 0 {
-		return // it may be due to the same, which the server counts still; or the server takes nothing, which is an outage
+		return // it may be due to the same; or the server takes nothing, which is an outage
 	}
 	switch {
 	case p.rate == 0 || now.Sub(p.told) > forgotten:

@@ -4,6 +4,7 @@
 //
 //   - gate.go: who tries again while deliveries fail, and who waits;
 //   - limiter.go: how many deliveries are under way at once, and how many a second;
+//   - trial.go: whether so many fail because so many are under way;
 //   - lines.go: whose turn it is;
 //   - room.go: what becomes of a message for which there is no room;
 //   - mark.go: when everything that came before a Flush has got its outcome;

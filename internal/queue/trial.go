@@ -1,0 +1,61 @@
+package queue
+
+import "time"
+
+// enough is how many deliveries tell whether a lower limit lets less fail.
+const enough = 40
+
+// A trial finds out whether a lower limit lets less fail.
+type trial struct {
+	on      bool
+	halved  bool    // the limit was
+	from    float64 // the limit before
+	answers int
+	fails   int
+}
+
+// share returns the share of what failed.
+func (t *trial) share() float64 { return float64(t.fails) / float64(max(1, t.fails+t.answers)) }
+
+// tooMany draws the conclusion from too many failures.
+func (l *Limiter) tooMany(now time.Time) {
+	limit, halved := l.limit/2, true
+	if !l.doubles && l.back > 0 && l.back < l.limit { // it was tried, and is too much
+		limit, halved = l.back, false
+	}
+	if l.repeat++; l.limit < l.failed/1.5 || l.limit > l.failed*1.5 {
+		l.repeat = 0
+	}
+	l.failed = l.limit
+	l.lower(now, limit, halved)
+}
+
+// lower sets a lower limit, for too many deliveries have failed, and tries whether
+// fewer do then.
+func (l *Limiter) lower(now time.Time, limit float64, halved bool) {
+	l.trial = trial{on: true, halved: halved, from: l.limit}
+	l.doubles, l.probing, l.back, l.slow = false, false, 0, 0
+	l.set(now, l.less(limit))
+}
+
+// try draws the conclusion from a trial, if there is one.
+func (l *Limiter) try(now time.Time) {
+	share, all := l.trial.share(), l.trial.answers+l.trial.fails
+	switch {
+	case all >= few && share >= 0.5:
+		l.lower(now, l.limit/2, true)
+	case all < enough:
+	case share < 0.1: // it was the limit
+		l.trial.on = false
+		l.usual = 0
+		l.set(now, max(l.limit, l.trial.from/step))
+		l.restUntil = now.Add(min(calm, rest<<min(l.repeat, 8)))
+	case !l.trial.halved:
+		l.lower(now, l.limit/2, true)
+	default: // half of what makes less than half of all fail would have let none fail
+		l.trial.on = false
+		l.usual = share
+		l.doubles = true
+		l.set(now, max(l.limit, l.trial.from))
+	}
+}
