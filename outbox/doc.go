@@ -86,6 +86,7 @@
 //     has turned read-only after an error (ext4, errors=remount-ro): Send fails at once,
 //     what waits is delivered, and Run logs once a second that it cannot be removed. It is
 //     delivered again when the file can be written and the program has been restarted.
+//     While the outbox is open, mount refuses to remount its file system read-only.
 //
 // # The write-ahead log
 //

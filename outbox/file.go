@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 )
 
 // checkedBytes is how large a file may be for all of it to be checked when it is
@@ -51,7 +52,7 @@ func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
 	}
 	for _, setting := range writing {
 		if err == nil {
-			_, err = writer.ExecContext(ctx, "PRAGMA "+setting)
+			err = f.set(ctx, setting, c.busy)
 		}
 	}
 	if err == nil && !c.shared {
@@ -76,6 +77,19 @@ func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
 		f.at, err = look(path, path+"-wal", path+"-shm")
 	}
 	return f, err
+}
+
+// set changes a setting. When SQLite changes the journal, it does not wait for others
+// that make or close the file, although it is told to; so that is done here.
+func (f *file) set(ctx context.Context, setting string, busy time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, busy)
+	defer cancel()
+	for {
+		_, err := f.writer.Conn.ExecContext(ctx, "PRAGMA "+setting)
+		if !isBusy(storageError(err)) || pause(waiting, pollInterval) != nil {
+			return err
+		}
+	}
 }
 
 // migrate makes the tables where they are missing, and marks a file that is new.

@@ -72,7 +72,10 @@ func checkLibrary(ctx context.Context, from queryer, build string) error {
 // if there is another SQLite library in the process, nobody can say which of the
 // two it is.
 func checkProcess(ctx context.Context, path string, shared bool) error {
-	if !isOpen(path) || isOpen(path+"-lock") {
+	// An outbox has the lock open for longer than the file, and may come or go between
+	// two looks.
+	lock := path + "-lock"
+	if isOpen(lock) || !isOpen(path) || isOpen(lock) {
 		return nil
 	}
 	if !shared {

@@ -99,8 +99,9 @@
 //     times a second: some calls of Send fail, and deliveries pause for less than a
 //     second.
 //   - LOCK TABLE river_job IN ACCESS EXCLUSIVE MODE for 20 seconds: Send waits until
-//     then, or until its context ends, and so do deliveries. VACUUM FULL again and again:
-//     pauses of less than a second.
+//     then, or until its context ends, and so do deliveries. ALTER TABLE in a transaction
+//     of 30 seconds: the same. VACUUM FULL again and again: pauses of less than a second.
+//   - River's tables in a schema that only the role's search_path names: nothing.
 //   - statement_timeout, idle_in_transaction_session_timeout or idle_session_timeout of
 //     one second, a lock_timeout of 10 ms, serializable isolation as the default:
 //     nothing but lines in the log, and now and then a Send that fails.
