@@ -148,7 +148,7 @@ func (s *Sender) check(ctx context.Context) error {
 // hasConsumer reports whether the consumer of the relays may exist: a sender need not
 // be allowed to ask.
 func (s *Sender) hasConsumer(ctx context.Context, stream jetstream.Stream) bool {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.attemptTimeout)
 	defer cancel()
 	_, err := stream.Consumer(ctx, consumerName)
 	return !errors.Is(err, jetstream.ErrConsumerNotFound)

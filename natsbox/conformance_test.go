@@ -3,6 +3,7 @@ package natsbox_test
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,7 +25,8 @@ func TestConformance(t *testing.T) {
 		return outboxtest.Storage[*natsbox.Sender]{
 			ErrNotParked: natsbox.ErrNotParked,
 			Open: func(t *testing.T, _ int) *natsbox.Sender {
-				sender, err := natsbox.New(t.Context(), servers.jetStream(t), single(name)...)
+				patient := natsbox.WithAttemptTimeout(time.Minute) // a machine may be busy
+				sender, err := natsbox.New(t.Context(), servers.jetStream(t), single(name, patient)...)
 				require.NoError(t, err)
 				return sender
 			},

@@ -93,7 +93,6 @@
 //   - The clock of the consumer's server is put back, or another server leads, whose clock
 //     is behind: nothing is lost, but what is to be tried again waits for that much longer,
 //     and Stalled does not tell. Delete the consumer; Run creates it again within seconds.
-//     A clock that is put ahead has messages tried again at once.
 //   - The consumer is paused: nothing is delivered until then. Run logs that, and Stalled
 //     grows.
 //   - The user of the connection may not do something, such as acknowledge or ask for

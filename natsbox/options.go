@@ -27,6 +27,7 @@ type config struct {
 	system         *nats.Conn
 	syncUnchecked  bool
 	timeout        time.Duration
+	attemptTimeout time.Duration // of one attempt at storing a message
 	workers        int
 	ackWait        time.Duration
 	initialBackoff time.Duration
@@ -40,6 +41,7 @@ func defaults() config {
 		stream:         "KISSMETRICS",
 		replicas:       3,
 		timeout:        30 * time.Second,
+		attemptTimeout: time.Second, // long for a healthy server, and short for one that has died
 		workers:        256,
 		ackWait:        30 * time.Second,
 		initialBackoff: 500 * time.Millisecond,

@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	// attemptTimeout bounds one attempt at storing a message. It is long for a
-	// healthy server, and short for one that has died.
-	attemptTimeout = time.Second
 	// retryWait is the wait between attempts.
 	retryWait = 100 * time.Millisecond
 	// roomForReason is how many bytes a message may grow by when it is parked.
@@ -156,7 +153,7 @@ func (s *Sender) store(ctx context.Context, message *nats.Msg) error {
 
 // publish makes one attempt at storing a message in the named stream.
 func (s *Sender) publish(ctx context.Context, message *nats.Msg, stream string) (*jetstream.PubAck, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.attemptTimeout)
 	defer cancel()
 	ack, err := s.js.PublishMsg(ctx, message, jetstream.WithExpectStream(stream), jetstream.WithRetryAttempts(0))
 	if err != nil {
@@ -167,7 +164,7 @@ func (s *Sender) publish(ctx context.Context, message *nats.Msg, stream string) 
 
 // waits reports whether a message is known to be still in the stream.
 func (s *Sender) waits(ctx context.Context, sequence uint64) bool {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.attemptTimeout)
 	defer cancel()
 	stream, err := s.js.Stream(ctx, s.config.stream)
 	if err != nil {
