@@ -152,6 +152,17 @@ func (tr *tree) hub(t testing.TB) jetstream.JetStream {
 	t.Helper()
 	js, err := jetstream.NewWithDomain(dial(t, tr.leaf), "hub")
 	require.NoError(t, err)
+	return awake(t, js)
+}
+
+// awake waits until JetStream answers: a server that takes connections need not
+// know yet where to find it.
+func awake(t testing.TB, js jetstream.JetStream) jetstream.JetStream {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := js.AccountInfo(t.Context())
+		return err == nil
+	}, 30*time.Second, 20*time.Millisecond)
 	return js
 }
 
@@ -193,7 +204,7 @@ func TestSendDoesNotTakeTheAnswerOfAnotherDomain(t *testing.T) {
 	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
 	local, err := jetstream.New(dial(t, tr.leaf))
 	require.NoError(t, err)
-	newSender(t, local)
+	newSender(t, awake(t, local))
 
 	take := func(subject string) {
 		t.Helper()
