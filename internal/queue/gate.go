@@ -79,7 +79,7 @@ func (g *gate) prefersFresh(prober bool) bool {
 // begins notes that a worker tries a message, which may have failed before, and
 // reports whether the worker is the prober.
 func (g *gate) begins(prober, again bool) bool {
-	if again && g.distrusts() {
+	if g.blames(again) {
 		g.probing, prober = true, true
 	}
 	return prober

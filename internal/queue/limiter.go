@@ -153,10 +153,11 @@ func (l *Limiter) Succeeded(began, now time.Time, records int) {
 		return
 	}
 	l.round.answers++
-	if l.trial.answers++; l.trial.on {
+	l.round.total += now.Sub(began) / time.Duration(max(1, records))
+	if l.trial.on {
+		l.trial.answers++
 		l.try(now)
 	}
-	l.round.total += now.Sub(began) / time.Duration(max(1, records))
 	if l.round.answers >= l.Limit() {
 		l.endRound(now)
 	}
@@ -169,10 +170,10 @@ func (l *Limiter) Failed(began, now time.Time) {
 		return
 	}
 	l.round.fails++
-	l.trial.fails++
 	fails, all := float64(l.round.fails), float64(l.round.fails+l.round.answers)
 	switch {
 	case l.trial.on:
+		l.trial.fails++
 		l.try(now)
 	case fails > max(2, l.limit/10)+1.5*l.usual*all:
 		l.tooMany(now)
@@ -205,11 +206,10 @@ func (l *Limiter) Overloaded(began, now time.Time, retryAfter time.Duration) {
 	switch {
 	case l.doubles: // it is too much by far
 		limit = l.limit / 2
-	case l.back > 0 && l.back < l.limit: // it was tried, and is too much
+	case l.triesMore():
 		limit = l.back
 	}
-	l.doubles, l.probing, l.back, l.slow, l.trial = false, false, 0, 0, trial{}
-	l.set(now, l.less(limit))
+	l.cut(now, limit)
 	l.restUntil = now.Add(calmAfter(retryAfter))
 }
 
@@ -278,6 +278,16 @@ func (l *Limiter) climb(now time.Time, mean time.Duration) {
 		l.back, l.fewer = l.limit, true
 		l.set(now, min(l.ceiling, l.limit*step))
 	}
+}
+
+// triesMore reports whether the limit is one that is being tried, a quarter more than
+// the one before.
+func (l *Limiter) triesMore() bool { return l.back > 0 && l.back < l.limit }
+
+// cut sets a lower limit, and ends whatever was being tried.
+func (l *Limiter) cut(now time.Time, limit float64) {
+	l.doubles, l.probing, l.back, l.slow, l.trial = false, false, 0, 0, trial{}
+	l.set(now, l.less(limit))
 }
 
 // less returns a lower limit, if it is not too low.

@@ -14,13 +14,10 @@ type trial struct {
 	fails   int
 }
 
-// share returns the share of what failed.
-func (t *trial) share() float64 { return float64(t.fails) / float64(max(1, t.fails+t.answers)) }
-
 // tooMany draws the conclusion from too many failures.
 func (l *Limiter) tooMany(now time.Time) {
 	limit, halved := l.limit/2, true
-	if !l.doubles && l.back > 0 && l.back < l.limit { // it was tried, and is too much
+	if !l.doubles && l.triesMore() {
 		limit, halved = l.back, false
 	}
 	if l.repeat++; l.limit < l.failed/1.5 || l.limit > l.failed*1.5 {
@@ -33,14 +30,15 @@ func (l *Limiter) tooMany(now time.Time) {
 // lower sets a lower limit, for too many deliveries have failed, and tries whether
 // fewer do then.
 func (l *Limiter) lower(now time.Time, limit float64, halved bool) {
-	l.trial = trial{on: true, halved: halved, from: l.limit}
-	l.doubles, l.probing, l.back, l.slow = false, false, 0, 0
-	l.set(now, l.less(limit))
+	from := l.limit
+	l.cut(now, limit)
+	l.trial = trial{on: true, halved: halved, from: from}
 }
 
-// try draws the conclusion from a trial, if there is one.
+// try draws the conclusion from a trial, if there is one to draw yet.
 func (l *Limiter) try(now time.Time) {
-	share, all := l.trial.share(), l.trial.answers+l.trial.fails
+	all := l.trial.answers + l.trial.fails
+	share := float64(l.trial.fails) / float64(all)
 	switch {
 	case all >= few && share >= 0.5:
 		l.lower(now, l.limit/2, true)
