@@ -79,11 +79,16 @@ func (w *Worker) holdOn(ctx context.Context) time.Duration {
 	if wait <= 0 {
 		return 0
 	}
+	waitHere(ctx, wait)
+	return w.held()
+}
+
+// waitHere waits, but not for longer than a job may be kept from others.
+func waitHere(ctx context.Context, wait time.Duration) {
 	select {
 	case <-time.After(min(wait, longestHere)):
 	case <-ctx.Done():
 	}
-	return w.held()
 }
 
 // hold has no job tried for so long, or for longer if that was asked before.
@@ -148,10 +153,7 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	late := behind(job)
 	err := w.work(ctx, job)
 	if snooze, ok := errors.AsType[*river.JobSnoozeError](err); ok && late > 0 {
-		select {
-		case <-time.After(min(snooze.Duration, late, longestHere)):
-		case <-ctx.Done():
-		}
+		waitHere(ctx, min(snooze.Duration, late))
 	}
 	return err
 }
