@@ -26,11 +26,11 @@ type batch struct {
 
 	isUnreadable bool // whether the body is no JSON object
 
-	isList     bool            // whether there is a list of messages
-	traits     jsonwalk.Object // of the context,
-	traitsRead bool            // once they were asked for
-	lent       int             // what they took, once for every message that they were given to
-	read       readMessage     // the message that is being taken
+	isList     bool        // whether there is a list of messages
+	traits     wire.Value  // of the context,
+	traitsRead bool        // once they were asked for
+	lent       int         // what they took, once for every message that they were given to
+	read       readMessage // the message that is being taken
 
 	own         [2]kissmetrics.Property // for the identity of a message
 	wasRead     bool                    // the library of a context was asked for,
@@ -225,7 +225,7 @@ func (m *head) at() time.Time {
 }
 
 // contextTraits returns the traits of the batch's context.
-func (b *batch) contextTraits() jsonwalk.Object {
+func (b *batch) contextTraits() wire.Value {
 	if !b.traitsRead && b.kind == "" { // of one message, package wire has looked there
 		b.traitsRead = true
 		b.traits = jsonwalk.Object(b.context).Find("traits")

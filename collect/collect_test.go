@@ -347,6 +347,28 @@ func TestBatchGivesItsMessagesWhatTheyLack(t *testing.T) {
 	assert.Equal(t, []collect.Outcome{collect.Accepted, collect.Accepted, collect.Accepted, collect.Ignored, collect.Ignored, collect.Ignored, collect.Ignored}, r.outcomes())
 }
 
+// TestContextTraitsOfAnyKind gives a batch traits that are no object: they are left
+// out, and told where they would have said something.
+func TestContextTraitsOfAnyKind(t *testing.T) {
+	for traits, adjusted := range map[string]bool{
+		`null`: false, `[]`: false, `""`: false, `{}`: false, `{"a":1}`: false,
+		`false`: true, `true`: true, `0`: true, `5`: true, `-1.5e3`: true, `"x"`: true, `"{}"`: true, `[1]`: true, `[{"a":1}]`: true,
+	} {
+		t.Run(traits, func(t *testing.T) {
+			r := newReceiver(t)
+			a := r.do(t, "/v1/batch", `{"batch":[{"type":"identify","userId":"u",`+at+`},`+track+`],"context":{"traits":`+traits+`}}`)
+			assert.Equal(t, http.StatusOK, a.status, a.text)
+			single := newReceiver(t)
+			single.do(t, "/v1/identify", `{"userId":"u",`+at+`,"context":{"traits":`+traits+`}}`)
+			require.Len(t, single.results, 1)
+			require.Len(t, r.results, 2)
+			assert.Equal(t, single.results[0].Adjustments, r.results[0].Adjustments, "as of a message with a context of its own")
+			assert.Equal(t, adjusted, len(r.results[0].Adjustments) > 0)
+			assert.Equal(t, single.recorder.Records()[0], r.recorder.Records()[0])
+		})
+	}
+}
+
 func TestTransformOptions(t *testing.T) {
 	r := newReceiver(t, collect.WithTransform(kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen}))
 	r.do(t, "/v1/track", track)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/jsonwalk"
 )
 
 // A message is one of a batch.
@@ -36,11 +37,15 @@ func (h *Handler) message(b *batch, head *head) (m message, err error) {
 	if read.message, err = head.fields.Message(head.data); err != nil {
 		return m, refusal(err)
 	}
-	if traits := b.contextTraits(); read.isBareIdentify() && !traits.IsEmpty() {
-		if b.lent += len(b.context); b.lent > h.config.maxBytes {
+	if read.isBareIdentify() {
+		traits := b.contextTraits()
+		if !jsonwalk.Object(traits).IsEmpty() {
+			b.lent += len(b.context)
+		}
+		if b.lent > h.config.maxBytes {
 			return m, errLentTooMuch
 		}
-		read.message.Object = traits
+		read.message.Lend(traits)
 	}
 	own := head.at()
 	if at, ok := h.corrected(b, head); ok {

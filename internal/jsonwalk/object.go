@@ -2,8 +2,8 @@ package jsonwalk
 
 import "slices"
 
-// An Object is an object as [Reader.Raw] returns it, which is not checked again. None
-// at all is as good as an empty one.
+// An Object is an object as [Reader.Raw] returns it, which is not checked again. A value
+// of another kind, or none at all, is as good as an empty one.
 type Object []byte
 
 // A Member is a member of an object.
@@ -19,11 +19,14 @@ type Member struct {
 func (m *Member) Value() any { return Decode(m.value) }
 
 // IsEmpty reports whether an object has no members.
-func (o Object) IsEmpty() bool { return len(o) == 0 || o[1+space(o[1:])] == '}' }
+func (o Object) IsEmpty() bool { return !o.is() || o[1+space(o[1:])] == '}' }
+
+// is reports whether the value is an object.
+func (o Object) is() bool { return len(o) > 0 && o[0] == '{' }
 
 // Map returns the members of an object.
 func (o Object) Map() map[string]any {
-	if len(o) == 0 {
+	if !o.is() {
 		return nil
 	}
 	members, _ := Decode(o).(map[string]any)
@@ -32,7 +35,7 @@ func (o Object) Map() map[string]any {
 
 // Each calls visit with the name and the value of every member, as it is written.
 func (o Object) Each(visit func(name, value []byte)) {
-	if len(o) == 0 {
+	if !o.is() {
 		return
 	}
 	r := Reader{data: o, isChecked: true}
@@ -57,8 +60,8 @@ func (o Object) Find(name string) (value []byte) {
 // one name. ok is false if there are more than room has place for, or if the object is
 // long.
 func (o Object) Members(room []Member) (members []Member, ok bool) {
-	if len(o) == 0 || len(o) > shared {
-		return nil, len(o) == 0
+	if !o.is() || len(o) > shared {
+		return nil, !o.is()
 	}
 	members = room[:0]
 	d := newDecoder(o)

@@ -197,7 +197,7 @@ func (f *Fields) message() (Message, error) {
 	switch kind {
 	case "identify":
 		if m.Object = m.object("traits", f.traits); m.Object.IsEmpty() {
-			m.Object = m.object("traits", f.contextTraits())
+			m.Lend(f.contextTraits())
 		}
 	case "page":
 		m.Object = m.object("properties", f.properties)
@@ -297,6 +297,9 @@ func (m *Message) title(category Value, names ...Value) {
 		}
 	}
 }
+
+// Lend gives an identify that has no traits those of a context.
+func (m *Message) Lend(traits Value) { m.Object = m.object("traits", traits) }
 
 // object returns an object, or nil.
 func (m *Message) object(field string, v Value) jsonwalk.Object {
