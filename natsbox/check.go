@@ -90,12 +90,12 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, 
 	ctx = nilness.Context(ctx)
 	for _, config := range []jetstream.StreamConfig{stream, parked} {
 		if _, err := js.CreateStream(ctx, config); err != nil {
-			return fmt.Errorf("natsbox: creating the stream %s: %w", config.Name, err)
+			return fmt.Errorf("natsbox: creating the stream %s: %w", config.Name, explained(js.Conn(), err))
 		}
 	}
 	_, err = js.CreateConsumer(ctx, c.stream, c.consumer())
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) {
-		return fmt.Errorf("natsbox: creating the consumer %s: %w", consumerName, err)
+		return fmt.Errorf("natsbox: creating the consumer %s: %w", consumerName, explained(js.Conn(), err))
 	}
 	return nil
 }
@@ -215,21 +215,25 @@ func syncProblems(ctx context.Context, system *nats.Conn, streams []*jetstream.C
 		}
 		return n, all
 	}
-	answers := nats.NewInbox()
+	answers := system.NewInbox()
 	subscription, err := system.SubscribeSync(answers)
 	if err == nil {
 		defer func() { _ = subscription.Unsubscribe() }()
 		err = system.PublishRequest("$SYS.REQ.SERVER.PING.JSZ", answers, nil)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("natsbox: asking for the servers' settings: %w", err)
+		return nil, fmt.Errorf("natsbox: asking for the servers' settings: %w", explained(system, err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, systemTimeout)
 	defer cancel()
+	var late error
 	for slices.ContainsFunc(streams, func(of *jetstream.ClusterInfo) bool { n, all := told(of); return n < all }) {
 		message, err := subscription.NextMsgWithContext(ctx)
 		if errors.Is(err, context.DeadlineExceeded) {
+			late = explained(system, err)
 			break
+		} else if errors.Is(err, nats.ErrNoResponders) {
+			return nil, fmt.Errorf("natsbox: asking for the servers' settings: %w: only the system account can ask", err)
 		} else if err != nil {
 			return nil, fmt.Errorf("natsbox: asking for the servers' settings: %w", err)
 		}
@@ -251,7 +255,7 @@ func syncProblems(ctx context.Context, system *nats.Conn, streams []*jetstream.C
 	var problems []string
 	for _, of := range streams {
 		if n, all := told(of); n < all/2+1 {
-			return nil, fmt.Errorf("natsbox: %d of %d servers told their settings", n, all)
+			return nil, fmt.Errorf("natsbox: %d of %d servers told their settings: %w", n, all, late)
 		}
 		for _, name := range serversOf(of) {
 			s := settings{of: "server " + name}

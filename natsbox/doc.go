@@ -117,6 +117,28 @@
 //     see that a relay of another account has ended: what it hands to such a relay waits
 //     for the time of [WithAckWait].
 //
+// # Rights
+//
+// A user whose rights are limited needs to subscribe to its inboxes ("_INBOX.>", or what
+// nats.CustomInboxPrefix says), and to publish to these subjects, with the name of the
+// stream in place of KISSMETRICS:
+//
+//   - to send: KISSMETRICS.records.*, $JS.API.STREAM.INFO.KISSMETRICS,
+//     $JS.API.STREAM.INFO.KISSMETRICS-PARKED, $JS.API.CONSUMER.INFO.KISSMETRICS.relay and
+//     $JS.API.STREAM.MSG.GET.KISSMETRICS;
+//   - to run, the same and KISSMETRICS.parked, $JS.ACK.KISSMETRICS.relay.>,
+//     $JS.API.CONSUMER.CREATE.KISSMETRICS.relay and
+//     $JS.API.CONSUMER.MSG.NEXT.KISSMETRICS.relay;
+//   - to list what is parked, put it back and delete it, those of a sender and
+//     $JS.API.STREAM.MSG.GET.KISSMETRICS-PARKED and
+//     $JS.API.STREAM.MSG.DELETE.KISSMETRICS-PARKED;
+//   - to create the streams: $JS.API.STREAM.CREATE.KISSMETRICS,
+//     $JS.API.STREAM.CREATE.KISSMETRICS-PARKED and
+//     $JS.API.CONSUMER.CREATE.KISSMETRICS.relay;
+//   - the connection of [WithSystemConn]: $SYS.REQ.SERVER.PING.JSZ.
+//
+// A server with the feature flag js_ack_fc_v2 needs $JS.ACK.*.*.KISSMETRICS.relay.> instead.
+//
 // # The connection
 //
 // The connection is the caller's. By default nats.go takes four minutes to notice
@@ -125,8 +147,13 @@
 // nats.MaxReconnects(-1) and the addresses of all servers.
 //
 // When the user expires or is turned away, nats.go closes the connection at the second
-// refusal: Send fails at once, and Run ends. With nats.IgnoreAuthErrorAbort it goes on
-// trying, and so do they, with what the server has said.
+// refusal: Send fails at once, and Run ends, with what the server has said. With
+// nats.IgnoreAuthErrorAbort it goes on trying, and so do they. Users and accounts of JWTs
+// were tried: when a user was revoked or its signing key removed, when a user or an
+// account expired or was deleted, or was allowed fewer connections, subscriptions or
+// bytes, and when the account lost JetStream, or an export or its activation, nothing was
+// lost, and everything went on within seconds of its return. With a JWT that is renewed in
+// time (nats.UserJWT, or a new file of nats.UserCredentials) it does within a second.
 //
 // [NATS JetStream]: https://docs.nats.io/nats-concepts/jetstream
 // [the analysis of NATS 2.12.1]: https://jepsen.io/analyses/nats-2.12.1

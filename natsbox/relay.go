@@ -239,7 +239,7 @@ func (r *relay) work(ctx context.Context, another func()) error {
 			break
 		}
 		if isFinal(err) {
-			return stopped(err)
+			return r.stopped(err)
 		}
 		r.warn(ctx, err)
 		sleep(ctx, retry.Wait(failures+1, r.config.initialBackoff, min(r.config.maxBackoff, maxReopen)))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -71,22 +72,34 @@ func isWrongConsumer(err error) (description string, ok bool) {
 	return failed.Description, true
 }
 
+// explained adds to an error why the server may have given no answer; see [explained].
+func (s *Sender) explained(err error) error { return explained(s.js.Conn(), err) }
+
 // explained adds to an error why the server may have given no answer. That is nothing
-// it answers: it says what it forbids, and whom, on the connection.
-func (s *Sender) explained(err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
+// it answers: it says what it forbids, and whom, on the connection, and then may close
+// that.
+func explained(on *nats.Conn, err error) error {
+	said := on.LastError()
+	isForbidden := func(forbidden error) bool { return errors.Is(said, forbidden) }
+	switch {
+	case errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, jetstream.ErrConnectionClosed):
+		if said == nil { // the owner has closed it
+			return err
+		}
+		return fmt.Errorf("%w, after: %w", err, said)
+	case !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoHeartbeat):
 		return err
-	}
-	said := s.js.Conn().LastError()
-	for _, forbidden := range []error{
+	case slices.ContainsFunc([]error{
 		nats.ErrPermissionViolation, nats.ErrAuthorization, nats.ErrAuthExpired, nats.ErrAuthRevoked, nats.ErrAccountAuthExpired,
 		nats.ErrMaxSubscriptionsExceeded, nats.ErrMaxConnectionsExceeded, nats.ErrMaxAccountConnectionsExceeded,
-	} {
-		if errors.Is(said, forbidden) {
-			return fmt.Errorf("%w; the server has said: %w", err, said)
-		}
+	}, isForbidden):
+		return fmt.Errorf("%w; the server has said: %w", err, said)
+	case on.IsConnected():
+		return err
+	case said == nil:
+		return fmt.Errorf("%w; the connection is down", err)
 	}
-	return err
+	return fmt.Errorf("%w; the connection is down: %w", err, said)
 }
 
 // reason says why something failed, in words of the server or of nats.go. Neither

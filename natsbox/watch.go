@@ -27,7 +27,7 @@ func (r *relay) watch(ctx context.Context, stop context.CancelCauseFunc, done <-
 		problems, err := r.look(ctx)
 		switch {
 		case isFinal(err):
-			stop(stopped(err))
+			stop(r.stopped(err))
 		case err != nil && ctx.Err() == nil: // the workers may know nothing of it yet
 			r.warn(ctx, err)
 		case err == nil:
@@ -60,4 +60,6 @@ func (r *relay) lookAtSettings(ctx context.Context) ([]string, error) {
 }
 
 // stopped says that a relay cannot go on.
-func stopped(err error) error { return fmt.Errorf("natsbox: the relay cannot go on: %w", err) }
+func (s *Sender) stopped(err error) error {
+	return fmt.Errorf("natsbox: the relay cannot go on: %w", s.explained(err))
+}
