@@ -38,10 +38,10 @@ func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation
 	}
 	// What is stored must be where it can be found. Other changes can wait for watch.
 	if err == nil && !lazy && o.file.at.isAway() {
-		err = damaged("the file was deleted, or replaced by another")
+		err = errAway
 	}
 	if isDamaged(err) {
-		o.breaks()
+		o.breaks(err)
 	}
 	return batch, err
 }

@@ -57,7 +57,10 @@
 //
 // When the file is deleted or replaced while it is open, which is noticed within a
 // second, a Send may fail, and then the outbox goes on with what is at the path. It
-// cannot deliver what was only in the other file.
+// cannot deliver what was only in the other file. When its file system is unmounted
+// (umount -l), Send fails until it is mounted again: on Linux, no file is made in the
+// directory below. A program that starts before the file system is mounted makes one
+// there, so have it wait (RequiresMountsFor= of systemd).
 //
 // A file that is shared with the application ([WithSharedFile]) is never repaired
 // nor set aside: the application has to do that.

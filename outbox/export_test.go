@@ -28,3 +28,6 @@ func (o *Outbox) Watched() bool { return !o.logIsLong.Load() }
 
 // IsMounted reports whether something is mounted at the path itself.
 func IsMounted(path string) bool { return isMounted(path) }
+
+// Unmount has the outbox think that its mount is another than before.
+func (o *Outbox) Unmount() { o.mount++ }

@@ -22,3 +22,13 @@ func isMounted(path string) bool {
 	err := unix.Statx(unix.AT_FDCWD, path, 0, 0, &stat)
 	return err == nil && stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
+
+// mountOf returns the number of the mount that a directory is on, or 0 where that is not
+// known (before Linux 5.8).
+func mountOf(dir string) uint64 {
+	var stat unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MNT_ID, &stat); err != nil {
+		return 0
+	}
+	return stat.Mnt_id
+}

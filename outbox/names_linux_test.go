@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -78,4 +79,31 @@ func TestAMountIsSeen(t *testing.T) {
 	assert.True(t, outbox.IsMounted("/proc"))
 	assert.False(t, outbox.IsMounted(filepath.Join(t.TempDir(), "outbox.db")))
 	assert.False(t, outbox.IsMounted(os.Args[0]))
+}
+
+// When a file system is unmounted under the outbox (umount -l), nothing is stored in the
+// directory below, where nobody would find it again.
+func TestNothingIsStoredWhereAMountIsMissing(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "box", "outbox.db")
+	dir := filepath.Dir(path)
+	box := open(t, path, outbox.WithWatchEvery(time.Hour))
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("before")}))
+	box.Unmount()
+	require.NoError(t, os.Rename(dir, dir+"-away"))
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	for _, reason := range []string{"was deleted", "the mount that it was on"} {
+		err := box.Send(t.Context(), []kissmetrics.Record{record("refused")})
+		require.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+		require.ErrorContains(t, err, reason)
+	}
+	require.NoError(t, os.Remove(dir), "nothing is in it")
+	require.NoError(t, os.Rename(dir+"-away", dir))
+	require.Eventually(t, func() bool {
+		return box.Send(t.Context(), []kissmetrics.Record{record("after")}) == nil
+	}, time.Minute, time.Millisecond)
+	var recorder kissmetricstest.Recorder
+	deliver(t, box, &recorder)
+	assert.Subset(t, names(recorder.Records()), []string{"before", "after"})
+	assert.NoFileExists(t, path+".damaged-1", "there was nothing to repair")
 }

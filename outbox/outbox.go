@@ -21,6 +21,7 @@ import (
 // which ends with Close.
 type Outbox struct {
 	path   string
+	mount  uint64 // the one that it is on; see make
 	config config
 	lock   *lock
 	writer *writer
@@ -30,6 +31,7 @@ type Outbox struct {
 
 	fileMu    sync.RWMutex // held to exchange the file
 	file      *file        // nil while it is broken
+	force     bool         // it is to be repaired whatever it looks like
 	tried     time.Time    // when it was last tried to repair it,
 	failure   error        // and why that failed
 	logIsLong atomic.Bool  // which was logged
@@ -82,7 +84,7 @@ func Open(ctx context.Context, path string, options ...Option) (*Outbox, error) 
 	if err := checkProcess(ctx, path, c.shared); err != nil {
 		return nil, err
 	}
-	o := &Outbox{path: path, config: c, stored: make(chan struct{}, 1), ended: make(chan struct{})}
+	o := &Outbox{path: path, mount: mountOf(filepath.Dir(path)), config: c, stored: make(chan struct{}, 1), ended: make(chan struct{})}
 	o.settled.c = make(chan struct{})
 	if err := o.openFirst(ctx); err != nil {
 		return nil, err
@@ -96,12 +98,8 @@ func Open(ctx context.Context, path string, options ...Option) (*Outbox, error) 
 // openFirst opens the file and its lock, and leaves no lock beside a file of
 // somebody else's.
 func (o *Outbox) openFirst(ctx context.Context) (err error) {
-	if !o.config.shared {
-		if _, err := os.Stat(o.path + salvaged); err != nil {
-			if err := makeFile(o.path); err != nil {
-				return storageError(err)
-			}
-		}
+	if err := o.make(); err != nil {
+		return err
 	}
 	_, known := os.Stat(o.path + "-lock")
 	o.lock = openLock(o.path)
@@ -239,7 +237,7 @@ func (o *Outbox) read(ctx context.Context, query func(f *file) error) error {
 		return ctx.Err()
 	}
 	if err = fileError(err); isDamaged(err) {
-		o.breaks()
+		o.breaks(err)
 	}
 	return err
 }

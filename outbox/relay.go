@@ -263,8 +263,9 @@ func (r *relay) take(ctx context.Context, m *row) error {
 		return nil
 	}
 	if errors.Is(err, errUnreadable) && !r.o.config.shared {
-		r.o.breaks() // it may be that only its length is wrong: then it can be saved
-		return damaged("a message cannot be read")
+		err := damaged("a message cannot be read")
+		r.o.breaks(err) // it may be that only its length is wrong: then it can be saved
+		return err
 	}
 	r.o.config.logger.ErrorContext(ctx, "outbox: a stored message cannot be read, and is parked", "id", m.id)
 	err = r.o.writer.submit(ctx, r.operation(false, func(ctx context.Context, file *file, t *totals) error {
@@ -312,8 +313,9 @@ func (r *relay) audit(ctx context.Context) error {
 		r.cursor = id.Int64 - 1
 	case id.Valid || t == totals{}:
 	case t.messages > 0 && !r.o.config.shared:
-		r.o.breaks()
-		return damaged("messages have disappeared")
+		err := damaged("messages have disappeared")
+		r.o.breaks(err)
+		return err
 	default: // what could not be read was counted as nobody knows what
 		return r.o.writer.submit(ctx, r.operation(true, func(ctx context.Context, f *file, _ *totals) error {
 			_, err := f.writer.ExecContext(ctx, `UPDATE kissmetrics_totals SET messages = 0, records = 0, bytes = 0

@@ -5,14 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 )
 
+// errAway says that the file, or one of those beside it, is no longer the one that is
+// open.
+var errAway = damaged("the file was deleted, or replaced by another")
+
 // breaks notes that the file is damaged. The relay lets go of it, and the writer
 // repairs it before it commits anything more.
-func (o *Outbox) breaks() {
+func (o *Outbox) breaks(why error) {
 	if !o.broken.Swap(true) {
-		o.config.logger.Error("outbox: the file is damaged")
+		o.config.logger.Error("outbox: the file is damaged", "reason", why)
 	}
 	notify(o.stored)
 }
@@ -25,19 +30,22 @@ func (o *Outbox) repair(ctx context.Context) error {
 	}
 	o.fileMu.Lock()
 	defer o.fileMu.Unlock()
-	force := !o.config.shared
 	if o.file != nil {
-		// What is there now may be in order.
-		force = force && !o.file.at.isAway() && !o.lock.at.isAway()
+		// What is there now, or comes back, may be in order.
+		o.force = !o.config.shared && !o.file.at.isAway() && !o.lock.at.isAway()
 		_ = o.file.close() // it may be damaged too much for an orderly end
 		o.file = nil
 	}
 	o.lock.unshare()
-	if o.lock.at.isAway() {
-		_ = o.lock.close()
-		o.lock = openLock(o.path)
+	err := o.make() // before the lock, which has its permissions
+	var f *file
+	if err == nil {
+		if o.lock.at.isAway() {
+			_ = o.lock.close()
+			o.lock = openLock(o.path)
+		}
+		f, err = o.open(ctx, o.force)
 	}
-	f, err := o.open(ctx, force)
 	o.tried, o.failure = time.Now(), err
 	if err != nil {
 		o.config.logger.Error("outbox: the file cannot be used", "error", err)
@@ -52,10 +60,8 @@ func (o *Outbox) repair(ctx context.Context) error {
 // open opens the file. What is wrong with it is put right if nobody else has it
 // open, and if it is an outbox's alone.
 func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
-	if !o.config.shared {
-		if err := o.prepare(ctx); err != nil {
-			return nil, storageError(err)
-		}
+	if err := o.prepare(ctx); err != nil {
+		return nil, storageError(err)
 	}
 	if err := checkNames(o.path); err != nil {
 		return nil, err
@@ -113,11 +119,31 @@ func (o *Outbox) putRight(ctx context.Context, why error) error {
 	return nil
 }
 
+// make makes the file if there is none, and if it is not the application's. It does not
+// where the file's mount is missing: what was stored below that would be out of sight
+// when it is back.
+func (o *Outbox) make() error {
+	if _, err := os.Stat(o.path + salvaged); err == nil && !o.config.shared {
+		return nil // it takes the place of the file
+	}
+	_, err := os.Stat(o.path)
+	now := mountOf(filepath.Dir(o.path))
+	switch {
+	case err == nil:
+		return nil
+	case o.config.shared:
+		return storageError(err)
+	case now != o.mount && now != 0 && o.mount != 0:
+		return damaged("the file is gone, and so is the mount that it was on")
+	}
+	return storageError(makeFile(o.path))
+}
+
 // prepare makes the file if there is none, and ends a repair that was
 // interrupted, if nobody has the file open.
 func (o *Outbox) prepare(ctx context.Context) error {
-	if _, err := os.Stat(o.path + salvaged); err != nil {
-		return makeFile(o.path) // there was no repair
+	if _, err := os.Stat(o.path + salvaged); err != nil || o.config.shared {
+		return o.make()
 	}
 	release, err := o.lock.exclude(ctx)
 	if isBusy(err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,12 +110,30 @@ func TestFilesThatVanishAreMadeAgain(t *testing.T) {
 			box := open(t, path, watching)
 			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
 			remove(ending)(t, path)
-			require.Eventually(t, func() bool {
-				_, err := os.Stat(path + ending)
-				return err == nil
-			}, time.Minute, time.Millisecond)
+			requireFile(t, path+ending)
 		})
 	}
+}
+
+// requireFile waits until a file is there, for its owner alone.
+func requireFile(t *testing.T, path string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	}, time.Minute, time.Millisecond)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, fs.FileMode(0o600), info.Mode().Perm(), path)
+}
+
+// The lock has the permissions of the file, and is made with it if both are gone.
+func TestTheLockThatIsMadeAgainIsItsOwnersAlone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	open(t, path, watching)
+	remove("", "-wal", "-shm", "-lock")(t, path)
+	requireFile(t, path+"-lock")
 }
 
 // What waits in a table that is dropped is still in the file.

@@ -17,7 +17,7 @@ const (
 // log grows. It is the writer's.
 func (o *Outbox) watch() {
 	if !o.broken.Load() && (o.file.at.isAway() || o.lock.at.isAway()) {
-		o.breaks()
+		o.breaks(errAway)
 	}
 	if o.broken.Load() {
 		_ = o.repair(o.ctx) // the next that needs the file has the error
