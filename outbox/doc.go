@@ -38,8 +38,9 @@
 //
 // When the disk is full or fails, Send returns a [*StorageError], and Run keeps
 // trying. On a disk that others have filled, what was delivered is still removed,
-// and messages find room where others were. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed them
-// returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
+// and messages find room where others were, as long as the file need not become larger
+// than it has been. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed
+// them returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
 //
 // [Stats] tells a relay that makes no progress (Stalled grows) from an idle one
 // (nothing waits).
@@ -73,7 +74,8 @@
 //
 //   - BEGIN EXCLUSIVE, or a program that is stopped (SIGSTOP) in a transaction of its
 //     own: Send fails after 10 seconds ([StorageBusy]), deliveries pause, Stalled
-//     grows. When the lock is released, everything goes on at once.
+//     grows. When the lock is released, everything goes on at once. If a program
+//     is stopped while it relays, another one takes over only when it has ended.
 //   - VACUUM, .backup, wal_checkpoint(TRUNCATE), REINDEX, ANALYZE, other columns and
 //     indexes: a pause of at most half a second. Journal and locking modes cannot be
 //     changed while the outbox is open ("database is locked").

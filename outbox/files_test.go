@@ -1,13 +1,20 @@
 package outbox_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -232,4 +239,44 @@ func TestEveryTraceOfAnOutboxCounts(t *testing.T) {
 			assert.FileExists(t, path+".damaged-1")
 		})
 	}
+}
+
+// openingTooMany opens as many files as the process may, and then those of an outbox. It
+// keeps what it has opened.
+func openingTooMany(path, _ string) error {
+	ctx := context.Background()
+	log, written := io.Pipe()
+	box, err := outbox.Open(ctx, path, outbox.WithLogger(slog.New(slog.NewTextHandler(written, nil))))
+	if err != nil {
+		return err
+	}
+	limit := syscall.Rlimit{Cur: 64, Max: 64}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	var opened []*os.File
+	for err == nil {
+		var file *os.File
+		file, err = os.Open(os.DevNull)
+		opened = append(opened, file)
+	}
+	defer runtime.KeepAlive(opened)
+	if _, err := outbox.Open(ctx, path); !errors.Is(err, syscall.EMFILE) {
+		return fmt.Errorf("opening it again: %w", err)
+	}
+	if err := box.Send(ctx, []kissmetrics.Record{record("a")}); err != nil {
+		return err
+	}
+	go func() { _ = box.Run(ctx, new(kissmetricstest.Recorder)) }()
+	line, err := bufio.NewReader(log).ReadString('\n')
+	if !strings.Contains(line, syscall.EMFILE.Error()) {
+		return fmt.Errorf("what Run logged: %q, %w", line, err)
+	}
+	return nil
+}
+
+// SQLite says that it cannot open a file, and not why.
+func TestItIsToldThatTooManyFilesAreOpen(t *testing.T) {
+	t.Parallel()
+	runChild(t, "few files", filepath.Join(t.TempDir(), "outbox.db"), "")
 }

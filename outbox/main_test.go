@@ -41,6 +41,7 @@ var roles = map[string]func(path, url string) error{
 	"read-only":           readingOnly,
 	"umask":               makingFiles,
 	"read-only directory": readingOnlyDirectory,
+	"few files":           openingTooMany,
 }
 
 // child returns this program as another process, which is killed when the test

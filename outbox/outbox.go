@@ -239,7 +239,7 @@ func (o *Outbox) read(ctx context.Context, query func(f *file) error) error {
 	if err = fileError(err); isDamaged(err) {
 		o.breaks(err)
 	}
-	return err
+	return explain(o.path, err)
 }
 
 // Flush waits until all that was stored before it has got its outcome: delivered,

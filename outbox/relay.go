@@ -144,7 +144,7 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 	o.fileMu.RUnlock()
 	release, err := lock.reserve(ctx)
 	if err != nil {
-		return err
+		return explain(o.path, err)
 	}
 	defer release()
 	r := &relay{o: o, turn: o.turn.Load(), changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}

@@ -84,7 +84,7 @@ func (o *Outbox) open(ctx context.Context, force bool) (*file, error) {
 // openShared opens the file while nobody repairs it, and keeps it so.
 func (o *Outbox) openShared(ctx context.Context) (f *file, err error) {
 	if err := o.lock.share(ctx); err != nil {
-		return nil, err
+		return nil, explain(o.path, err)
 	}
 	f, err = openFile(ctx, o.path, o.config)
 	if err != nil {
