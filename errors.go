@@ -58,7 +58,7 @@ type LineError struct {
 }
 
 func (e *LineError) Error() string {
-	reason := strings.ReplaceAll(strings.TrimPrefix(e.Err.Error(), "kissmetrics: "), "\nkissmetrics: ", "; ")
+	reason := strings.ReplaceAll(strings.TrimPrefix(fmt.Sprint(e.Err), "kissmetrics: "), "\nkissmetrics: ", "; ")
 	return "kissmetrics: line " + strconv.Itoa(e.Line) + ": " + reason
 }
 

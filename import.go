@@ -16,6 +16,7 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/internal/lines"
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
 	"github.com/kissmetrics-go/kissmetrics/internal/neterr"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // ImportWriter is a [Sender] that writes records as lines of Kissmetrics' bulk
@@ -88,6 +89,7 @@ func (w *ImportWriter) Flush(ctx context.Context) error {
 // use waits for its turn, and calls a function of the writer that has to handle
 // want bytes.
 func (w *ImportWriter) use(ctx context.Context, f func() (int, error), want int) error {
+	ctx = nilness.Context(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -112,14 +114,18 @@ func (w *ImportWriter) use(ctx context.Context, f func() (int, error), want int)
 
 var errWriterPanicked = errors.New("the writer panicked")
 
-// guardedWrite turns a panic into an error. How much was written is not known then.
+// guardedWrite turns a panic, also one of the error, into an error. How much was written
+// is not known then.
 func guardedWrite(f func() (int, error)) (n int, err error) {
 	defer func() {
 		if recover() != nil {
 			n, err = -1, errWriterPanicked
 		}
 	}()
-	return f()
+	if n, err = f(); err != nil {
+		nilness.Examine(err)
+	}
+	return n, err
 }
 
 // importFailure returns the error of records that could not be written.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -43,7 +44,10 @@ func (b *body) release() {
 
 // read returns the body of a request, or the answer to one that has none.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) {
-	arriving := &arrival{Reader: http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes))}
+	arriving := &arrival{Reader: http.NoBody}
+	if r.Body != nil { // as net/http promises, but not everybody who calls a handler
+		arriving.Reader = http.MaxBytesReader(w, r.Body, int64(h.config.maxBytes))
+	}
 	start := make([]byte, len(gzipMagic))
 	n, _ := io.ReadFull(arriving, start)
 	start = start[:n]
@@ -57,7 +61,7 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*body, *answer) 
 			return nil, arriving.unreadable()
 		}
 		defer gunzips.Put(unzip)
-		content = io.LimitReader(unzip, int64(h.config.maxBytes)+1)
+		content = io.LimitReader(unzip, min(int64(h.config.maxBytes), math.MaxInt64-1)+1)
 	case isPacked(r.Header.Get("Content-Encoding"), start):
 		a := failure(http.StatusUnsupportedMediaType, "unsupported_encoding", "the Content-Encoding is not gzip")
 		return nil, &a

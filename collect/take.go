@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // sendTimeout bounds what a sender takes for one message, to within a second.
@@ -269,7 +270,7 @@ func (t *taker) send(records []kissmetrics.Record) (err error) {
 		}
 	}()
 	if err = t.source.Sender.Send(t.calls, records); err != nil {
-		_ = err.Error() // panics here, and nowhere else, if it is a nil pointer
+		nilness.Examine(err)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/pack"
 )
 
@@ -20,8 +21,8 @@ type Recorder struct {
 // Send keeps the records, unless one of them is not valid, ctx has ended, or
 // [Recorder.FailWith] says otherwise; then it keeps none.
 func (r *Recorder) Send(ctx context.Context, records []kissmetrics.Record) error {
-	if ctx != nil && ctx.Err() != nil {
-		return ctx.Err()
+	if err := nilness.Context(ctx).Err(); err != nil {
+		return err
 	}
 	for _, record := range records {
 		if err := record.Validate(); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/name"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // The cookies in which Kissmetrics' script keeps who the visitor is.
@@ -114,6 +115,6 @@ func Middleware(next http.Handler) http.Handler {
 // FromContext returns the visitor that [Middleware] put into the context, and
 // the zero Visitor where there is none.
 func FromContext(ctx context.Context) Visitor {
-	visitor, _ := ctx.Value(visitorKey{}).(Visitor)
+	visitor, _ := nilness.Context(ctx).Value(visitorKey{}).(Visitor)
 	return visitor
 }

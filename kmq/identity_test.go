@@ -54,6 +54,7 @@ func TestIdentity(t *testing.T) {
 		})
 	}
 	assert.Zero(t, kmq.FromContext(t.Context()), "without the middleware nobody is known")
+	assert.Zero(t, kmq.FromContext(nil), "nor without a context") //nolint:staticcheck // that is what is tried
 }
 
 // An alias is for good, so there is one only for who is surely anonymous.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/safelog"
 )
 
@@ -45,18 +47,22 @@ func WithLogger(logger *slog.Logger) ArchiveOption {
 	return func(c *archiveConfig) { c.logger = safelog.Logger(logger) }
 }
 
-func (c *archiveConfig) validate(next kissmetrics.Sender) error {
-	var problems []error
-	check := func(ok bool, problem string) {
-		if !ok {
-			problems = append(problems, fmt.Errorf("%w: %s", kissmetrics.ErrInvalidOption, problem))
-		}
+// configureArchive applies options to the defaults and reports all that is wrong.
+func configureArchive(next kissmetrics.Sender, options []ArchiveOption) (archiveConfig, error) {
+	c := archiveConfig{fileBytes: 100e6, maxBytes: 10e9, logger: slog.New(slog.DiscardHandler)}
+	wrong := complaint.New(kissmetrics.ErrInvalidOption, "reconcile")
+	complaint.Apply(options, wrong, func(o ArchiveOption) { o(&c) })
+	if nilness.IsNil(next) {
+		wrong.Add("NewArchive: the next sender is nil")
 	}
-	check(next != nil, "the next sender is nil")
-	check(c.fileBytes >= 1, "the size of a file is not positive")
-	check(c.maxBytes >= c.fileBytes, "all files together have less room than one")
-	check(c.logger != nil, "the logger is nil")
-	return errors.Join(problems...)
+	if c.fileBytes < 1 {
+		wrong.Add("WithFileSize: %d bytes are no room", c.fileBytes)
+	}
+	if c.maxBytes < c.fileBytes {
+		wrong.Add("WithMaxBytes: %d bytes are less than a file may have", c.maxBytes)
+	}
+	wrong.Logger(c.logger)
+	return c, wrong.Err()
 }
 
 // ArchiveStats are those of an [Archive].
@@ -105,16 +111,11 @@ type Archive struct {
 // NewArchive returns an Archive that writes to a folder, which is made if it is not
 // there. The first file begins with the first record.
 func NewArchive(dir string, next kissmetrics.Sender, options ...ArchiveOption) (*Archive, error) {
-	a := &Archive{
-		config: archiveConfig{fileBytes: 100e6, maxBytes: 10e9, logger: slog.New(slog.DiscardHandler)},
-		dir:    dir, next: next, turn: make(chan struct{}, 1),
+	c, err := configureArchive(next, options)
+	if err != nil {
+		return nil, err
 	}
-	for _, option := range options {
-		option(&a.config)
-	}
-	if err := a.config.validate(next); err != nil {
-		return nil, fmt.Errorf("reconcile: %w", err)
-	}
+	a := &Archive{config: c, dir: dir, next: next, turn: make(chan struct{}, 1)}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("reconcile: %w", err)
 	}
@@ -126,6 +127,7 @@ func NewArchive(dir string, next kissmetrics.Sender, options ...ArchiveOption) (
 // the next sender, or [kissmetrics.ErrSenderPanicked], or of the archive.
 func (a *Archive) Send(ctx context.Context, records []kissmetrics.Record) (err error) {
 	defer contain(&err)
+	ctx = nilness.Context(ctx)
 	if err := a.use(ctx, func() error { return a.write(ctx, records) }); err != nil {
 		return err
 	}
@@ -136,6 +138,7 @@ func (a *Archive) Send(ctx context.Context, records []kissmetrics.Record) (err e
 // sender, if it has something to flush.
 func (a *Archive) Flush(ctx context.Context) (err error) {
 	defer contain(&err)
+	ctx = nilness.Context(ctx)
 	err = a.use(ctx, func() error {
 		if a.file == nil {
 			return nil
@@ -180,6 +183,7 @@ func (a *Archive) Stats(ctx context.Context) (stats ArchiveStats, err error) {
 
 // use waits for its turn and calls f.
 func (a *Archive) use(ctx context.Context, f func() error) error {
+	ctx = nilness.Context(ctx)
 	select {
 	case <-a.turn:
 	case <-ctx.Done():

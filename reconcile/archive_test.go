@@ -172,9 +172,33 @@ func TestArchiveEndsWithItsContext(t *testing.T) {
 
 func TestArchiveOptions(t *testing.T) {
 	t.Parallel()
-	_, err := reconcile.NewArchive(t.TempDir(), nil, reconcile.WithFileSize(0), reconcile.WithMaxBytes(-1), reconcile.WithLogger(nil))
-	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
-	for _, problem := range []string{"sender", "size", "room", "logger"} {
-		assert.ErrorContains(t, err, problem)
+	for _, next := range []kissmetrics.Sender{nil, (*kissmetrics.Queue)(nil)} {
+		_, err := reconcile.NewArchive(t.TempDir(), next, reconcile.WithFileSize(0), nil, reconcile.WithMaxBytes(-1), reconcile.WithLogger(nil))
+		require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
+		for _, problem := range []string{"NewArchive: the next sender is nil", "WithFileSize", "an option is nil", "WithMaxBytes", "WithLogger"} {
+			assert.ErrorContains(t, err, "kissmetrics: invalid option: reconcile: "+problem)
+		}
 	}
+}
+
+func TestAnArchiveNeedsNoContext(t *testing.T) {
+	t.Parallel()
+	var none context.Context
+	dir := t.TempDir()
+	a, err := reconcile.NewArchive(dir, &kissmetricstest.Recorder{})
+	require.NoError(t, err)
+	require.NoError(t, a.Send(none, []kissmetrics.Record{event(1)}))
+	require.NoError(t, a.Flush(none))
+	stats, err := a.Stats(none)
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, stats.Records)
+	require.NoError(t, a.Close(none))
+	files, err := reconcile.Open(dir)
+	require.NoError(t, err)
+	r, err := reconcile.New()
+	require.NoError(t, err)
+	for d, err := range r.Differences(none, files.Records(), files.Records()) {
+		t.Error(d, err)
+	}
+	assert.EqualValues(t, 1, r.Counts().Arrived)
 }

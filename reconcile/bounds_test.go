@@ -253,9 +253,9 @@ func TestWhateverLiesInAFolderIsReadOrTold(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	_, err := reconcile.New(reconcile.WithMemory(1<<20-1), reconcile.WithMaxShift(-1), reconcile.WithOnUnreadable(nil))
+	_, err := reconcile.New(reconcile.WithMemory(1<<20-1), reconcile.WithMaxShift(-1), nil, reconcile.WithOnUnreadable(nil))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)
-	for _, problem := range []string{"memory", "shift", "nil"} {
-		assert.ErrorContains(t, err, problem)
+	for _, problem := range []string{"WithMemory", "WithMaxShift", "an option is nil", "WithOnUnreadable"} {
+		assert.ErrorContains(t, err, "kissmetrics: invalid option: reconcile: "+problem)
 	}
 }

@@ -1,11 +1,11 @@
 package reconcile
 
 import (
-	"errors"
-	"fmt"
+	"math"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/complaint"
 )
 
 // An Option configures [New].
@@ -42,17 +42,21 @@ func WithOnUnreadable(f func(side Side, err error)) Option {
 	return func(c *config) { c.onLine = f }
 }
 
-func (c *config) validate() error {
-	var problems []error
-	check := func(ok bool, problem string) {
-		if !ok {
-			problems = append(problems, fmt.Errorf("%w: %s", kissmetrics.ErrInvalidOption, problem))
-		}
+// configure applies options to the defaults and reports all that is wrong.
+func configure(options []Option) (config, error) {
+	c := defaults()
+	wrong := complaint.New(kissmetrics.ErrInvalidOption, "reconcile")
+	complaint.Apply(options, wrong, func(o Option) { o(&c) })
+	if c.memory < 1<<20 {
+		wrong.Add("WithMemory: %d bytes are less than 1 MiB", c.memory)
 	}
-	check(c.memory >= 1<<20, "the memory is less than 1 MiB")
-	check(c.maxShift >= 0, "the shift is negative")
-	check(c.onLine != nil, "the function for unreadable lines is nil")
-	return errors.Join(problems...)
+	if c.maxShift < 0 {
+		wrong.Add("WithMaxShift: %v is negative", c.maxShift)
+	}
+	if c.onLine == nil {
+		wrong.Add("WithOnUnreadable: the function is nil")
+	}
+	return c, wrong.Err()
 }
 
 // fanOut returns into how many parts one pass divides its records, and how many
@@ -67,5 +71,6 @@ func (c *config) fanOut() (parts, block int) {
 	return parts, int(min(max(c.memory/32/int64(parts), 4<<10), 64<<10))
 }
 
-// room returns how many bytes of records are compared at a time.
-func (c *config) room() int64 { return c.memory / 4 }
+// room returns how many bytes of records are compared at a time. Their places are
+// numbers of 32 bits.
+func (c *config) room() int64 { return min(c.memory/4, math.MaxUint32) }

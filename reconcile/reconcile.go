@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // ErrGroupTooLarge says that records which have to be compared with each other, all
@@ -27,14 +28,11 @@ type Reconciler struct {
 
 // New returns a Reconciler. The error, if any, wraps [kissmetrics.ErrInvalidOption].
 func New(options ...Option) (*Reconciler, error) {
-	r := &Reconciler{config: defaults()}
-	for _, option := range options {
-		option(&r.config)
+	c, err := configure(options)
+	if err != nil {
+		return nil, err
 	}
-	if err := r.config.validate(); err != nil {
-		return nil, fmt.Errorf("reconcile: %w", err)
-	}
-	return r, nil
+	return &Reconciler{config: c}, nil
 }
 
 // Counts returns what was counted so far: all of it when the loop over
@@ -74,7 +72,7 @@ func (r *Reconciler) Differences(ctx context.Context, sent, exported iter.Seq2[k
 			r.read[side].Store(0)
 			r.unreadable[side].Store(0)
 		}
-		c := comparison{Reconciler: r, ctx: ctx, yield: yield}
+		c := comparison{Reconciler: r, ctx: nilness.Context(ctx), yield: yield}
 		if err := c.run(sent, exported); err != nil && !errors.Is(err, errStopped) {
 			yield(Difference{}, err)
 		}

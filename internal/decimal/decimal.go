@@ -126,6 +126,15 @@ func AppendSeconds(dst []byte, d time.Duration) []byte {
 	return append(append(dst, '.'), strings.TrimRight(digits[1:], "0")...)
 }
 
+// BigInt returns a whole number; ok is false if it takes more than limit bytes.
+func BigInt(v *big.Int, limit int) (plain string, ok bool) {
+	if v.BitLen() > 4*limit { // of more than so many digits, which take long to find
+		return "", false
+	}
+	plain = v.String()
+	return plain, len(plain) <= limit
+}
+
 // BigFloat returns a number in the fewest digits that mean it; ok is false if
 // it is infinite or takes more than limit bytes.
 func BigFloat(v *big.Float, limit int) (plain string, ok bool) {

@@ -105,6 +105,18 @@ func TestBigNumbers(t *testing.T) {
 			assert.Equal(t, test.want, plain)
 		}
 	}
+	ten := big.NewInt(10)
+	for digits, ok := range map[int64]bool{1: true, 512: true, 513: false, 100_000_000: false} {
+		v := new(big.Int).Exp(ten, big.NewInt(min(digits, 600)-1), nil)
+		if digits > 600 {
+			v = new(big.Int).Lsh(ten, uint(digits)) // whose text would take minutes
+		}
+		plain, written := decimal.BigInt(v, 512)
+		assert.Equal(t, ok, written, digits)
+		if ok {
+			assert.Equal(t, v.String(), plain)
+		}
+	}
 	_, ok := decimal.BigRat(new(big.Rat).SetFrac(new(big.Int).Lsh(big.NewInt(1), 100_000), big.NewInt(3)), 512)
 	assert.False(t, ok)
 	_, ok = decimal.BigRat(new(big.Rat).SetFrac(big.NewInt(1), new(big.Int).Lsh(big.NewInt(1), 100_000)), 512)

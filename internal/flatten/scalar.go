@@ -103,7 +103,7 @@ func (f *Flattener) reflected(name string, v any, depth int) (string, Class, ref
 	case big.Rat:
 		return f.reflected(name, &v, depth)
 	case *big.Int:
-		plain, ok := decimal.Plain(v.String(), f.maxDigits())
+		plain, ok := decimal.BigInt(v, f.maxDigits())
 		return f.number(name, plain, ok)
 	case *big.Float:
 		plain, ok := decimal.BigFloat(v, f.maxDigits())

@@ -3,12 +3,14 @@ package nilness
 
 import (
 	"context"
+	"errors"
 	"reflect"
 )
 
-// Context returns ctx, or [context.Background] where a caller has given none.
+// Context returns ctx, or [context.Background] where a caller has given none, or a nil
+// pointer.
 func Context(ctx context.Context) context.Context {
-	if ctx == nil {
+	if IsNil(ctx) {
 		return context.Background()
 	}
 	return ctx
@@ -24,4 +26,16 @@ func IsNil(v any) bool {
 		return rv.IsNil()
 	}
 	return false
+}
+
+// none is the type of no error.
+type none struct{ error }
+
+// Examine calls the methods of an error that is not nil: its own, and those by which
+// [errors.Is] and [errors.As] look into it. If one of them panics, as those of a nil
+// pointer do, it does so here, where that can be caught, and not at the first who asks.
+func Examine(err error) {
+	_ = err.Error()
+	_ = errors.Is(err, none{})
+	_, _ = errors.AsType[none](err)
 }

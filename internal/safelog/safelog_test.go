@@ -31,12 +31,45 @@ func TestAHandlerThatPanicsReachesNobody(t *testing.T) {
 	assert.Empty(t, out.String())
 }
 
+// derives is a handler that panics when others are made of it, or that makes what
+// panics when it handles a record.
+type derives struct {
+	slog.Handler
+
+	with func() slog.Handler
+}
+
+func (d derives) WithAttrs([]slog.Attr) slog.Handler { return d.with() }
+func (d derives) WithGroup(string) slog.Handler      { return d.with() }
+
+func TestWhatIsMadeOfAHandlerThatPanicsReachesNobodyEither(t *testing.T) {
+	for name, test := range map[string]struct {
+		with   func() slog.Handler
+		logged bool
+	}{
+		"the making panics": {func() slog.Handler { panic("with") }, true},
+		"what is made does": {func() slog.Handler { return handles{} }, false},
+		"nothing is made":   {func() slog.Handler { return nil }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			logger := safelog.Logger(slog.New(derives{slog.NewTextHandler(&out, nil), test.with}))
+			assert.NotPanics(t, func() {
+				logger.With("a", 1).Info("attributes")
+				logger.WithGroup("g").Info("group")
+				logger.With("a", 1).WithGroup("g").With("b", 2).Info("both")
+			})
+			assert.Equal(t, test.logged, out.Len() > 0, out.String())
+		})
+	}
+}
+
 func TestWhatDoesNotPanicIsLogged(t *testing.T) {
 	var out bytes.Buffer
 	logger := safelog.Logger(slog.New(slog.NewTextHandler(&out, nil)))
 	logger.Debug("below the level")
-	logger.Info("a line", "key", "value")
-	assert.Contains(t, out.String(), `msg="a line" key=value`)
+	logger.With("own", 1).WithGroup("group").Info("a line", "key", "value")
+	assert.Contains(t, out.String(), `msg="a line" own=1 group.key=value`)
 	assert.NotContains(t, out.String(), "below")
 }
 
