@@ -324,10 +324,19 @@ func (c *queueConfig) detached(ctx context.Context) (kept context.Context) {
 			c.logger.Error("kissmetrics: the function of WithContext panicked")
 		}
 	}()
-	if kept = c.detach(ctx); kept != nil {
-		kept = context.WithoutCancel(kept)
+	if kept = c.detach(ctx); nilness.IsNil(kept) {
+		return nil
 	}
-	return kept
+	return context.WithoutCancel(valuesOf{kept})
+}
+
+// valuesOf is a context whose values are looked up when nobody knows what has become of
+// it. If that panics, there is none, or each delivery would fail.
+type valuesOf struct{ context.Context }
+
+func (c valuesOf) Value(key any) (value any) {
+	defer func() { _ = recover() }()
+	return c.Context.Value(key)
 }
 
 // configureClient applies options to the defaults and reports all that is wrong.

@@ -74,6 +74,9 @@ func TestQueueKeepsNothingOfAContextThatItWasNotAskedFor(t *testing.T) {
 		"a span and a value":    {[]kissmetrics.QueueOption{kissmetrics.WithContext(span), kissmetrics.WithContextValues(contextKey{})}, []any{"value", nil, "span"}},
 		"a function that fails": {[]kissmetrics.QueueOption{kissmetrics.WithContext(func(context.Context) context.Context { panic(secretValue) })}, []any{nil, nil, nil}},
 		"a function of nothing": {[]kissmetrics.QueueOption{kissmetrics.WithContext(func(context.Context) context.Context { return nil })}, []any{nil, nil, nil}},
+		"a nil pointer":         {[]kissmetrics.QueueOption{kissmetrics.WithContext(func(context.Context) context.Context { return (*recycled)(nil) })}, []any{nil, nil, nil}},
+		"what panics later":     {[]kissmetrics.QueueOption{kissmetrics.WithContext(func(ctx context.Context) context.Context { return recycled{ctx} })}, []any{nil, nil, nil}},
+		"that and a value":      {[]kissmetrics.QueueOption{kissmetrics.WithContext(func(ctx context.Context) context.Context { return recycled{ctx} }), kissmetrics.WithContextValues(contextKey{})}, []any{"value", nil, nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -168,7 +171,7 @@ func TestAContextThatPanicsHasNoValues(t *testing.T) {
 			require.NoError(t, q.Send(ctx, event("e")))
 			require.NoError(t, q.Flush(t.Context()))
 			assert.Equal(t, event("e"), recorder.Records())
-			assert.Contains(t, log.String(), "a context panicked")
+			assert.Equal(t, name == "recycled", strings.Contains(log.String(), "a context panicked"), "a nil pointer is none")
 			requireNoSecret(t, log.String())
 		})
 	}
