@@ -79,8 +79,8 @@
 //   - VACUUM, .backup, wal_checkpoint(TRUNCATE), REINDEX, ANALYZE, other columns and
 //     indexes: a pause of at most half a second. Journal and locking modes cannot be
 //     changed while the outbox is open ("database is locked").
-//   - Litestream 0.3.13 beside it: pauses of less than a second, a log of some tens of
-//     megabytes, and what it restores is an outbox again.
+//   - Litestream 0.3.13 and 0.5.18 beside it: pauses of about a second, a log of some
+//     tens of megabytes, and what it restores is an outbox again.
 //   - VACUUM INTO: the copy is an outbox, too, which delivers again what waits in it.
 //   - The directory is renamed: Send fails, and what waits is delivered when the
 //     directory has its name again.

@@ -33,8 +33,8 @@
 // Once [Sender.Send] has returned nil, or the transaction of a [Sender.SendTx] is
 // committed, every record is delivered at least once, or parked where it can be
 // seen. That holds whatever process or machine ends in between and however often
-// the database restarts, as long as PostgreSQL keeps what it has committed. With a
-// standby that may be promoted, that takes synchronous replication
+// the database restarts, as long as PostgreSQL keeps what it has committed. In a crash it
+// does not if fsync or synchronous_commit is off. With a standby that may be promoted, that takes synchronous replication
 // (synchronous_standby_names). A repeat is harmless: every record carries its own
 // second, which was set when it was made, and Kissmetrics ignores a record that is
 // equal to an earlier one in person, name, second and every property
@@ -83,6 +83,10 @@
 //
 // See https://riverqueue.com/docs/migrations. This package adds nothing to them.
 //
+// A role that does not own the tables needs USAGE on their schema. To send, it needs
+// SELECT, INSERT and UPDATE on river_job, and USAGE on the sequence river_job_id_seq; to
+// run, SELECT, INSERT, UPDATE and DELETE on river_job, river_leader and river_queue.
+//
 // Any started River client on the same tables can become River's leader, so all of
 // them must have two things in common, or records are lost. [Sender.Run] has both.
 //
@@ -108,6 +112,13 @@
 //   - A database that is read-only for 20 seconds, as a standby is: Send fails (25006),
 //     River logs, and Stalled grows. Then deliveries go on within a second. Run does not
 //     end. Connected to a standby by mistake, both say so.
+//   - Every right, the right to log in or every free connection is taken away: Send fails
+//     and River logs, with what is missing. It goes on within seconds of its return; a job
+//     that was delivered meanwhile is delivered again after five minutes. If the
+//     role may not see the tables, Run ends, as if there were none.
+//   - A backup (pg_dump, pg_restore): what waited in it is delivered; what was under way,
+//     after five minutes.
+//   - River's migrations one step back, and up again: nothing.
 //   - A lock on river_leader, every advisory lock from -100 to 1000, and the lock that
 //     autovacuum takes, held for as long as it takes: nothing.
 //   - Periodic and snoozing jobs of other kinds in one River client with a [Worker]: nothing.
@@ -141,4 +152,7 @@
 //
 // One connection for all (a pool_size of 1) is enough. PAUSE and KILL hold up
 // everything until RESUME, RECONNECT nothing (PgBouncer 1.18).
+//
+// Pgpool-II 4.3 in front of a primary and a standby works as well. Set its
+// load_balance_mode to off, or Stats and Flush may ask a standby that is behind.
 package riverbox
