@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -34,7 +35,7 @@ func (e *BucketError) Error() string {
 	case e.StatusCode != 0:
 		text += "status " + strconv.Itoa(e.StatusCode)
 	default:
-		text += e.Err.Error()
+		text += fmt.Sprint(e.Err)
 	}
 	if e.Advice != "" {
 		text += " (" + e.Advice + ")"

@@ -20,7 +20,7 @@ type StorageError struct {
 	Err error
 }
 
-func (e *StorageError) Error() string { return "bulk: storage: " + e.Err.Error() }
+func (e *StorageError) Error() string { return fmt.Sprintf("bulk: storage: %v", e.Err) }
 
 // Unwrap returns the cause.
 func (e *StorageError) Unwrap() error { return e.Err }

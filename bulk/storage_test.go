@@ -146,6 +146,13 @@ func TestAFailingDiskRefusesAndRecovers(t *testing.T) {
 	closeSender(t, s)
 }
 
+func TestErrorsWithNothingInThemHaveATextToo(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{&bulk.StorageError{}, &bulk.BucketError{}} {
+		assert.NotPanics(t, func() { _ = err.Error() }, "%T", err)
+	}
+}
+
 func TestOpenReportsEveryOptionThatIsWrong(t *testing.T) {
 	_, err := bulk.Open(t.Context(), "", bulk.Bucket{Base: "-x", Endpoint: "shop", AccessKey: "a"}, nil, bulk.WithInterval(0),
 		bulk.WithMaxRecords(0), bulk.WithBackoff(0, 0), bulk.WithRequestTimeout(0), bulk.WithLogger(nil))

@@ -68,7 +68,7 @@ func CreateStreams(ctx context.Context, js jetstream.JetStream, maxBytes int64, 
 	if maxBytes < 1 {
 		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: %d bytes leave no room", kissmetrics.ErrInvalidOption, maxBytes))
 	}
-	if js == nil {
+	if nilness.IsNil(js) {
 		err = errors.Join(err, fmt.Errorf("%w: CreateStreams: the JetStream is nil", kissmetrics.ErrInvalidOption))
 	}
 	if err != nil {

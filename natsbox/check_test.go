@@ -104,6 +104,11 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 	} {
 		assert.ErrorContains(t, err, name)
 	}
+	type connection struct{ jetstream.JetStream }
+	var none *connection
+	_, err = natsbox.New(t.Context(), none, natsbox.WithSyncUnchecked())
+	require.ErrorContains(t, err, "the JetStream is nil")
+	require.ErrorContains(t, natsbox.CreateStreams(t.Context(), none, 1<<20), "the JetStream is nil")
 	js := startServer(t, "").jetStream(t)
 	err = natsbox.CreateStreams(t.Context(), js, 0, natsbox.WithStream(""))
 	require.ErrorIs(t, err, kissmetrics.ErrInvalidOption)

@@ -55,7 +55,7 @@ var (
 // lists every wrong setting, or is the server's.
 func New(ctx context.Context, js jetstream.JetStream, options ...Option) (*Sender, error) {
 	c, err := configure(options)
-	if js == nil {
+	if nilness.IsNil(js) {
 		err = errors.Join(err, fmt.Errorf("%w: New: the JetStream is nil", kissmetrics.ErrInvalidOption))
 	}
 	if c.system == nil && !c.syncUnchecked {

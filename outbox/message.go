@@ -34,6 +34,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var (
 	errUnreadable = errors.New("its checksum is wrong")
 	errUnknown    = errors.New("its form is that of another version")
+	errMiscounted = errors.New("it holds other records than it says")
 )
 
 // encode returns a message as it is stored. A record without a time, which only
@@ -124,13 +125,17 @@ func decode(m []byte) ([]kissmetrics.Record, stored, error) {
 	default:
 		return nil, s, errUnreadable
 	}
-	records := make([]kissmetrics.Record, 0, s.records)
+	const leastLine = 16 // bytes: what is stored may say anything
+	records := make([]kissmetrics.Record, 0, min(s.records, len(s.lines)/leastLine))
 	for line := range bytes.Lines(s.lines) {
 		var r kissmetrics.Record
 		if err := r.UnmarshalJSON(line); err != nil {
 			return nil, s, err
 		}
 		records = append(records, r)
+	}
+	if len(records) == 0 || len(records) != s.records {
+		return nil, s, errMiscounted
 	}
 	return records, s, nil
 }
