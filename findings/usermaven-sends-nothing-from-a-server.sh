@@ -2,8 +2,8 @@
 # @usermaven/sdk-js 1.5.15: the README has a section on servers, with a client that is made by
 # require in Node.js. But the package is built for browsers, and Node's modules are left out. What
 # remains of the transport for servers calls undefined in their place, so that no request is
-# ever made, whatever the host. track returns as it always does. An event is tried again at the
-# next one, four times, and is then dropped. All there is to see is what the client logs.
+# ever made, whatever the host. track returns as it always does, nobody can wait for it, and all
+# there is to see is what the client logs.
 #
 # Expected: what is tracked on a server is sent.
 # Seen, of the README's call, against a server on this machine with HTTPS:
