@@ -270,6 +270,15 @@ func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 	return failed
 }
 
+// Once returns a sender that is like s, but tries each record once. It is for those
+// who try again by rules of their own, such as a queue or the worker of a job. The
+// two share their connections.
+func (s *HTTPSender) Once() *HTTPSender {
+	once, config := *s, *s.config
+	once.config, config.maxAttempts = &config, 1
+	return &once
+}
+
 // CloseIdleConnections closes the connections that are kept alive for requests
 // to come. It has no effect where [WithTransport] or [WithDoer] was given.
 func (s *HTTPSender) CloseIdleConnections() { s.connections.close() }

@@ -175,9 +175,7 @@ func (c *queueConfig) validate(wrong *complaint.List) {
 func newQueue(next Sender, c queueConfig) *Queue {
 	q := &Queue{send: contained(next.Send), next: next, config: c}
 	if sender, ok := next.(*HTTPSender); ok {
-		once, config := *sender, *sender.config
-		once.config, config.maxAttempts = &config, 1
-		q.send = contained(once.send) // the records have been checked
+		q.send = contained(sender.Once().send) // the records have been checked
 	}
 	q.engine = queue.New(queue.Config{
 		MaxRecords:    c.maxRecords,

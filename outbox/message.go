@@ -41,6 +41,19 @@ var (
 // an alias can be, gets that of its acceptance.
 func encode(records []kissmetrics.Record, now time.Time) ([]byte, error) {
 	m := make([]byte, headerBytes, headerBytes+256*len(records))
+	m, err := appendLines(m, records, now)
+	if err != nil {
+		return nil, err
+	}
+	copy(m, markWaiting)
+	binary.BigEndian.PutUint64(m[4:], uint64(now.Unix()))          //nolint:gosec // and back
+	binary.BigEndian.PutUint32(m[12:], uint32(len(records)))       //nolint:gosec // of one message
+	binary.BigEndian.PutUint32(m[16:], uint32(len(m)-headerBytes)) //nolint:gosec // of one message
+	return seal(m), nil
+}
+
+// appendLines appends the lines of records.
+func appendLines(m []byte, records []kissmetrics.Record, now time.Time) ([]byte, error) {
 	var wrong []error
 	for _, r := range records {
 		if r.Time.IsZero() && r.Kind == kissmetrics.KindAlias {
@@ -52,14 +65,7 @@ func encode(records []kissmetrics.Record, now time.Time) ([]byte, error) {
 		}
 		m = append(append(m, line...), '\n')
 	}
-	if len(wrong) > 0 {
-		return nil, errors.Join(wrong...)
-	}
-	copy(m, markWaiting)
-	binary.BigEndian.PutUint64(m[4:], uint64(now.Unix()))          //nolint:gosec // and back
-	binary.BigEndian.PutUint32(m[12:], uint32(len(records)))       //nolint:gosec // of one message
-	binary.BigEndian.PutUint32(m[16:], uint32(len(m)-headerBytes)) //nolint:gosec // of one message
-	return seal(m), nil
+	return m, errors.Join(wrong...)
 }
 
 // seal appends the checksum.
@@ -117,25 +123,38 @@ func acceptedAt(header []byte) time.Time {
 
 // decode returns the records of a stored message.
 func decode(m []byte) ([]kissmetrics.Record, stored, error) {
+	s, err := checked(m)
+	if err != nil {
+		return nil, s, err
+	}
+	records, err := readLines(make([]kissmetrics.Record, 0, s.records), s.lines)
+	return records, s, err
+}
+
+// checked takes a stored message apart, if it is as it was stored.
+func checked(m []byte) (stored, error) {
 	s, _, ok := parse(m, false)
 	switch {
-	case ok:
-	case isLater(m):
-		return nil, s, errUnknown
-	default:
-		return nil, s, errUnreadable
+	case !ok && isLater(m):
+		return s, errUnknown
+	case !ok:
+		return s, errUnreadable
+	case s.records == 0 || s.records != bytes.Count(s.lines, newline):
+		return s, errMiscounted
 	}
-	const leastLine = 16 // bytes: what is stored may say anything
-	records := make([]kissmetrics.Record, 0, min(s.records, len(s.lines)/leastLine))
-	for line := range bytes.Lines(s.lines) {
+	return s, nil
+}
+
+var newline = []byte{'\n'}
+
+// readLines appends the records that lines stand for.
+func readLines(records []kissmetrics.Record, lines []byte) ([]kissmetrics.Record, error) {
+	for line := range bytes.Lines(lines) {
 		var r kissmetrics.Record
 		if err := r.UnmarshalJSON(line); err != nil {
-			return nil, s, err
+			return nil, err
 		}
 		records = append(records, r)
 	}
-	if len(records) == 0 || len(records) != s.records {
-		return nil, s, errMiscounted
-	}
-	return records, s, nil
+	return records, nil
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
+	"github.com/kissmetrics-go/kissmetrics/internal/queue"
+	"github.com/kissmetrics-go/kissmetrics/internal/tally"
 )
 
 const (
@@ -96,11 +98,13 @@ func (o *Outbox) usable(ctx context.Context) error {
 
 // A relay delivers from one file until its context ends or the storage fails.
 type relay struct {
-	o      *Outbox
-	queue  *kissmetrics.Queue
-	turn   int64 // the file's
-	cursor int64 // the last message that was read
-	rows   []row // their room
+	o       *Outbox
+	next    kissmetrics.Sender
+	queue   *queue.Engine
+	refused tally.Tally
+	turn    int64 // the file's
+	cursor  int64 // the last message that was read
+	rows    []row // their room
 
 	mu      sync.Mutex
 	flying  int // messages that are read and not settled
@@ -113,28 +117,17 @@ type relay struct {
 // A flight is a message under way. Where a part of it was delivered, that may be
 // told while the rest is tried, so it changes under the relay's mu.
 //
-// It is also the context that the queue gets for its message, and holds itself.
+// It is also the context that the queue keeps for its message, which has no values.
 type flight struct {
 	context.Context //nolint:containedctx // the empty one
 
-	id        int64
-	bytes     int
-	records   int
-	left      int // records without an outcome
-	delivered int
-	refused   []kissmetrics.Record
-	reason    string
-	stopped   bool // some of it was not tried to the end
-}
-
-type flightKey struct{}
-
-// Value implements [context.Context].
-func (f *flight) Value(key any) any {
-	if key == (flightKey{}) {
-		return f
-	}
-	return nil
+	id         int64
+	bytes      int
+	records    int
+	delivered  int
+	refused    []kissmetrics.Record
+	reason     string
+	unreadable bool // it is parked as it is
 }
 
 // relay waits until it is the one that delivers, and does.
@@ -147,18 +140,21 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		return explain(o.path, err)
 	}
 	defer release()
-	r := &relay{o: o, turn: o.turn.Load(), changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
-	r.queue, err = kissmetrics.NewQueue(next,
-		kissmetrics.WithWorkers(o.config.workers),
-		kissmetrics.WithBackoff(o.config.initialBackoff, o.config.maxBackoff),
-		kissmetrics.WithLogger(o.config.logger),
-		kissmetrics.WithCapacity(math.MaxInt, math.MaxInt), // bounded by what is read
-		kissmetrics.WithOnResult(r.result),
-		kissmetrics.WithContextValues(flightKey{}),
-	)
-	if err != nil {
-		return err
+	r := &relay{o: o, next: next, turn: o.turn.Load(), changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+	if sender, ok := next.(*kissmetrics.HTTPSender); ok {
+		r.next = sender.Once()
 	}
+	r.queue = queue.New(queue.Config{
+		MaxRecords:    math.MaxInt, // bounded by what is read
+		MaxBytes:      math.MaxInt,
+		Ceiling:       o.config.workers,
+		InitialWait:   o.config.initialBackoff,
+		MaxWait:       o.config.maxBackoff,
+		MaxRetryAfter: math.MaxInt64, // Settle bounds it
+		NewCourier:    func() queue.Courier { return &courier{r: r} },
+		Outage:        r.outage,
+		Recovered:     r.recovered,
+	})
 	settling, stopSettling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSettling()
 	failed := make(chan error, 1)
@@ -169,7 +165,8 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 
 	ended, end := context.WithCancel(context.Background())
 	end()
-	_ = r.queue.Close(ended) // what it hands back is still stored
+	r.queue.Close(ended, func(queue.Left) {}) // what is left is still stored
+	r.logRefused(r.refused.Rest(time.Now()))
 	stopSettling()
 	err = errors.Join(err, <-failed)
 	if r.isOver() {
@@ -198,7 +195,7 @@ func (r *relay) read(ctx context.Context) error {
 			if err := r.take(ctx, m); err != nil {
 				return err
 			}
-			*m = row{} // its records are not needed any more
+			*m = row{} // its lines are not needed any more
 		}
 		if len(messages) > 0 {
 			continue
@@ -213,7 +210,8 @@ func (r *relay) read(ctx context.Context) error {
 type row struct {
 	id      int64
 	size    int // as it is stored
-	records []kissmetrics.Record
+	records int
+	lines   string
 	err     error // why it cannot be read
 }
 
@@ -232,8 +230,9 @@ func (r *relay) more(ctx context.Context) (rows []row, err error) {
 			if err := found.Scan(&m.id, &message); err != nil {
 				return err
 			}
-			m.size = len(message)
-			m.records, _, m.err = decode(message)
+			var s stored
+			s, m.err = checked(message)
+			m.size, m.records, m.lines = len(message), s.records, string(s.lines)
 			rows = append(rows, m)
 		}
 		return found.Err()
@@ -254,25 +253,17 @@ func (r *relay) take(ctx context.Context, m *row) error {
 			return ctx.Err()
 		}
 	}
-	f := &flight{Context: context.Background(), id: m.id, bytes: m.size, records: len(m.records), left: len(m.records)}
-	err := m.err
-	if err == nil {
-		err = r.queue.Send(f, m.records)
+	f := &flight{Context: context.Background(), id: m.id, bytes: m.size, records: m.records}
+	if m.err == nil {
+		return r.queue.Accept(ctx, queue.NewMessage(m.lines, m.records, f))
 	}
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, errUnreadable) && !r.o.config.shared {
+	if errors.Is(m.err, errUnreadable) && !r.o.config.shared {
 		err := damaged("a message cannot be read")
 		r.o.breaks(err) // it may be that only its length is wrong: then it can be saved
 		return err
 	}
-	r.o.config.logger.ErrorContext(ctx, "outbox: a stored message cannot be read, and is parked", "id", m.id)
-	err = r.o.writer.submit(ctx, r.operation(false, func(ctx context.Context, file *file, t *totals) error {
-		return file.setAside(ctx, t, m.id, err)
-	}))
-	r.land(f)
-	return err
+	r.unreadable(f, m.err)
+	return nil
 }
 
 // rest waits until there may be more to read.
@@ -349,24 +340,30 @@ func (r *relay) land(flights ...*flight) {
 	notify(r.freed)
 }
 
-// result notes what became of one record.
-func (r *relay) result(ctx context.Context, record kissmetrics.Record, err error) {
-	f := ctx.Value(flightKey{}).(*flight)
+// note takes down what became of records of a message, and why.
+func (r *relay) note(f *flight, delivered int, refused []kissmetrics.Record, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f.left--
-	switch err {
-	case nil:
-		f.delivered++
-	case kissmetrics.ErrClosed: //nolint:errorlint // the queue's own, and not one that a sender's error wraps
-		f.stopped = true
-	default:
-		f.refused = append(f.refused, record)
-		f.reason = kissmetrics.Settle(nil, err).Reason
+	f.delivered += delivered
+	if len(refused) > 0 {
+		f.refused, f.reason = append(f.refused, refused...), reason
 	}
-	if f.left > 0 || f.stopped {
-		return // what is not removed is delivered another time
+	if f.delivered+len(f.refused) == f.records {
+		r.lands(f)
 	}
+}
+
+// unreadable has a message that cannot be read parked as it is.
+func (r *relay) unreadable(f *flight, why error) {
+	r.o.config.logger.Error("outbox: a stored message cannot be read, and is parked", "id", f.id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.unreadable, f.reason = true, "unreadable: "+why.Error()
+	r.lands(f)
+}
+
+// lands notes, under mu, that every record of a message has got its outcome.
+func (r *relay) lands(f *flight) {
 	r.landed = append(r.landed, f)
 	if n := len(r.landed); n == 1 || n == r.flying || n == gatherMost { // see gather
 		notify(r.changed)

@@ -91,7 +91,7 @@ func (f *file) settleAll(ctx context.Context, t *totals, landed []*flight) error
 	t.settledAt = time.Now().UnixMilli()
 	for len(landed) > 0 {
 		n := 0 // how many are removed together
-		for n < len(landed) && len(landed[n].refused) == 0 && landed[n].id == landed[0].id+int64(n) {
+		for n < len(landed) && landed[n].isDelivered() && landed[n].id == landed[0].id+int64(n) {
 			n++
 		}
 		run := landed[:max(n, 1)]
@@ -136,8 +136,15 @@ func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) (bool, e
 // errNotRemoved says that messages are there that were removed.
 var errNotRemoved = errors.New("messages cannot be removed")
 
-// settle removes a message that was delivered, and parks what of it was refused.
+// isDelivered reports whether all of a message was.
+func (f *flight) isDelivered() bool { return f.delivered == f.records && !f.unreadable }
+
+// settle removes a message that was delivered, and parks what of it was refused, or
+// all of it as it is if it cannot be read.
 func (f *file) settle(ctx context.Context, t *totals, done *flight) error {
+	if done.unreadable {
+		return f.setAside(ctx, t, done.id, done.reason)
+	}
 	var message []byte
 	if len(done.refused) > 0 {
 		var err error
@@ -160,7 +167,7 @@ func (f *file) settle(ctx context.Context, t *totals, done *flight) error {
 }
 
 // setAside parks a message that cannot be read, as it is.
-func (f *file) setAside(ctx context.Context, t *totals, id int64, why error) error {
+func (f *file) setAside(ctx context.Context, t *totals, id int64, reason string) error {
 	var message []byte
 	err := f.writer.QueryRowContext(ctx, removeWaiting+" RETURNING message", id).Scan(&message)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -172,7 +179,7 @@ func (f *file) setAside(ctx context.Context, t *totals, id int64, why error) err
 	s, _, _ := parse(message, false)
 	t.remove(s.records, len(message))
 	t.settledAt = time.Now().UnixMilli()
-	return f.park(ctx, t, message, "unreadable: "+why.Error())
+	return f.park(ctx, t, message, reason)
 }
 
 // take removes a waiting message, if it is there.

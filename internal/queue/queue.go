@@ -124,7 +124,8 @@ type Result struct {
 	Throttled, Overloaded bool
 }
 
-// A Config is what an engine has to know. All of it is required, but for MaxAge.
+// A Config is what an engine has to know. All of it is required, but for MaxAge, and
+// for Lost where messages are neither too old nor dropped.
 type Config struct {
 	// MaxRecords and MaxBytes bound what is in the queue.
 	MaxRecords, MaxBytes int

@@ -1,0 +1,88 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/queue"
+)
+
+// A courier hands messages to the next sender, for one worker of the relay's queue.
+// The payload of a message is its lines, which are read here: what waits takes less
+// memory, and nothing is written into a second form.
+type courier struct {
+	r          *relay
+	outcome    kissmetrics.Outcome
+	unreadable error
+
+	// Memory for what is under way, used again and again.
+	lines   []byte
+	records []kissmetrics.Record
+}
+
+// Deliver implements [queue.Courier].
+func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
+	c.lines = append(c.lines[:0], m.Payload()...)
+	var records []kissmetrics.Record
+	if records, c.unreadable = readLines(c.records[:0], c.lines); c.unreadable != nil {
+		return queue.Result{Failed: m.Records()}
+	}
+	c.records = records
+	err := c.send(ctx)
+	c.outcome = kissmetrics.Settle(records, err).Aged(age)
+	var rest []byte
+	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {
+		var wrong error
+		if rest, wrong = appendLines(nil, c.outcome.Undelivered, time.Now()); wrong != nil {
+			// They are not those of the message: the next sender is wrong.
+			c.outcome.Delivered, c.outcome.Refused = nil, nil
+			rest = c.lines
+		}
+	}
+	return queue.Result{
+		Delivered:  len(c.outcome.Delivered),
+		Failed:     len(c.outcome.Refused),
+		Rest:       string(rest),
+		Err:        err,
+		RetryAfter: c.outcome.RetryAfter,
+		Throttled:  c.outcome.Throttled,
+		Overloaded: c.outcome.Overloaded,
+	}
+}
+
+// send hands the records to the next sender. A panic is an error like any other.
+func (c *courier) send(ctx context.Context) (err error) {
+	defer func() {
+		if recover() != nil { // the value may hold anything
+			err = kissmetrics.ErrSenderPanicked
+		}
+	}()
+	return c.r.next.Send(ctx, c.records)
+}
+
+// Report implements [queue.Courier].
+func (c *courier) Report(m *queue.Message) {
+	f, outcome := m.Context().(*flight), c.outcome
+	c.outcome = kissmetrics.Outcome{}
+	if c.unreadable != nil {
+		c.r.unreadable(f, c.unreadable)
+		return
+	}
+	c.r.logRefused(c.r.refused.Add(time.Now(), len(outcome.Refused), outcome.Reason))
+	c.r.note(f, len(outcome.Delivered), outcome.Refused, outcome.Reason)
+}
+
+func (r *relay) logRefused(records int, reason string, tell bool) {
+	if tell {
+		r.o.config.logger.Warn("outbox: records were refused, and are parked", "records", records, "reason", reason)
+	}
+}
+
+func (r *relay) outage(failures int, err error) {
+	r.o.config.logger.Warn("outbox: deliveries fail; the relay holds back", "failures", failures, "reason", kissmetrics.Settle(nil, err).Reason)
+}
+
+func (r *relay) recovered(after time.Duration) {
+	r.o.config.logger.Info("outbox: deliveries succeed again", "after", after)
+}
