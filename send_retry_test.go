@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 )
 
 func TestWhatIsTriedAgain(t *testing.T) {
@@ -178,4 +179,21 @@ func TestDefaultTimeoutIsTenSeconds(t *testing.T) {
 		_ = requireDelivery(t, newClient(t, kissmetrics.WithDoer(hangs), kissmetrics.WithMaxAttempts(1)).Track(t.Context(), ok))
 		assert.Equal(t, 10*time.Second, time.Since(start))
 	})
+}
+
+func TestOnceTriesOnce(t *testing.T) {
+	server := kissmetricstest.NewServer(t)
+	server.Fail(kissmetricstest.Fault{Status: http.StatusBadGateway})
+	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(testKey), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithBackoff(time.Millisecond, time.Millisecond))
+	require.NoError(t, err)
+	defer sender.CloseIdleConnections()
+	records := []kissmetrics.Record{{Kind: kissmetrics.KindEvent, Person: "u", Name: "E", Time: time.Unix(1_700_000_000, 0)}}
+	failed := requireDelivery(t, sender.Once().Send(t.Context(), records))
+	assert.Equal(t, 1, failed.Attempts)
+	assert.Len(t, server.Requests(), 1)
+
+	server.Fail(kissmetricstest.Fault{Status: http.StatusBadGateway})
+	require.NoError(t, sender.Send(t.Context(), records), "the sender itself goes on as before")
+	assert.Len(t, server.Requests(), 3)
+	assert.Equal(t, 1, server.Connections(), "both have the same")
 }

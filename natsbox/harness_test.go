@@ -105,7 +105,7 @@ func beRelay(ctx context.Context, argument string) error {
 		return err
 	}
 	next, err := kissmetrics.NewHTTPSender(
-		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(a.Tracking), kissmetrics.WithMaxAttempts(1))
+		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(a.Tracking))
 	if err != nil {
 		return err
 	}

@@ -305,7 +305,7 @@ func TestSendMayBeCalledByManyAtOnce(t *testing.T) {
 func httpSender(t testing.TB, server *kissmetricstest.Server) *kissmetrics.HTTPSender {
 	t.Helper()
 	next, err := kissmetrics.NewHTTPSender(
-		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	require.NoError(t, err)
 	t.Cleanup(next.CloseIdleConnections)
 	return next

@@ -64,8 +64,9 @@ const (
 // server may hand messages to a process that hangs, or to a machine that has
 // vanished, for 30 more seconds; those then wait for the same time.
 //
-// A message that next could not deliver goes back to the server, which hands it
-// out again after a wait that grows ([WithBackoff]). A worker whose deliveries
+// A message that next could not deliver, of which a [kissmetrics.HTTPSender] tries
+// each record once, goes back to the server, which hands it out again after a wait
+// that grows ([WithBackoff]). A worker whose deliveries
 // fail holds back too, for up to 30 seconds, or for as long as the answer asked
 // (Retry-After), so that an outage is not answered with a storm. No attempt is the
 // last.
@@ -97,6 +98,9 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 		return kissmetrics.ErrClosed
 	}
 	defer end()
+	if http, ok := next.(*kissmetrics.HTTPSender); ok {
+		next = http.Once()
+	}
 	return newRelay(s, next).run(ctx)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -307,4 +308,18 @@ func TestRequeueStopsWhereTheStreamIsFull(t *testing.T) {
 	for i := range 5 {
 		assert.Len(t, server.Events(fmt.Sprintf("user-%d", i)), 1)
 	}
+}
+
+func TestAnHTTPSenderTriesEachRecordOnce(t *testing.T) {
+	t.Parallel()
+	server := kissmetricstest.NewServer(t)
+	server.Fail(kissmetricstest.Fault{Status: http.StatusBadGateway})
+	next, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithBackoff(time.Hour, time.Hour))
+	require.NoError(t, err)
+	t.Cleanup(next.CloseIdleConnections)
+	sender := newSender(t, startServer(t, "").jetStream(t))
+	startRelay(t, sender, next)
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	requireDrained(t, sender)
+	assert.Len(t, server.Requests(), 2, "the relay tries again, by its own waits")
 }

@@ -9,27 +9,28 @@ import (
 )
 
 // A courier hands messages to the next sender, for one worker of the relay's queue.
-// The payload of a message is its lines, which are read here: what waits takes less
-// memory, and nothing is written into a second form.
+// The payload of a message is its lines, as they are stored, which are read here.
 type courier struct {
 	r          *relay
 	outcome    kissmetrics.Outcome
 	unreadable error
 
-	// Memory for what is under way, used again and again.
+	// Memory for most messages, used again and again.
 	lines   []byte
 	records []kissmetrics.Record
 }
 
+func (r *relay) newCourier() queue.Courier {
+	return &courier{r: r, lines: make([]byte, 0, 1<<10), records: make([]kissmetrics.Record, 0, 1)}
+}
+
 // Deliver implements [queue.Courier].
 func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
-	c.lines = append(c.lines[:0], m.Payload()...)
-	var records []kissmetrics.Record
-	if records, c.unreadable = readLines(c.records[:0], c.lines); c.unreadable != nil {
+	records, err := readLines(c.records, append(c.lines, m.Payload()...))
+	if c.unreadable = err; err != nil {
 		return queue.Result{Failed: m.Records()}
 	}
-	c.records = records
-	err := c.send(ctx)
+	err = c.r.send(ctx, records)
 	c.outcome = kissmetrics.Settle(records, err).Aged(age)
 	var rest []byte
 	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {
@@ -37,7 +38,6 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 		if rest, wrong = appendLines(nil, c.outcome.Undelivered, time.Now()); wrong != nil {
 			// They are not those of the message: the next sender is wrong.
 			c.outcome.Delivered, c.outcome.Refused = nil, nil
-			rest = c.lines
 		}
 	}
 	return queue.Result{
@@ -51,26 +51,26 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 	}
 }
 
-// send hands the records to the next sender. A panic is an error like any other.
-func (c *courier) send(ctx context.Context) (err error) {
+// send hands records to the next sender. A panic is an error like any other.
+func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (err error) {
 	defer func() {
 		if recover() != nil { // the value may hold anything
 			err = kissmetrics.ErrSenderPanicked
 		}
 	}()
-	return c.r.next.Send(ctx, c.records)
+	return r.next.Send(ctx, records)
 }
 
 // Report implements [queue.Courier].
 func (c *courier) Report(m *queue.Message) {
-	f, outcome := m.Context().(*flight), c.outcome
+	outcome, f := c.outcome, c.r.flight(m)
 	c.outcome = kissmetrics.Outcome{}
 	if c.unreadable != nil {
 		c.r.unreadable(f, c.unreadable)
 		return
 	}
 	c.r.logRefused(c.r.refused.Add(time.Now(), len(outcome.Refused), outcome.Reason))
-	c.r.note(f, len(outcome.Delivered), outcome.Refused, outcome.Reason)
+	c.r.note(f, outcome)
 }
 
 func (r *relay) logRefused(records int, reason string, tell bool) {

@@ -29,14 +29,14 @@ const (
 	afterFailure = time.Second
 )
 
-// Run delivers what is stored, and what comes, to the next sender, which is
-// usually a [kissmetrics.HTTPSender], until ctx ends. Then it cancels what is under
-// way, waits for it, and returns nil. When the outbox is closed it returns
+// Run delivers what is stored, and what comes, to the next sender, until ctx ends.
+// That is usually a [kissmetrics.HTTPSender], which tries each record once, since Run
+// tries again. Then it cancels what is under way, waits for it, and returns nil. When the outbox is closed it returns
 // [kissmetrics.ErrClosed].
 //
-// It delivers through a [kissmetrics.Queue], by its rules: the records of a
-// message in their order, messages in no particular one, holding back as a whole
-// while deliveries fail, and as many under way as the server bears. What is
+// It delivers by the rules of a [kissmetrics.Queue]: the records of a message in
+// their order, messages in no particular one, holding back as a whole while
+// deliveries fail, and as many under way as the server bears. What is
 // delivered is removed. What is refused for good ([kissmetrics.Settle] says what is)
 // is parked, and so is what something on the way ([kissmetrics.FailureRefused]) still
 // refuses after this Run has tried it for a day. Each Run counts anew, for how long a
@@ -107,7 +107,8 @@ type relay struct {
 	rows    []row // their room
 
 	mu      sync.Mutex
-	flying  int // messages that are read and not settled
+	flights map[*queue.Message]*flight // by what the queue has of them
+	flying  int                        // messages that are read and not settled
 	bytes   int
 	landed  []*flight
 	changed chan struct{} // something has landed
@@ -116,11 +117,8 @@ type relay struct {
 
 // A flight is a message under way. Where a part of it was delivered, that may be
 // told while the rest is tried, so it changes under the relay's mu.
-//
-// It is also the context that the queue keeps for its message, which has no values.
 type flight struct {
-	context.Context //nolint:containedctx // the empty one
-
+	message    *queue.Message // what the queue has of it
 	id         int64
 	bytes      int
 	records    int
@@ -140,7 +138,7 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		return explain(o.path, err)
 	}
 	defer release()
-	r := &relay{o: o, next: next, turn: o.turn.Load(), changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+	r := &relay{o: o, next: next, turn: o.turn.Load(), flights: map[*queue.Message]*flight{}, changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	if sender, ok := next.(*kissmetrics.HTTPSender); ok {
 		r.next = sender.Once()
 	}
@@ -151,7 +149,7 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		InitialWait:   o.config.initialBackoff,
 		MaxWait:       o.config.maxBackoff,
 		MaxRetryAfter: math.MaxInt64, // Settle bounds it
-		NewCourier:    func() queue.Courier { return &courier{r: r} },
+		NewCourier:    r.newCourier,
 		Outage:        r.outage,
 		Recovered:     r.recovered,
 	})
@@ -253,9 +251,12 @@ func (r *relay) take(ctx context.Context, m *row) error {
 			return ctx.Err()
 		}
 	}
-	f := &flight{Context: context.Background(), id: m.id, bytes: m.size, records: m.records}
+	f := &flight{message: queue.NewMessage(m.lines, m.records, nil), id: m.id, bytes: m.size, records: m.records}
 	if m.err == nil {
-		return r.queue.Accept(ctx, queue.NewMessage(m.lines, m.records, f))
+		r.mu.Lock()
+		r.flights[f.message] = f
+		r.mu.Unlock()
+		return r.queue.Accept(ctx, f.message)
 	}
 	if errors.Is(m.err, errUnreadable) && !r.o.config.shared {
 		err := damaged("a message cannot be read")
@@ -340,13 +341,20 @@ func (r *relay) land(flights ...*flight) {
 	notify(r.freed)
 }
 
-// note takes down what became of records of a message, and why.
-func (r *relay) note(f *flight, delivered int, refused []kissmetrics.Record, reason string) {
+// flight returns that of a message.
+func (r *relay) flight(m *queue.Message) *flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f.delivered += delivered
-	if len(refused) > 0 {
-		f.refused, f.reason = append(f.refused, refused...), reason
+	return r.flights[m]
+}
+
+// note takes down what became of records of a message.
+func (r *relay) note(f *flight, outcome kissmetrics.Outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.delivered += len(outcome.Delivered)
+	if len(outcome.Refused) > 0 {
+		f.refused, f.reason = append(f.refused, outcome.Refused...), outcome.Reason
 	}
 	if f.delivered+len(f.refused) == f.records {
 		r.lands(f)
@@ -362,8 +370,9 @@ func (r *relay) unreadable(f *flight, why error) {
 	r.lands(f)
 }
 
-// lands notes, under mu, that every record of a message has got its outcome.
+// lands notes that every record of a message has got its outcome. The caller has mu.
 func (r *relay) lands(f *flight) {
+	delete(r.flights, f.message)
 	r.landed = append(r.landed, f)
 	if n := len(r.landed); n == 1 || n == r.flying || n == gatherMost { // see gather
 		notify(r.changed)

@@ -2,7 +2,10 @@ package outbox_test
 
 import (
 	"context"
+	"encoding/binary"
+	"hash/crc32"
 	"log/slog"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -326,4 +329,70 @@ func TestWhatATriggerKeepsIsStillCounted(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, box.Flush(t.Context()))
 	assert.Len(t, recorder.Records(), messages)
+}
+
+// stored returns a message as it is stored, with whatever in it.
+func stored(records int, lines string) []byte {
+	m := binary.BigEndian.AppendUint64([]byte("KMo1"), 1_700_000_000)
+	m = binary.BigEndian.AppendUint32(m, uint32(records))    //nolint:gosec // small
+	m = binary.BigEndian.AppendUint32(m, uint32(len(lines))) //nolint:gosec // small
+	m = append(m, lines...)
+	return binary.BigEndian.AppendUint32(m, crc32.Checksum(m, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// What cannot be read although it is what was stored is parked as it is, and what is
+// behind it goes on.
+func TestWhatIsStoredAndCannotBeReadIsParkedAsItIs(t *testing.T) {
+	t.Parallel()
+	line, err := record("b").MarshalJSON()
+	require.NoError(t, err)
+	good := string(line) + "\n"
+	for name, message := range map[string][]byte{
+		"a line that is not JSON":     stored(1, "{\n"),
+		"a line of another kind":      stored(1, "[]\n"),
+		"a record that is not valid":  stored(1, `{"_p":"","_n":"b"}`+"\n"),
+		"one good line and a bad one": stored(2, good+"{}\n"),
+		"no line":                     stored(1, ""),
+		"no record":                   stored(0, ""),
+		"fewer lines than records":    stored(3, good+good),
+		"more lines than records":     stored(1, good+good),
+		"no end of a line":            stored(1, string(line)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log trial.Log
+			db, box := shared(t, outbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			for _, name := range []string{"a", "b", "c"} {
+				require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(name)}))
+			}
+			_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = ? WHERE id = 2", message)
+			require.NoError(t, err)
+			var recorder kissmetricstest.Recorder
+			deliver(t, box, &recorder)
+			delivered := names(recorder.Records())
+			slices.Sort(delivered)
+			assert.Equal(t, []string{"a", "c"}, delivered)
+			var kept []byte
+			var reason string
+			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT message, reason FROM kissmetrics_parked").Scan(&kept, &reason))
+			assert.Equal(t, message, kept)
+			assert.Contains(t, reason, "unreadable: ")
+			assert.Contains(t, log.String(), "a stored message cannot be read, and is parked")
+		})
+	}
+}
+
+// Each record is tried once before the relay goes by its own rules, however often the
+// sender would try it; and what is refused is told.
+func TestTheRelayTriesAgainByItsOwnRules(t *testing.T) {
+	t.Parallel()
+	server := kissmetricstest.NewServer(t)
+	server.Fail(kissmetricstest.Fault{Status: http.StatusBadGateway})
+	sender, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithBackoff(time.Hour, time.Hour))
+	require.NoError(t, err)
+	t.Cleanup(sender.CloseIdleConnections)
+	box := open(t, filepath.Join(t.TempDir(), "outbox.db"), outbox.WithBackoff(time.Millisecond, time.Millisecond))
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	deliver(t, box, sender)
+	assert.Len(t, server.Requests(), 2)
 }

@@ -136,7 +136,7 @@ func TestTheFileHoldsNoAPIKey(t *testing.T) {
 	server.FailWith(func(*http.Request) *kissmetricstest.Fault {
 		return &kissmetricstest.Fault{Status: http.StatusBadRequest}
 	})
-	refused, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(key), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+	refused, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(key), kissmetrics.WithBaseURL(server.URL))
 	require.NoError(t, err)
 	defer refused.CloseIdleConnections()
 	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("parked")}))

@@ -53,7 +53,7 @@ func Example() {
 
 	// The worker, in this program or another, on as many machines as you like.
 	next, err := kissmetrics.NewHTTPSender(
-		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func ExampleNewWorker() {
 	server := kissmetricstest.Start() // in place of Kissmetrics
 	defer server.Close()
 	next, err := kissmetrics.NewHTTPSender(
-		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+		kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -49,8 +49,8 @@ type Worker struct {
 }
 
 // NewWorker returns a worker, for [river.AddWorker], that delivers what the sender
-// stores to next, such as a [kissmetrics.HTTPSender] with WithMaxAttempts(1): the
-// retries are done here, with the waits of the sender's [WithBackoff]. See the
+// stores to next, usually a [kissmetrics.HTTPSender], which tries each record once:
+// the retries are done here, with the waits of the sender's [WithBackoff]. See the
 // package for what becomes of failures.
 //
 // The worker has as many deliveries under way as go through, by the rule of a
@@ -62,6 +62,9 @@ type Worker struct {
 //
 // A panic of next is a failure like any other. So is a next that is nil.
 func NewWorker(sender *Sender, next kissmetrics.Sender) *Worker {
+	if http, ok := next.(*kissmetrics.HTTPSender); ok && http != nil {
+		next = http.Once()
+	}
 	return &Worker{sender: sender, next: next, limiter: limit.New(sender.config.workers)}
 }
 

@@ -310,3 +310,17 @@ func TestAJobThatWaitsForItsTurnWhenTheClientStopsIsFree(t *testing.T) {
 		first.Wait()
 	})
 }
+
+func TestAnHTTPSenderTriesEachRecordOnceAnAttempt(t *testing.T) {
+	t.Parallel()
+	server := kissmetricstest.NewServer(t)
+	server.Fail(kissmetricstest.Fault{Status: http.StatusBadGateway})
+	next, err := kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(apiKey), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithBackoff(time.Hour, time.Hour))
+	require.NoError(t, err)
+	defer next.CloseIdleConnections()
+	line, err := event("ada", "E").MarshalJSON()
+	require.NoError(t, err)
+	job := &river.Job[riverbox.Args]{JobRow: &rivertype.JobRow{}, Args: riverbox.Args{Version: 1, Lines: []string{string(line)}}}
+	require.Error(t, riverbox.NewWorker(riverbox.Offline(), next).Work(t.Context(), job))
+	assert.Len(t, server.Requests(), 1)
+}

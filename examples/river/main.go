@@ -95,7 +95,7 @@ func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 // there is in the end.
 func shop(ctx context.Context, pool *pgxpool.Pool, server *kissmetricstest.Server, stdout io.Writer) (err error) {
 	next, err := kissmetrics.NewHTTPSender(
-		kissmetrics.WithAPIKey("example"), kissmetrics.WithBaseURL(server.URL), kissmetrics.WithMaxAttempts(1))
+		kissmetrics.WithAPIKey("example"), kissmetrics.WithBaseURL(server.URL))
 	if err != nil {
 		return err
 	}
