@@ -127,7 +127,8 @@ func decode(m []byte) ([]kissmetrics.Record, stored, error) {
 	if err != nil {
 		return nil, s, err
 	}
-	records, err := readLines(make([]kissmetrics.Record, 0, s.records), s.lines)
+	const leastLine = 16 // bytes: what is stored may say anything
+	records, err := readLines(make([]kissmetrics.Record, 0, min(s.records, len(s.lines)/leastLine)), s.lines)
 	return records, s, err
 }
 
