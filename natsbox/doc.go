@@ -70,6 +70,15 @@
 //     [WithAckWait].
 //   - The server of both leaders goes into lame-duck mode, in a cluster of three: Send
 //     takes up to 2 seconds.
+//   - Three servers are restarted one after another: Send takes up to 2 seconds.
+//   - A server of three is cut off from the others, with the clients: their Send fails ("no
+//     response from stream", or "duplicate message id is in process") until it is back. Then
+//     everything goes on within seconds.
+//   - The disk of a server is full: it takes no part in JetStream until it has been
+//     restarted with room. If the others are a majority, Send takes up to 10 seconds, once.
+//     If not, Send fails. A single server gives no answer at all, not even with room.
+//   - A stream is deleted, and restored from a backup (nats stream backup, restore, of
+//     natscli 0.5.1): Run ends when it is deleted. What waited in the backup is delivered.
 //   - The stream reaches its limit of bytes, or gets one of messages: [ErrFull], until
 //     messages are delivered.
 //   - The stream is sealed: Send fails at once, with the server's words. What waits is

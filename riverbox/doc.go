@@ -122,6 +122,8 @@
 //   - A lock on river_leader, every advisory lock from -100 to 1000, and the lock that
 //     autovacuum takes, held for as long as it takes: nothing.
 //   - Periodic and snoozing jobs of other kinds in one River client with a [Worker]: nothing.
+//   - A River client without the [Worker] that works this queue, too: the jobs that it
+//     fetches fail, and wait as long as River makes them.
 //   - A queue that is paused through River stays so until it is resumed. Nothing is
 //     logged, and Stalled grows.
 //   - TRUNCATE river_job: what waited is lost, and what comes is delivered.
