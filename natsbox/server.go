@@ -99,7 +99,7 @@ func explained(on *nats.Conn, err error) error {
 	case said == nil:
 		return fmt.Errorf("%w; the connection is down", err)
 	}
-	return fmt.Errorf("%w; the connection is down: %w", err, said)
+	return fmt.Errorf("%w; the connection is down, after: %w", err, said)
 }
 
 // reason says why something failed, in words of the server or of nats.go. Neither

@@ -126,7 +126,8 @@
 //     fetches fail, and wait as long as River makes them.
 //   - A queue that is paused through River stays so until it is resumed. Nothing is
 //     logged, and Stalled grows.
-//   - TRUNCATE river_job: what waited is lost, and what comes is delivered.
+//   - TRUNCATE river_job, which `river bench` does: what waited is lost, and what comes is
+//     delivered.
 //
 // # Clocks
 //
