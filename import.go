@@ -209,8 +209,8 @@ func (r ImportedRecord) WithProtocol() Record {
 // on. It wraps one or several joined [*ValidationError]. A line of more than 16 MiB
 // is such an error too, and is not kept in memory. Blank lines count but are
 // skipped. A line may end in CR LF, the last one in nothing, and the first may
-// begin with a byte order mark. If r fails, the last error is a LineError that
-// wraps the error of r, with the number of the line where it failed, and of that
+// begin with a byte order mark. If r fails or panics, the last error is a LineError
+// that wraps the error of r, with the number of the line where it failed, and of that
 // line there is no record.
 //
 // Nothing is read before it is asked for, beyond a buffer. The sequence is for one

@@ -3,7 +3,6 @@ package collect_test
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -172,99 +171,4 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	assert.Contains(t, log.String(), "asked to try again")
 	assert.Contains(t, log.String(), "messages refused")
 	assert.NotContains(t, log.String()+answers, "s3cret")
-}
-
-func FuzzHandler(f *testing.F) {
-	for _, path := range []string{"/v1/track", "/v1/batch", "/v1/import", "/v1/identify", "/v1/alias", "/v1/m"} {
-		for _, body := range []string{track, batch(track), batch(event("A"), bare("B"), bare("C"), `7`, `{"type":"x"}`), `{}`, `[]`, ``,
-			`{"batch":[{"type":"identify","userId":"u"}],"context":{"traits":{"a":1}},"integrations":{"All":false},"sentAt":"2020-01-01T00:00:00Z"}`,
-			`{"b\u0061tch":[],"batch":[{"\u0074ype":"track","userId":1,"event":"E\"","timestamp":1579847342}]}`,
-			zipped(f, batch(track))} {
-			f.Add(path, body, strings.HasPrefix(body, "\x1f"), uint8(0))
-			f.Add(path, body, strings.HasPrefix(body, "\x1f"), uint8(5))
-		}
-	}
-	f.Fuzz(func(t *testing.T, path, body string, isZipped bool, failing uint8) {
-		if _, err := http.NewRequest(http.MethodPost, "http://x"+path, nil); err != nil || !strings.HasPrefix(path, "/") {
-			return // not a request
-		}
-		r := &receiver{}
-		// Every second, third … call fails, or none.
-		calls := 0
-		s := &sender{next: &r.recorder, fail: func([]kissmetrics.Record) error {
-			if calls++; failing > 0 && calls%int(failing) == 0 {
-				return []error{kissmetrics.ErrQueueFull, kissmetrics.ErrClosed}[failing%2]
-			}
-			return nil
-		}}
-		limits := collect.WithLimits(1<<16, 50)
-		r.with(t, s, limits)
-		var w *httptest.ResponseRecorder
-		serve := func(r *receiver) int {
-			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
-			request.URL.Path = path
-			request.SetBasicAuth(writeKey, "")
-			if isZipped {
-				request.Header.Set("Content-Encoding", "gzip")
-			}
-			w = httptest.NewRecorder()
-			r.ServeHTTP(w, request)
-			return w.Code
-		}
-		code := serve(r)
-		if code == http.StatusNoContent { // what SDKs say of themselves
-			require.Empty(t, w.Body.Bytes())
-			require.Empty(t, r.results)
-			return
-		}
-
-		var a struct {
-			Success            bool
-			Accepted, Rejected int
-			Errors             []struct{ Index int }
-		}
-		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &a), "every answer is JSON")
-		records, counts := 0, map[collect.Outcome]int{}
-		for i, result := range r.results {
-			counts[result.Outcome]++
-			if result.Outcome == collect.Accepted {
-				records += result.Records
-			}
-			if result.Outcome == collect.Refused || result.Outcome == collect.Deferred {
-				require.Error(t, result.Err, i)
-			}
-		}
-		require.Len(t, r.recorder.Records(), records, "what is said to be accepted is what the sender took")
-		good := counts[collect.Accepted] + counts[collect.Repeated] + counts[collect.Ignored]
-		switch code {
-		case http.StatusOK:
-			require.Zero(t, counts[collect.Deferred])
-			require.Equal(t, counts[collect.Refused] == 0, a.Success)
-			require.Equal(t, counts[collect.Refused], a.Rejected)
-			require.Len(t, a.Errors, a.Rejected)
-			require.True(t, good > 0 || len(r.results) == 0 || !a.Success, "never a success where nothing was accepted")
-		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			require.NotZero(t, counts[collect.Deferred])
-			require.NotEmpty(t, w.Header().Get("Retry-After"))
-			// A repeat takes what is left, and nothing twice: what the sender has in
-			// the end counts for as much as what a sender without faults has at once.
-			s.fail = nil
-			require.Contains(t, []int{http.StatusOK, http.StatusBadRequest}, serve(r))
-			clean := newReceiver(t, limits)
-			serve(clean)
-			require.Equal(t, distinct(clean.recorder.Records()), distinct(r.recorder.Records()))
-		default:
-			require.False(t, a.Success)
-			require.Empty(t, r.recorder.Records(), "nothing was accepted")
-		}
-	})
-}
-
-// distinct counts the records that Kissmetrics would keep.
-func distinct(records []kissmetrics.Record) int {
-	seen := map[string]bool{}
-	for _, record := range records {
-		seen[record.Kind.Path()+record.Values().Encode()] = true
-	}
-	return len(seen)
 }

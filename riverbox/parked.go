@@ -137,6 +137,9 @@ func (s *Sender) unpark(ctx context.Context, ids []int64, do func(ctx context.Co
 // forgetKey has River not tell repeats of a job any more, so that it can be
 // retried, by whatever means, although the same message was sent again.
 func (s *Sender) forgetKey(ctx context.Context, id int64) error {
+	if s.pool == nil {
+		return errNoSender
+	}
 	_, err := s.pool.Exec(ctx, s.in(`UPDATE river_job SET unique_key = NULL, unique_states = NULL WHERE id = $1`), id)
 	return s.failed(ctx, "parking", err)
 }

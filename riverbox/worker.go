@@ -33,8 +33,11 @@ const (
 	parkTimeout = 5 * time.Second
 )
 
-// nextIsNil is why a worker without a next sender delivers nothing.
+// nextIsNil is why a worker without a next sender delivers nothing, and errNoSender why
+// one does not that has no sender either.
 const nextIsNil = "riverbox: the next sender is nil"
+
+var errNoSender = errors.New("riverbox: the sender is nil")
 
 // A Worker is a [river.Worker] that delivers what a [Sender] stores.
 type Worker struct {
@@ -60,8 +63,11 @@ type Worker struct {
 // An attempt may take as long as the River client's JobTimeout, one minute by
 // default. A message that needs longer continues where it was cut off.
 //
-// A panic of next is a failure like any other. So is a next that is nil.
+// A panic of next is a failure like any other. So is a next or a sender that is nil.
 func NewWorker(sender *Sender, next kissmetrics.Sender) *Worker {
+	if sender == nil {
+		sender, next = &Sender{config: defaults()}, nil
+	}
 	if http, ok := next.(*kissmetrics.HTTPSender); ok && http != nil {
 		next = http.Once()
 	}

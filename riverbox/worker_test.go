@@ -188,6 +188,27 @@ func TestTheLongestRetryAfterCounts(t *testing.T) {
 	})
 }
 
+func TestAWorkerOfNoSenderEndsNoJob(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		line, err := event("ada", "e").MarshalJSON()
+		require.NoError(t, err)
+		worker := riverbox.NewWorker(nil, &kissmetricstest.Recorder{})
+		for name, args := range map[string]riverbox.Args{
+			"records":    {Version: 1, Lines: []string{string(line)}},
+			"unreadable": {Version: 1, Lines: []string{"{"}},
+			"nothing":    {},
+			"newer":      {Version: 2},
+		} {
+			err := worker.Work(t.Context(), &river.Job[riverbox.Args]{JobRow: &rivertype.JobRow{}, Args: args})
+			require.Error(t, err, name)
+			_, isParked := errors.AsType[*rivertype.JobCancelError](err)
+			assert.False(t, isParked, name)
+		}
+		assert.NotPanics(t, func() { worker.NextRetry(&river.Job[riverbox.Args]{JobRow: &rivertype.JobRow{}}) })
+	})
+}
+
 func TestANilNextSenderIsAFailureThatIsTold(t *testing.T) {
 	t.Parallel()
 	b := open(t, newDatabase(t))

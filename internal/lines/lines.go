@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 )
 
 // MaxBytes bounds a line, without its end.
@@ -25,7 +27,25 @@ type Reader struct {
 
 // NewReader returns a Reader of r. Nothing is read before it is asked for, beyond a
 // buffer.
-func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, 64<<10)} }
+func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(guarded{r}, 64<<10)} }
+
+var errReaderPanicked = errors.New("the reader panicked")
+
+// guarded is a reader whose panics are errors, also those of its errors, and that of
+// package bufio at a number of bytes that cannot be.
+type guarded struct{ r io.Reader }
+
+func (g guarded) Read(p []byte) (n int, err error) {
+	defer func() {
+		if recover() != nil || n < 0 || n > len(p) {
+			n, err = 0, errReaderPanicked
+		}
+	}()
+	if n, err = g.r.Read(p); err != nil {
+		nilness.Examine(err)
+	}
+	return n, err
+}
 
 // Number returns the number of the line that was read last, counted from 1.
 func (l *Reader) Number() int { return l.number }

@@ -60,3 +60,35 @@ func TestTheErrorOfTheReaderEndsIt(t *testing.T) {
 	assert.True(t, reader.Ended())
 	assert.Equal(t, 2, reader.Number())
 }
+
+// readerFunc is a function as a reader.
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// nobody is an error with a cause.
+type nobody struct{ cause error }
+
+func (*nobody) Error() string   { return "a constant text" }
+func (n *nobody) Unwrap() error { return n.cause }
+
+func TestAReaderThatMisbehavesIsAnError(t *testing.T) {
+	for name, r := range map[string]io.Reader{
+		"nil":                 nil,
+		"panics":              readerFunc(func([]byte) (int, error) { panic("secret") }),
+		"its error panics":    readerFunc(func([]byte) (int, error) { return 0, (*nobody)(nil) }),
+		"fewer than none":     readerFunc(func([]byte) (int, error) { return -1, nil }),
+		"more than there are": readerFunc(func(p []byte) (int, error) { return len(p) + 1, nil }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			reader := lines.NewReader(r)
+			_, err := reader.Next()
+			require.EqualError(t, err, "the reader panicked")
+			assert.True(t, reader.Ended())
+		})
+	}
+	before := lines.NewReader(io.MultiReader(strings.NewReader("a\nb"), readerFunc(func([]byte) (int, error) { panic("secret") })))
+	line, err := before.Next()
+	require.NoError(t, err)
+	assert.Equal(t, "a", string(line), "what came before is read")
+}
