@@ -82,6 +82,9 @@ func (f *flags) load() (*checkpoint, error) {
 	if err := json.Unmarshal(data, &saved); err != nil {
 		return nil, fmt.Errorf("reading the checkpoint %s: %w", f.checkpoint, err)
 	}
+	if least := min(int64(saved.Head.Bytes), saved.State.Line, saved.State.Offset, saved.State.RefusedBytes, int64(saved.File.Number), saved.File.Bytes); least < 0 {
+		return nil, fmt.Errorf("the checkpoint %s is damaged: it has a number below zero", f.checkpoint)
+	}
 	if saved.Settings != settings && !saved.Settings.same(settings) {
 		return nil, usageError{fmt.Errorf("the checkpoint %s belongs to a run with another file, -import, -base-url, -prefix, -strict or -now", f.checkpoint)}
 	}

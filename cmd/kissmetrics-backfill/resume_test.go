@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"sync"
 	"syscall"
@@ -207,6 +208,30 @@ func TestResumeOfSomethingElse(t *testing.T) {
 	}
 	after, _ := readCheckpoint(path + ".checkpoint")
 	assert.Equal(t, c, after, "none of these changed the checkpoint")
+}
+
+func TestADamagedCheckpointIsAnError(t *testing.T) {
+	for name, lines := range map[string]string{"plain": events(200), "gzipped": zipped(t, events(200))} {
+		path := writeFile(t, "events", lines)
+		arguments := []string{"-import", t.TempDir(), "-resume", path}
+		require.NoError(t, backfill(t.Context(), nil, nil, arguments...).err)
+		whole, err := os.ReadFile(path + ".checkpoint")
+		require.NoError(t, err)
+		for of, to := range map[string]string{
+			`"offset": \d+`: `"offset": -5`, `"bytes": \d+`: `"bytes": -1`, `"line": \d+`: `"line": -9223372036854775808`, `"refused_bytes": \d+`: `"refused_bytes": -1`,
+			`"number": \d+`: `"number": -1`, `"offset": (\d+)`: `"offset": 9223372036854775807`, `"offset": .*`: `"offset": 1e99,`, `"head"`: `"tail"`, `}\s*$`: ``, `^`: "\x00", `"done": true`: `"done": "yes"`,
+		} {
+			t.Run(name+" "+of, func(t *testing.T) {
+				damaged := regexp.MustCompile(of).ReplaceAll(whole, []byte(to))
+				require.NotEqual(t, whole, damaged)
+				require.NoError(t, os.WriteFile(path+".checkpoint", damaged, 0o600))
+				require.Error(t, backfill(t.Context(), nil, nil, arguments...).err)
+				after, err := os.ReadFile(path + ".checkpoint")
+				require.NoError(t, err)
+				require.Equal(t, damaged, after, "it is left as it is")
+			})
+		}
+	}
 }
 
 func TestTerminal(t *testing.T) {
