@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/trial"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
@@ -192,7 +194,8 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			box := open(t, filepath.Join(t.TempDir(), "outbox.db"))
+			var log trial.Log
+			box := open(t, filepath.Join(t.TempDir(), "outbox.db"), outbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			require.NoError(t, box.Send(t.Context(), message))
 			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("other")}))
 			var recorder kissmetricstest.Recorder
@@ -229,6 +232,8 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 			require.NoError(t, err)
 			assert.Zero(t, stats.Waiting)
 			assert.Zero(t, stats.WaitingBytes)
+			assert.Equal(t, test.parked != nil, strings.Contains(log.String(), "records were refused, and are parked"), "%s", log.String())
+			assert.NotContains(t, log.String(), "s3cret")
 		})
 	}
 }

@@ -29,10 +29,11 @@ const (
 	afterFailure = time.Second
 )
 
-// Run delivers what is stored, and what comes, to the next sender, until ctx ends.
-// That is usually a [kissmetrics.HTTPSender], which tries each record once, since Run
-// tries again. Then it cancels what is under way, waits for it, and returns nil. When the outbox is closed it returns
-// [kissmetrics.ErrClosed].
+// Run delivers what is stored, and what comes, to the next sender until ctx ends.
+// Then it cancels what is under way, waits for it, and returns nil. When the outbox is
+// closed it returns [kissmetrics.ErrClosed]. The next sender is usually a
+// [kissmetrics.HTTPSender], of which Run has each record tried once, since it tries
+// again itself.
 //
 // It delivers by the rules of a [kissmetrics.Queue]: the records of a message in
 // their order, messages in no particular one, holding back as a whole while
