@@ -30,15 +30,21 @@ func (s *Sender) queryRow(ctx context.Context, query string, more ...any) pgx.Ro
 }
 
 // check reports whether River's tables are there, with what this package needs. It
-// is a statement with arguments, which is prepared where statements are.
-func (s *Sender) check(ctx context.Context) error {
+// is a statement with arguments, which is prepared where statements are. It also
+// reports whether row-level security may hide jobs from this role.
+func (s *Sender) check(ctx context.Context) (hides bool, err error) {
 	var none int
-	err := s.queryRow(ctx, `SELECT count(*) FROM
-		(SELECT unique_key, unique_states FROM river_job WHERE kind = $1 AND queue = $2 LIMIT 0) AS columns`).Scan(&none)
+	err = s.queryRow(ctx, `SELECT count(*), row_security_active($3) FROM
+		(SELECT unique_key, unique_states FROM river_job WHERE kind = $1 AND queue = $2 LIMIT 0) AS columns`, s.table).Scan(&none, &hides)
 	if isGone(err) {
-		return fmt.Errorf("riverbox: River's tables are missing or too old, run its migrations: %w", err)
+		return false, fmt.Errorf("riverbox: River's tables are missing or too old, run its migrations: %w", err)
 	}
-	return s.failed(ctx, "looking for River's tables", err)
+	return hides, s.failed(ctx, "looking for River's tables", err)
+}
+
+// warnHidden says that jobs may be out of sight, which no query tells.
+func (s *Sender) warnHidden(ctx context.Context) {
+	s.config.logger.WarnContext(ctx, "riverbox: row-level security is on for River's jobs; those that its policies hide from this role are neither delivered nor counted")
 }
 
 // failed wraps the error of a query, if there is one. The texts of PostgreSQL's

@@ -116,6 +116,9 @@
 //     and River logs, with what is missing. It goes on within seconds of its return; a job
 //     that was delivered meanwhile is delivered again after five minutes. If the
 //     role may not see the tables, Run ends, as if there were none.
+//   - Row-level security on river_job, with no policy that shows the jobs to the role:
+//     Send fails, nothing is delivered, and Stats and Flush see nothing that waits. New and
+//     Run log that it is on.
 //   - A backup (pg_dump, pg_restore): what waited in it is delivered; what was under way,
 //     after five minutes.
 //   - River's migrations one step back, and up again: nothing.

@@ -138,11 +138,17 @@ func (s *Sender) hasten(ctx context.Context) error {
 // on. It calls start, and looks at the tables, again and again.
 func (s *Sender) watch(ctx context.Context, start func() error) error {
 	var warned time.Time
+	hidden := false
 	for {
+		hides := hidden
 		err := start()
 		if err == nil {
-			err = s.look(ctx)
+			hides, err = s.look(ctx)
 		}
+		if hides && !hidden {
+			s.warnHidden(ctx)
+		}
+		hidden = hides
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -159,8 +165,8 @@ func (s *Sender) watch(ctx context.Context, start func() error) error {
 	}
 }
 
-// look looks whether the tables are there.
-func (s *Sender) look(ctx context.Context) error {
+// look looks whether the tables are there, and whether jobs may be hidden.
+func (s *Sender) look(ctx context.Context) (hides bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	return s.check(ctx)

@@ -75,8 +75,13 @@ func New(ctx context.Context, pool *pgxpool.Pool, options ...Option) (*Sender, e
 			return nil, fmt.Errorf("%w: WithSchema: %w", kissmetrics.ErrInvalidOption, err)
 		}
 	}
-	if err := s.check(nilness.Context(ctx)); err != nil {
+	ctx = nilness.Context(ctx)
+	hides, err := s.check(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if hides {
+		s.warnHidden(ctx)
 	}
 	return s, nil
 }
