@@ -140,7 +140,7 @@ func checked(m []byte) (stored, error) {
 		return s, errUnknown
 	case !ok:
 		return s, errUnreadable
-	case s.records == 0 || s.records != bytes.Count(s.lines, newline):
+	case s.records != bytes.Count(s.lines, newline) || !bytes.HasSuffix(s.lines, newline): // of none, too
 		return s, errMiscounted
 	}
 	return s, nil

@@ -62,6 +62,7 @@ func TestAStoredMessageThatIsNotOneIsAnError(t *testing.T) {
 		"no records":               sealed(markWaiting, 0, 0, ""),
 		"fewer than it says":       sealed(markWaiting, 0, 3, lineOfEvent+lineOfAlias),
 		"more than it says":        sealed(markParked, 0, 1, lineOfEvent+lineOfAlias),
+		"one without an end":       sealed(markWaiting, 0, 1, lineOfEvent+lineOfAlias[:len(lineOfAlias)-1]),
 		"as many as there can be":  sealed(markWaiting, 0, math.MaxUint32, lineOfEvent),
 		"lines that are no JSON":   sealed(markWaiting, 0, 1, "{\n"),
 		"JSON that is no record":   sealed(markWaiting, 0, 4, "null\n[]\n5\n{}\n"),
@@ -83,6 +84,7 @@ func FuzzStored(f *testing.F) {
 			f.Add(mark, uint64(1_700_000_000), uint32(strings.Count(lines, "\n")), lines, true) //nolint:gosec // few
 		}
 	}
+	f.Add(markWaiting, uint64(0), uint32(1), lineOfEvent+lineOfAlias[:len(lineOfAlias)-1], true)
 	f.Add(markWaiting, uint64(math.MaxUint64), uint32(math.MaxUint32), lineOfEvent, true)
 	f.Fuzz(func(t *testing.T, mark string, at uint64, records uint32, lines string, whole bool) {
 		m := sealed(mark, at, records, lines)
