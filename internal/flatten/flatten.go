@@ -166,7 +166,9 @@ func (f *Flattener) object(under string, rv reflect.Value, depth int) {
 			f.drop(under, "is a map whose keys are not strings")
 			continue
 		}
-		f.value(f.member(under, text.String(), depth), rv.MapIndex(key).Interface(), depth+1)
+		if v := rv.MapIndex(key); v.IsValid() { // unless a method of another has removed it
+			f.value(f.member(under, text.String(), depth), v.Interface(), depth+1)
+		}
 	}
 }
 

@@ -303,3 +303,24 @@ func TestNilOfAnyTypeIsNothing(t *testing.T) {
 		assert.Empty(t, notes, "%T", v)
 	}
 }
+
+// An eater removes everything from the map that it is in, when it is asked for its text.
+type eater struct{ of map[string]*eater }
+
+func (e *eater) String() string {
+	clear(e.of)
+	return "eaten"
+}
+
+func TestWhatAMethodRemovesIsNotThere(t *testing.T) {
+	m := map[string]*eater{}
+	for _, key := range []string{"a", "b", "c"} {
+		m[key] = &eater{m}
+	}
+	for _, ordered := range []bool{false, true} {
+		f := flatten.Flattener{Ordered: ordered}
+		f.Members(map[string]any{"v": m}, "")
+		assert.Len(t, settle(&f), map[bool]int{false: 1, true: 0}[ordered], "the map is empty the second time")
+		assert.Empty(t, f.Notes())
+	}
+}
