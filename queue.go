@@ -48,19 +48,20 @@ const (
 // a little less than it took in a second, and then slowly more, by the rule of
 // CUBIC (RFC 9438). One that is overloaded (503 with a Retry-After) gets fewer at
 // once, too, and for 30 seconds to 2 minutes no more are tried. After other failures
-// that is so for 2 to 30 seconds, if fewer fail with fewer at once. If as many fail,
-// but less than half, as behind a load balancer that has lost one of several servers,
-// their share is taken for usual and does not slow the queue down.
+// that is so for 2 to 30 seconds, if fewer fail with fewer at once. If as many fail, as
+// behind a load balancer that has lost some of its servers, their share is taken for
+// usual and does not slow the queue down.
 //
-// When deliveries fail, several in a row and more than usual, the queue as a whole
-// holds back: one message at a time is tried, after waits that grow as [WithBackoff]
-// says and are at least as long as a Retry-After asks (up to 5 minutes). What came
-// after the last failure is tried first, and then what else has not failed. With the
-// first success all go on. A message that fails goes to the back. Messages that fail
-// again and again while others are delivered are tried one at a time, with waits in
-// between (those that the server asks for, too), so that they cannot hold up the
-// others. A record that is refused ([DeliveryError.Refused], or a [*ValidationError])
-// is not tried again. Any other error is taken for a failure that may pass.
+// When three deliveries or more fail in a row, twice as many as are under way, the queue
+// as a whole holds back: one message at a time is tried, after waits that grow as
+// [WithBackoff] says and are at least as long as a Retry-After asks (up to 5
+// minutes). What came after the last failure is tried first, and then what else has
+// not failed. With the first success all go on. A message that fails goes to the
+// back. Messages that fail again and again while others are delivered are tried one
+// at a time, with waits in between (those that the server asks for, too), so that
+// they cannot hold up the others. A record that is refused ([DeliveryError.Refused],
+// or a [*ValidationError]) is not tried again. Any other error is taken for a failure
+// that may pass.
 //
 // A Queue is safe for concurrent use. It has goroutines while there is something
 // to deliver, and all of them end with Close.

@@ -1,14 +1,13 @@
 package queue
 
 import (
-	"math"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 )
 
 // outageAfter is how many failures in a row, with no success between them, are
-// taken for an outage.
+// taken for an outage, at least.
 const outageAfter = 3
 
 // tellEvery is how much time lies between two outages that are told of, at least.
@@ -22,12 +21,14 @@ const mostDistrust = 8
 //
 // The worker whose delivery fails becomes the prober, unless there is one: it
 // waits before it takes another message, longer after every failure. The others
-// go on. After some failures in a row, or when the server asks to be left alone,
+// go on. After three failures in a row, or when the server asks to be left alone,
 // that is an outage: the gate is shut for all but the prober, and opens when the
-// prober succeeds. Where some deliveries fail at all times, because one of several
-// servers is down, an outage takes more of them in a row than come by chance. At most
-// one outage a minute is told of, for there are servers that fail again and again for a
-// moment. Another one is told of later, if it lasts.
+// prober succeeds. Where many deliveries are under way, an outage takes twice as many
+// failures as those: all may fail together for one connection that breaks, and where
+// one of several servers is down, three in a row come by chance.
+//
+// At most one outage a minute is told of, for there are servers that fail again and
+// again for a moment. Another one is told of later, if it lasts.
 //
 // A message that has failed may have done so for reasons of its own. Where too many of
 // those that are tried again fail again, and more than of others, only the prober tries
@@ -39,10 +40,8 @@ type gate struct {
 	probing   bool          // one worker is the prober
 	paused    bool          // only the prober may try
 	distrust  float64       // up to 2 more for each message that fails again, and 1 less for each that is delivered then
+	share     float64       // of the last messages that had not failed before, how many failed
 	failures  int           // in a row
-	fresh     int           // and those of messages that had not failed before
-	share     float64       // of the messages that have not failed before, how many fail while others succeed
-	atOnce    int           // how many deliveries may be under way
 	since     time.Time     // when the gate was shut
 	told      time.Time     // when an outage was told of last
 	tells     bool          // the outage that goes on was told of
@@ -89,14 +88,13 @@ func (g *gate) begins(prober, again bool) bool {
 func (g *gate) succeeded(prober, again bool) change {
 	if again {
 		g.distrust = max(0, g.distrust-1)
+	} else {
+		g.share -= g.share / 64
 	}
 	if g.paused && !prober {
 		return unchanged // it was under way before
 	}
-	if !g.paused {
-		g.learn(again)
-	}
-	g.failures, g.fresh = 0, 0
+	g.failures = 0
 	g.schedule.Reset()
 	if !prober {
 		return unchanged
@@ -113,21 +111,21 @@ func (g *gate) succeeded(prober, again bool) change {
 	return opened
 }
 
-// failed notes that a delivery failed, and what the server asked for. It says
-// whether the worker is the prober now, and then how long it waits.
-func (g *gate) failed(now time.Time, prober, again bool, wish time.Duration) (probes bool, wait time.Duration, c change) {
+// failed notes that a delivery failed, one of so many under way, and what the server
+// asked for. It says whether the worker is the prober now, and then how long it waits.
+func (g *gate) failed(now time.Time, prober, again bool, under int, wish time.Duration) (probes bool, wait time.Duration, c change) {
 	alone := g.blames(again)
 	if again {
 		g.distrust = min(mostDistrust, g.distrust+max(0, 2-4*g.share)) // where half of all fail, that says nothing
 	} else {
-		g.fresh++
+		g.share += (1 - g.share) / 64
 	}
 	wish = min(wish, g.longest)
 	if until := now.Add(wish); wish > 0 && until.After(g.notBefore) {
 		g.notBefore = until
 	}
 	g.failures++
-	if !g.paused && (g.isOutage() || wish > 0 && !alone) {
+	if !g.paused && (g.failures >= max(outageAfter, 2*under) || wish > 0 && !alone) {
 		g.paused, g.since = true, now
 	}
 	if g.paused && !g.tells && (g.told.IsZero() || now.Sub(g.told) >= tellEvery) {
@@ -138,22 +136,6 @@ func (g *gate) failed(now time.Time, prober, again bool, wish time.Duration) (pr
 	}
 	g.probing = true
 	return true, g.schedule.Next(wish, g.longest), c
-}
-
-// isOutage reports whether so many failures in a row are no chance. Failures may come
-// sooner than answers, so that those of all that are under way come in a row.
-func (g *gate) isOutage() bool {
-	chance := math.Pow(g.share, float64(g.failures))
-	return g.failures >= outageAfter && chance < 1e-4 && float64(g.failures) > 2*g.share/(1-g.share)*float64(g.atOnce)
-}
-
-// learn counts a success, and the failures before it.
-func (g *gate) learn(again bool) {
-	const of = 64
-	g.share = 1 - (1-g.share)*math.Pow(1-1.0/of, float64(g.fresh))
-	if !again {
-		g.share *= 1 - 1.0/of
-	}
 }
 
 // resigned notes that the prober has nothing to try, or is no more.

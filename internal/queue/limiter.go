@@ -55,10 +55,10 @@ const (
 //   - Fewer than one in ten fail: it was the limit. It becomes a fifth less than what
 //     was too much, and more are not tried for 2 seconds; for twice as long each time
 //     that it is too much again, up to 30 seconds.
-//   - As many fail as before, but less than half: it is not the limit, for half of what
-//     is less than twice too much is not too much. One of several servers may be down.
-//     The limit goes back, and only more failures than these count from then on.
-//   - Half of them fail: the limit is halved again.
+//   - Half of them fail: the limit is halved again, if it can be.
+//   - Otherwise it is not the limit, for half of what is less than twice too much is not
+//     too much. Some of several servers may be down. The limit goes back, and only more
+//     failures than these count from then on.
 //
 // How many a second is a [pace]. It is for servers that count requests (429). Others
 // have so many places, and refuse whatever finds none free (503 with a Retry-After, as
@@ -83,8 +83,10 @@ type Limiter struct {
 	slow     time.Duration // the mean of the last round, where it made the limit much smaller
 	inVain   int           // how often that was not followed by a faster round
 
+	took time.Duration // by the last answer
+
 	trial  trial
-	usual  float64 // the share of deliveries that fails whatever the limit is
+	usual  float64 // the share of deliveries that fails whatever the limit is: with half as many, too
 	failed float64 // the limit at which too many failed last,
 	repeat int     // and how often that was nearly the same
 
@@ -152,8 +154,9 @@ func (l *Limiter) Succeeded(began, now time.Time, records int) {
 	if !began.After(l.changed) {
 		return
 	}
+	l.took = now.Sub(began) / time.Duration(max(1, records))
 	l.round.answers++
-	l.round.total += now.Sub(began) / time.Duration(max(1, records))
+	l.round.total += l.took
 	if l.trial.on {
 		l.trial.answers++
 		l.try(now)

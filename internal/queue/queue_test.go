@@ -81,6 +81,54 @@ func TestAPlaceThatIsFreedInAnOutageGoesToTheProber(t *testing.T) {
 	})
 }
 
+// Failures that come at once would be most of what is known, if they were noted sooner
+// than the answers that are under way.
+func TestAFailureIsNotedWhenAnAnswerWouldHaveCome(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer time.Duration // how long one takes
+		fails  Result
+		after  time.Duration // when the failure is noted
+	}{
+		"a failure":                        {50 * time.Millisecond, Result{Err: errDown}, 50 * time.Millisecond},
+		"one where answers take long":      {time.Minute, Result{Err: errDown}, longestLinger},
+		"a complaint, which holds for all": {50 * time.Millisecond, Result{Err: errDown, Throttled: true}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, end := newEngine(nil, func(_ context.Context, m *Message) Result {
+					if m.Payload() == "bad" {
+						return test.fails
+					}
+					time.Sleep(test.answer)
+					return delivered(m)
+				})
+				failures := func() int {
+					synctest.Wait()
+					e.mu.Lock()
+					defer e.mu.Unlock()
+					return e.gate.failures
+				}
+				accept(t, e, "good")
+				require.NoError(t, e.Flush(t.Context()))
+				accept(t, e, "bad")
+				if test.after > 0 {
+					time.Sleep(test.after - 1)
+					assert.Zero(t, failures())
+					time.Sleep(time.Nanosecond)
+				}
+				assert.Equal(t, 1, failures())
+
+				accept(t, e, "bad") // and again, while the queue is closed
+				ended, cancel := context.WithCancel(t.Context())
+				cancel()
+				begin := time.Now()
+				assert.Equal(t, []string{"bad", "bad"}, end(ended))
+				assert.Zero(t, time.Since(begin), "closing does not wait")
+			})
+		})
+	}
+}
+
 func TestNoGoroutineWithoutWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, end := newEngine(func(c *Config) { c.Ceiling = 64 }, func(_ context.Context, m *Message) Result {

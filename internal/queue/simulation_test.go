@@ -162,6 +162,19 @@ func (s balanced) serve(time.Time, int) (time.Duration, bool, time.Duration) {
 	return s.takes, false, 0
 }
 
+// An alternating server has two others behind it that serve in turn, and one is dead.
+type alternating struct {
+	takes time.Duration
+	dead  bool // it is the turn of that one
+}
+
+func (s *alternating) serve(time.Time, int) (time.Duration, bool, time.Duration) {
+	if s.dead = !s.dead; s.dead {
+		return time.Millisecond, true, 0
+	}
+	return s.takes, false, 0
+}
+
 // A relieved server is another one after a while.
 type relieved struct {
 	first, then server
@@ -285,6 +298,7 @@ func TestSimulations(t *testing.T) {
 		"becomes faster":         {server: &relieved{steady(4 * delay), steady(delay), 10 * time.Second, time.Time{}}, from: 12, until: 20, least: 1250, most: 1280, underWay: 64},
 		"late at random":         {server: mute{newNoisy(0)}, from: 3, until: 20, least: 740, most: 900, underWay: 64},
 		"fails once in a 100":    {server: mute{newNoisy(0.01)}, from: 3, until: 20, least: 700, most: 900, refused: 1.5, underWay: 64},
+		"fails once in a 20":     {server: mute{newNoisy(0.05)}, from: 20, until: 120, least: 600, most: 900, refused: 6, underWay: 64},
 		"is late for a second":   {server: &troubled{}, from: 15, until: 30, least: 850, most: 941, underWay: 64},
 		"serves one by one":      {server: &line{each: 5 * time.Millisecond}, from: 1, until: 120, least: 199, most: 200, underWay: 16},
 		"slow if more than 20":   {server: crowd(20), from: 5, until: 120, least: 340, most: 400, underWay: 32}, // 20 may lie between two steps
@@ -298,11 +312,13 @@ func TestSimulations(t *testing.T) {
 		"counts the refused":     {server: &census{each: 200, takes: delay}, from: 20, until: 80, least: 155, most: 200, refused: 1, underWay: 20, ceiling: 256},
 		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
 		"full with 10":           {server: &full{takes: delay, places: 10, retryAfter: 5 * time.Second}, from: 30, until: 330, least: 170, most: 200, refused: 1, underWay: 20},
-		"full, and mute":         {server: mute{&full{takes: delay, places: 10}}, from: 10, until: 60, least: 170, most: 200, refused: 1, underWay: 16},
-		"full with 100, and so":  {server: mute{&full{takes: delay, places: 100}}, from: 10, until: 180, least: 1450, most: 2000, refused: 1, underWay: 130, ceiling: 256},
+		"full with 2, and mute":  {server: mute{&full{takes: delay, places: 2}}, from: 10, until: 60, least: 36, most: 40, refused: 65, underWay: 32},
+		"full, and mute":         {server: mute{&full{takes: delay, places: 10}}, from: 10, until: 60, least: 170, most: 200, refused: 2, underWay: 16},
+		"full with 100, and so":  {server: mute{&full{takes: delay, places: 100}}, from: 10, until: 180, least: 1850, most: 2000, refused: 2, underWay: 130, ceiling: 256},
 		"a bucket of 20, mute":   {server: mute{&bucket{each: 200, size: 20, takes: delay}}, from: 10, until: 60, least: 160, most: 205, refused: 5, underWay: 30},
-		"one of ten is dead":     {server: mute{balanced{delay, 10, 1}}, from: 20, until: 60, least: 500, most: 1280, refused: 12, underWay: 64},
-		"one of four is dead":    {server: mute{balanced{delay, 4, 1}}, from: 40, until: 120, least: 130, most: 1280, refused: 30, underWay: 64},
+		"one of ten is dead":     {server: mute{balanced{delay, 10, 1}}, from: 20, until: 60, least: 900, most: 1280, refused: 12, underWay: 64},
+		"one of four is dead":    {server: mute{balanced{delay, 4, 1}}, from: 20, until: 120, least: 800, most: 1280, refused: 30, underWay: 64},
+		"every other one fails":  {server: mute{&alternating{takes: delay}}, from: 20, until: 120, least: 300, most: 1280, refused: 55, underWay: 64},
 		"is full no more":        {server: &relieved{mute{&full{takes: delay, places: 10}}, steady(delay), 30 * time.Second, time.Time{}}, from: 64, until: 70, least: 1250, most: 1280, underWay: 64},
 		"and does not ask again": {server: &relieved{&full{takes: delay, places: 10, retryAfter: 5 * time.Second}, steady(delay), 30 * time.Second, time.Time{}}, from: 140, until: 150, least: 1250, most: 1280, underWay: 64},
 		"takes all after a time": {server: &relieved{&quota{each: 200, retryAfter: time.Second, takes: delay}, steady(delay), 10 * time.Second, time.Time{}}, from: 120, until: 130, least: 1000, most: 1280, underWay: 64},

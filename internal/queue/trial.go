@@ -39,18 +39,21 @@ func (l *Limiter) lower(now time.Time, limit float64, halved bool) {
 func (l *Limiter) try(now time.Time) {
 	all := l.trial.answers + l.trial.fails
 	share := float64(l.trial.fails) / float64(all)
+	least := l.less(l.limit/2) == l.limit // it cannot be lower
 	switch {
-	case all >= few && share >= 0.5:
+	case all >= few && share >= 0.5 && !least:
 		l.lower(now, l.limit/2, true)
-	case all < enough:
+	case all < enough, l.trial.answers == 0: // where all fail, that says nothing
 	case share < 0.1: // it was the limit
 		l.trial.on = false
-		l.usual = 0
+		if l.trial.halved {
+			l.usual = share
+		}
 		l.set(now, max(l.limit, l.trial.from/step))
 		l.restUntil = now.Add(min(calm, rest<<min(l.repeat, 8)))
 	case !l.trial.halved:
 		l.lower(now, l.limit/2, true)
-	default: // half of what makes less than half of all fail would have let none fail
+	default: // fewer at once would have let fewer fail
 		l.trial.on = false
 		l.usual = share
 		l.doubles = true

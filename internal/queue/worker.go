@@ -5,8 +5,12 @@ import (
 	"time"
 )
 
-// keptIdle is how many workers stay when there is nothing to do.
-const keptIdle = 4
+const (
+	// keptIdle is how many workers stay when there is nothing to do.
+	keptIdle = 4
+	// longestLinger is for how long a failure is not noted, at most.
+	longestLinger = time.Second
+)
 
 // A worker delivers one message after another.
 type worker struct {
@@ -182,6 +186,11 @@ func (w *worker) deliver() (wait time.Duration) {
 		ctx = detached{w.ctx, *m.kept}
 	}
 	result := w.courier.Deliver(ctx, m, e.age(m))
+	done := result.Delivered + result.Failed
+	settled := done == m.Records()
+	if !settled && !result.Throttled {
+		w.linger()
+	}
 
 	e.mu.Lock()
 	now := time.Now() // read with the lock: what begins later knows of this answer
@@ -191,8 +200,6 @@ func (w *worker) deliver() (wait time.Duration) {
 	}
 	e.stats.Delivered += int64(result.Delivered)
 	e.stats.Failed += int64(result.Failed)
-	done := result.Delivered + result.Failed
-	settled := done == m.Records()
 	w.message = nil
 	var old []*Message
 	var what change
@@ -219,6 +226,23 @@ func (w *worker) deliver() (wait time.Duration) {
 	defer e.lose(old, TooOld, result.Err) // even if the report ends this goroutine
 	w.report(m, settled)
 	return wait
+}
+
+// linger waits until an answer would have come. A failure is noted no sooner, or else
+// those that come at once, as where a connection is refused, would outnumber the answers
+// that are under way, however few they are among all.
+func (w *worker) linger() {
+	e := w.e
+	e.mu.Lock()
+	wait := min(e.limiter.took, longestLinger) - time.Since(w.began)
+	e.mu.Unlock()
+	if wait <= 0 {
+		return
+	}
+	select {
+	case <-time.After(wait):
+	case <-w.ctx.Done():
+	}
 }
 
 // report has the courier report the outcomes, and notes that the message has its
@@ -250,8 +274,7 @@ func (w *worker) failed(now time.Time, m *Message, result Result) (wait time.Dur
 		e.limiter.Failed(w.began, now)
 	}
 	paused := e.gate.paused
-	e.gate.atOnce = e.limiter.Limit()
-	w.prober, wait, what = e.gate.failed(now, w.prober, again, result.RetryAfter)
+	w.prober, wait, what = e.gate.failed(now, w.prober, again, e.limiter.under, result.RetryAfter)
 	if e.gate.paused && !paused && !result.Throttled {
 		e.limiter.Stopped(now)
 	}
