@@ -31,6 +31,9 @@ func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation
 			o.unsynced = true
 		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE: // which a quota is
 			o.file.emptyLog(ctx)
+			if again := batch; len(again) > 0 { // at once, before more waits than the file has room for
+				batch, err = o.commitTo(ctx, o.file, func() []*operation { return again }, lazy)
+			}
 		}
 	}
 	if isKind(err, StorageReadOnly) && forReadingOnly(o.path) {
@@ -77,6 +80,7 @@ func (o *Outbox) commitTo(ctx context.Context, f *file, take func() []*operation
 // apply does what an operation is for. The error is one of the storage; that of a
 // refusal is the operation's own.
 func (o *Outbox) apply(ctx context.Context, f *file, op *operation, before, change *totals) error {
+	op.err = nil // of an attempt before
 	if op.do != nil {
 		if op.err = op.do(ctx, f, change); op.err != nil && !isRefusal(op.err) {
 			return op.err

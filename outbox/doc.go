@@ -38,9 +38,10 @@
 //
 // When the disk is full or fails, Send returns a [*StorageError], and Run keeps
 // trying. On a disk that others have filled, what was delivered is still removed,
-// and messages find room where others were, as long as the file need not become larger
-// than it has been. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed
-// them returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
+// and messages find room where others were, as long as the file need not become
+// larger than it has been. A new file has a mebibyte, for some thousands of
+// messages. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed them
+// returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
 //
 // [Stats] tells a relay that makes no progress (Stalled grows) from an idle one
 // (nothing waits).

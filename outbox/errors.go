@@ -106,6 +106,9 @@ func storageError(err error) error {
 	}
 	kind := systemKind(err)
 	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
+		if failed.Code() == sqlite3.SQLITE_IOERR_SHORT_READ { // the file is cut
+			kind = StorageDamaged
+		}
 		switch failed.Code() & 0xff { // the rest is detail
 		case sqlite3.SQLITE_FULL:
 			kind = StorageDiskFull

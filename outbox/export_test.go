@@ -9,6 +9,9 @@ import (
 // WithMaxMessage sets how many bytes a message may have.
 func WithMaxMessage(bytes int) Option { return func(c *config) { c.maxMessage = bytes } }
 
+// WithRoom sets how many bytes a new file has from the beginning.
+func WithRoom(bytes int) Option { return func(c *config) { c.room = bytes } }
+
 // WithBusy sets how long to wait for others that keep the file locked.
 func WithBusy(wait time.Duration) Option { return func(c *config) { c.busy = wait } }
 

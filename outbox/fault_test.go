@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,126 +20,6 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
-
-// fillingTheDisk forbids its process files larger than they are, as a disk that
-// is full does, and allows them again.
-func fillingTheDisk(path, url string) error {
-	signal.Ignore(syscall.SIGXFSZ)
-	box, err := outbox.Open(context.Background(), path, quick)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() { _ = box.Run(ctx, sender(url)) }()
-	var unlimited syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &unlimited); err != nil {
-		return err
-	}
-	stored, failed := 0, 0
-	send := func() error {
-		err := box.Send(ctx, []kissmetrics.Record{record(strconv.Itoa(stored)), record(strconv.Itoa(stored) + "b")})
-		if err == nil {
-			stored++
-		}
-		return err
-	}
-	for round := range 3 {
-		limited := syscall.Rlimit{Cur: uint64(64<<10 + round*50_000), Max: unlimited.Max}
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
-			return err
-		}
-		for range 500 {
-			if err := send(); err != nil {
-				storage, ok := errors.AsType[*outbox.StorageError](err)
-				if !ok || storage.Kind != outbox.StorageFailed && storage.Kind != outbox.StorageDiskFull {
-					return fmt.Errorf("not the error that was to be expected: %w", err)
-				}
-				failed++
-			}
-		}
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &unlimited); err != nil {
-			return err
-		}
-		if err := send(); err != nil {
-			return fmt.Errorf("with room again: %w", err)
-		}
-	}
-	if failed == 0 {
-		return errors.New("the disk was never full")
-	}
-	if err := box.Flush(ctx); err != nil {
-		return err
-	}
-	fmt.Println(stored)
-	return box.Close(ctx)
-}
-
-func TestAFullDiskIsSurvived(t *testing.T) {
-	t.Parallel()
-	server := kissmetricstest.NewServer(t)
-	output, err := child(t, "full disk", filepath.Join(t.TempDir(), "outbox.db"), server.URL).Output()
-	require.NoError(t, err, "%s", output)
-	stored, err := strconv.Atoi(strings.TrimSpace(string(output)))
-	require.NoError(t, err)
-	assert.Len(t, server.Events("ann"), 2*stored, "all that was accepted, and nothing that was refused")
-}
-
-// keepingALimit forbids its process files larger than its log is, as a disk that
-// something else has filled does.
-func keepingALimit(path, url string) error {
-	signal.Ignore(syscall.SIGXFSZ)
-	ctx := context.Background()
-	box, err := outbox.Open(ctx, path, quick)
-	if err != nil {
-		return err
-	}
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return err
-	}
-	limit.Cur = 128 << 10
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return err
-	}
-	running, stop := context.WithTimeout(ctx, time.Minute)
-	defer stop()
-	go func() { _ = box.Run(running, sender(url)) }()
-	for i := range 100 { // each is at least two pages of the log
-		message := []kissmetrics.Record{record(strconv.Itoa(i))}
-		err = box.Send(running, message)
-		for err != nil && running.Err() == nil { // while the relay reads, the log cannot begin anew
-			err = box.Send(running, message)
-		}
-		if i%10 == 9 {
-			err = errors.Join(err, box.Flush(running))
-		}
-		if err != nil {
-			return fmt.Errorf("message %d: %w", i, err)
-		}
-	}
-	return box.Close(ctx)
-}
-
-// Where the log has no room to grow, but the file has for what is in it, the log
-// begins anew: the outbox can go on on a full disk.
-func TestTheLogBeginsAnewWhereTheDiskIsFull(t *testing.T) {
-	t.Parallel()
-	server := kissmetricstest.NewServer(t)
-	runChild(t, "full log", filepath.Join(t.TempDir(), "outbox.db"), server.URL)
-	assert.Len(t, server.Events("ann"), 100)
-}
-
-// SQLite says of the numbers of messages what it says of the disk when there are
-// no more, which is easier to bring about.
-func TestAFullDiskIsToldAsSuch(t *testing.T) {
-	db, box := shared(t)
-	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
-	_, err := db.ExecContext(t.Context(), "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'kissmetrics_waiting'")
-	require.NoError(t, err)
-	err = box.Send(t.Context(), []kissmetrics.Record{record("b")})
-	assert.True(t, isKind(err, outbox.StorageDiskFull), "%v", err)
-}
 
 // readingOnly opens a file that it may not write.
 func readingOnly(path, _ string) error {
@@ -218,9 +95,9 @@ type damage struct {
 
 // prepare returns the files of an outbox: closed, or as they are while it is open,
 // when all is in the log.
-func prepare(t *testing.T, messages int, closed bool) damage {
+func prepare(t *testing.T, messages int, closed bool, options ...outbox.Option) damage {
 	path := filepath.Join(t.TempDir(), "outbox.db")
-	box, err := outbox.Open(t.Context(), path)
+	box, err := outbox.Open(t.Context(), path, append([]outbox.Option{outbox.WithRoom(0)}, options...)...)
 	require.NoError(t, err)
 	defer closeBox(t, box)
 	d := damage{make(map[string][]byte), make(map[string]string), make(map[string][]byte)}
@@ -294,6 +171,16 @@ func TestAFileThatIsCutKeepsWhatIsReadable(t *testing.T) {
 	d := prepare(t, 100, true)
 	for cut := 0; cut < len(d.files[""]); cut += step {
 		d.check(t, map[string][]byte{"": d.files[""][:cut]}, fmt.Sprintf("cut at %d", cut))
+	}
+}
+
+// SQLite takes what is missing of the last page for zeros, but not where it reads a
+// long message from the file itself.
+func TestAFileWhoseLastPageIsCutKeepsWhatIsReadable(t *testing.T) {
+	t.Parallel()
+	d := prepare(t, 100, true, outbox.WithRoom(1<<20))
+	for _, cut := range []int{1, 100, 4000} {
+		d.check(t, map[string][]byte{"": d.files[""][:len(d.files[""])-cut]}, fmt.Sprintf("%d bytes are cut off", cut))
 	}
 }
 

@@ -32,6 +32,7 @@ type file struct {
 // openFile opens the database, which is there, and finds out whether it can be
 // used.
 func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
+	fresh := isEmpty(path) && isEmpty(path+"-wal")
 	busy := fmt.Sprintf("busy_timeout(%d)", c.busy.Milliseconds())
 	f := &file{db: sql.OpenDB(connector{dsn(path, existing(), pragma(busy))})}
 	defer func() {
@@ -57,6 +58,9 @@ func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
 	}
 	if err == nil && !c.shared {
 		err = f.migrate(ctx)
+	}
+	if err == nil && !c.shared && fresh && c.room > 0 {
+		f.makeRoom(ctx, c.room)
 	}
 	if err == nil {
 		err = f.check(ctx, path, c.shared)
@@ -101,6 +105,25 @@ func (f *file) migrate(ctx context.Context) error {
 		return err
 	}
 	return f.transact(ctx, func() error { return migrateOwn(ctx, f.writer) })
+}
+
+// isEmpty reports whether there is nothing in a file, not even something to be saved.
+func isEmpty(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || info.Size() == 0
+}
+
+// makeRoom makes a new file larger than what waits in it, mostly. Others may fill the
+// disk later: then there is room for that in the file, and the log can begin anew. It
+// does what it can.
+func (f *file) makeRoom(ctx context.Context, bytes int) {
+	for _, statement := range []string{
+		fmt.Sprintf("CREATE TABLE kissmetrics_room AS SELECT zeroblob(%d) AS room", bytes),
+		"PRAGMA wal_checkpoint(PASSIVE)", // what is dropped before it is in the file never is
+		"DROP TABLE IF EXISTS kissmetrics_room",
+	} {
+		_, _ = f.writer.Conn.ExecContext(ctx, statement)
+	}
 }
 
 // transact runs something in a transaction of the writing connection.

@@ -37,6 +37,7 @@ var roles = map[string]func(path, url string) error{
 	"relay":               relaying,
 	"full disk":           fillingTheDisk,
 	"full log":            keepingALimit,
+	"full disk early":     fillingTheDiskEarly,
 	"failing fsync":       failingToSync,
 	"read-only":           readingOnly,
 	"umask":               makingFiles,

@@ -17,6 +17,7 @@ type config struct {
 	maxRecords     int64
 	maxBytes       int64
 	maxMessage     int           // bytes
+	room           int           // bytes that a new file has from the beginning
 	busy           time.Duration // how long to wait for others that keep the file locked
 	workers        int
 	initialBackoff time.Duration
@@ -32,6 +33,7 @@ func defaults() config {
 		maxRecords:     math.MaxInt64,
 		maxBytes:       math.MaxInt64,
 		maxMessage:     512 << 20, // SQLite can store a little less than twice as much
+		room:           1 << 20,   // some thousands of messages
 		busy:           10 * time.Second,
 		workers:        168,
 		initialBackoff: 500 * time.Millisecond,
