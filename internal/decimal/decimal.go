@@ -3,6 +3,7 @@
 package decimal
 
 import (
+	"errors"
 	"math/big"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func Plain(s string, limit int) (plain string, ok bool) {
 	}
 	mantissa := s[:exponent]
 	shift, err := strconv.Atoi(s[exponent+1:])
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // then it is the largest there is
 		return "", false
 	}
 	if !IsNumber(mantissa) || len(mantissa) > limit {
