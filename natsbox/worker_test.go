@@ -108,10 +108,15 @@ func (f sendFunc) Send(ctx context.Context, records []kissmetrics.Record) error 
 
 func testRelay(next kissmetrics.Sender, options ...Option) *relay {
 	c, _ := configure(options)
-	r := newRelay(&Sender{config: c}, next)
+	r := newRelay(&Sender{config: c, js: offline{}}, next)
 	r.look = func(context.Context) ([]string, error) { return nil, nil }
 	return r
 }
+
+// offline has no connection.
+type offline struct{ jetstream.JetStream }
+
+func (offline) Conn() *nats.Conn { return nil }
 
 func unavailable(records []kissmetrics.Record, after time.Duration) error {
 	return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Undelivered: records, RetryAfter: after}
