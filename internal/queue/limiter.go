@@ -49,8 +49,8 @@ const (
 //     without a queue that the limiter itself may have made elsewhere.
 //
 // Failures halve the limit, as in TCP (additive increase, multiplicative
-// decrease), as soon as one delivery in ten fails, or undo the last quarter more. The
-// next 40 deliveries tell what that has achieved:
+// decrease), as soon as one delivery in ten fails. The next 40 deliveries tell what
+// that has achieved:
 //
 //   - Fewer than one in ten fail: it was the limit. It becomes a fifth less than what
 //     was too much, and more are not tried for 2 seconds; for twice as long each time
@@ -209,7 +209,7 @@ func (l *Limiter) Overloaded(began, now time.Time, retryAfter time.Duration) {
 	switch {
 	case l.doubles: // it is too much by far
 		limit = l.limit / 2
-	case l.triesMore():
+	case l.back > 0 && l.back < l.limit: // that was a quarter more
 		limit = l.back
 	}
 	l.cut(now, limit)
@@ -282,10 +282,6 @@ func (l *Limiter) climb(now time.Time, mean time.Duration) {
 		l.set(now, min(l.ceiling, l.limit*step))
 	}
 }
-
-// triesMore reports whether the limit is one that is being tried, a quarter more than
-// the one before.
-func (l *Limiter) triesMore() bool { return l.back > 0 && l.back < l.limit }
 
 // cut sets a lower limit, and ends whatever was being tried.
 func (l *Limiter) cut(now time.Time, limit float64) {
