@@ -12,6 +12,7 @@ import (
 // The payload of a message is its lines, as they are stored, which are read here.
 type courier struct {
 	r          *relay
+	flight     *flight // of the message that was delivered last
 	outcome    kissmetrics.Outcome
 	unreadable error
 
@@ -26,6 +27,8 @@ func (r *relay) newCourier() queue.Courier {
 
 // Deliver implements [queue.Courier].
 func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
+	// Before Report, another worker may have delivered what is left of the message.
+	c.flight = c.r.flight(m)
 	records, err := readLines(c.records, append(c.lines, m.Payload()...))
 	if c.unreadable = err; err != nil {
 		return queue.Result{Failed: m.Records()}
@@ -62,9 +65,9 @@ func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (err err
 }
 
 // Report implements [queue.Courier].
-func (c *courier) Report(m *queue.Message) {
-	outcome, f := c.outcome, c.r.flight(m)
-	c.outcome = kissmetrics.Outcome{}
+func (c *courier) Report(*queue.Message) {
+	outcome, f := c.outcome, c.flight
+	c.outcome, c.flight = kissmetrics.Outcome{}, nil
 	if c.unreadable != nil {
 		c.r.unreadable(f, c.unreadable)
 		return

@@ -351,6 +351,9 @@ func (r *relay) flight(m *queue.Message) *flight {
 
 // note takes down what became of records of a message.
 func (r *relay) note(f *flight, outcome kissmetrics.Outcome) {
+	if len(outcome.Delivered)+len(outcome.Refused) == 0 {
+		return // and f may have landed
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.delivered += len(outcome.Delivered)

@@ -298,7 +298,7 @@ func TestSimulations(t *testing.T) {
 		"becomes faster":         {server: &relieved{steady(4 * delay), steady(delay), 10 * time.Second, time.Time{}}, from: 12, until: 20, least: 1250, most: 1280, underWay: 64},
 		"late at random":         {server: mute{newNoisy(0)}, from: 3, until: 20, least: 740, most: 900, underWay: 64},
 		"fails once in a 100":    {server: mute{newNoisy(0.01)}, from: 3, until: 20, least: 700, most: 900, refused: 1.5, underWay: 64},
-		"fails once in a 20":     {server: mute{newNoisy(0.05)}, from: 20, until: 120, least: 600, most: 900, refused: 6, underWay: 64},
+		"fails once in a 50":     {server: mute{newNoisy(0.02)}, from: 20, until: 120, least: 600, most: 900, refused: 3, underWay: 64},
 		"is late for a second":   {server: &troubled{}, from: 15, until: 30, least: 850, most: 941, underWay: 64},
 		"serves one by one":      {server: &line{each: 5 * time.Millisecond}, from: 1, until: 120, least: 199, most: 200, underWay: 16},
 		"slow if more than 20":   {server: crowd(20), from: 5, until: 120, least: 340, most: 400, underWay: 32}, // 20 may lie between two steps
