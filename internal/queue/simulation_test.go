@@ -313,7 +313,7 @@ func TestSimulations(t *testing.T) {
 		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
 		"full with 10":           {server: &full{takes: delay, places: 10, retryAfter: 5 * time.Second}, from: 30, until: 330, least: 170, most: 200, refused: 1, underWay: 20},
 		"full with 2, and mute":  {server: mute{&full{takes: delay, places: 2}}, from: 10, until: 60, least: 36, most: 40, refused: 65, underWay: 32},
-		"full, and mute":         {server: mute{&full{takes: delay, places: 10}}, from: 10, until: 60, least: 170, most: 200, refused: 2, underWay: 16},
+		"full, and mute":         {server: mute{&full{takes: delay, places: 10}}, from: 10, until: 60, least: 170, most: 200, refused: 4, underWay: 16},
 		"full with 100, and so":  {server: mute{&full{takes: delay, places: 100}}, from: 10, until: 180, least: 1850, most: 2000, refused: 2, underWay: 130, ceiling: 256},
 		"a bucket of 20, mute":   {server: mute{&bucket{each: 200, size: 20, takes: delay}}, from: 10, until: 60, least: 160, most: 205, refused: 5, underWay: 30},
 		"one of ten is dead":     {server: mute{balanced{delay, 10, 1}}, from: 20, until: 60, least: 900, most: 1280, refused: 12, underWay: 64},
