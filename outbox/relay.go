@@ -156,10 +156,13 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 	})
 	settling, stopSettling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSettling()
-	failed := make(chan error, 1)
-	go func() { failed <- r.settle(settling) }()
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
+	failed := make(chan error, 1)
+	go func() {
+		defer stopReading() // which may wait for room that nobody gives back any more
+		failed <- r.settle(settling)
+	}()
 	err = r.read(reading)
 
 	ended, end := context.WithCancel(context.Background())

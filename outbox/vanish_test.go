@@ -277,3 +277,37 @@ func TestStalledTellsAStandstillFromIdleness(t *testing.T) {
 	require.Eventually(t, func() bool { return stalled() < time.Hour }, time.Minute, time.Millisecond,
 		"something was delivered, though not the oldest")
 }
+
+// What is under way has no room for more when the tables vanish: the relay ends all the
+// same, though nothing gives that room back.
+func TestTheRelayEndsWithNoRoomForMore(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	for range 13 { // 8,192 messages
+		_, err := db.ExecContext(t.Context(), "INSERT INTO kissmetrics_waiting (message) SELECT message FROM kissmetrics_waiting")
+		require.NoError(t, err)
+	}
+	arrived, release := make(chan struct{}, 1), make(chan struct{})
+	ended := make(chan error)
+	go func() {
+		ended <- box.Run(t.Context(), senderFunc(func(context.Context, []kissmetrics.Record) error {
+			select {
+			case arrived <- struct{}{}:
+			default:
+			}
+			<-release
+			return nil
+		}))
+	}()
+	<-arrived
+	_, err := db.ExecContext(t.Context(), "DROP TABLE kissmetrics_totals")
+	require.NoError(t, err)
+	close(release)
+	select {
+	case err = <-ended:
+		assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+	case <-time.After(time.Minute):
+		assert.Fail(t, "it has not ended")
+	}
+}
