@@ -74,18 +74,8 @@ func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (kissmet
 	}
 	err = kissmetrics.ErrSenderPanicked // or ended the goroutine
 	defer func() { release(err) }()
-	err = r.try(ctx, records)
+	err = r.next.Send(ctx, records)
 	return kissmetrics.Settle(records, err), nil
-}
-
-// try hands records to the next sender. A panic is an error like any other.
-func (r *relay) try(ctx context.Context, records []kissmetrics.Record) (err error) {
-	defer func() {
-		if recover() != nil { // the value may hold anything
-			err = kissmetrics.ErrSenderPanicked
-		}
-	}()
-	return r.next.Send(ctx, records)
 }
 
 // acknowledge has the server remove a message and confirm that. Without the

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/attempt"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 	"github.com/kissmetrics-go/kissmetrics/limit"
@@ -98,9 +99,6 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 		return kissmetrics.ErrClosed
 	}
 	defer end()
-	if http, ok := next.(*kissmetrics.HTTPSender); ok {
-		next = http.Once()
-	}
 	return newRelay(s, next).run(ctx)
 }
 
@@ -126,7 +124,7 @@ type relay struct {
 }
 
 func newRelay(s *Sender, next kissmetrics.Sender) *relay {
-	r := &relay{Sender: s, next: next, limiter: limit.New(s.config.workers), underWay: make(map[jetstream.Msg]struct{})}
+	r := &relay{Sender: s, next: attempt.By(next), limiter: limit.New(s.config.workers), underWay: make(map[jetstream.Msg]struct{})}
 	r.open, r.look = r.openIterator, r.lookAtSettings
 	return r
 }

@@ -33,7 +33,7 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 	if c.unreadable = err; err != nil {
 		return queue.Result{Failed: m.Records()}
 	}
-	err = c.r.send(ctx, records)
+	err = c.r.next.Send(ctx, records)
 	c.outcome = kissmetrics.Settle(records, err).Aged(age)
 	var rest []byte
 	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {
@@ -52,16 +52,6 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 		Throttled:  c.outcome.Throttled,
 		Overloaded: c.outcome.Overloaded,
 	}
-}
-
-// send hands records to the next sender. A panic is an error like any other.
-func (r *relay) send(ctx context.Context, records []kissmetrics.Record) (err error) {
-	defer func() {
-		if recover() != nil { // the value may hold anything
-			err = kissmetrics.ErrSenderPanicked
-		}
-	}()
-	return r.next.Send(ctx, records)
 }
 
 // Report implements [queue.Courier].

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/attempt"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/queue"
 	"github.com/kissmetrics-go/kissmetrics/internal/tally"
@@ -139,10 +140,7 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		return explain(o.path, err)
 	}
 	defer release()
-	r := &relay{o: o, next: next, turn: o.turn.Load(), flights: map[*queue.Message]*flight{}, changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
-	if sender, ok := next.(*kissmetrics.HTTPSender); ok {
-		r.next = sender.Once()
-	}
+	r := &relay{o: o, next: attempt.By(next), turn: o.turn.Load(), flights: map[*queue.Message]*flight{}, changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	r.queue = queue.New(queue.Config{
 		MaxRecords:    math.MaxInt, // bounded by what is read
 		MaxBytes:      math.MaxInt,

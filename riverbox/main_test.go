@@ -265,8 +265,7 @@ func strict(next kissmetrics.Sender) kissmetrics.Sender {
 const apiKey = "K3Y-s3cret"
 
 func newHTTPSender(url string) (*kissmetrics.HTTPSender, error) {
-	return kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(apiKey), kissmetrics.WithBaseURL(url),
-		kissmetrics.WithMaxAttempts(1), kissmetrics.WithTimeout(10*time.Second))
+	return kissmetrics.NewHTTPSender(kissmetrics.WithAPIKey(apiKey), kissmetrics.WithBaseURL(url), kissmetrics.WithTimeout(10*time.Second))
 }
 
 // second is when everything happens.

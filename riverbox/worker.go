@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/attempt"
 	"github.com/kissmetrics-go/kissmetrics/internal/nilness"
 	"github.com/kissmetrics-go/kissmetrics/internal/retry"
 	"github.com/kissmetrics-go/kissmetrics/limit"
@@ -68,8 +69,8 @@ func NewWorker(sender *Sender, next kissmetrics.Sender) *Worker {
 	if sender == nil {
 		sender, next = &Sender{config: defaults()}, nil
 	}
-	if http, ok := next.(*kissmetrics.HTTPSender); ok && http != nil {
-		next = http.Once()
+	if !nilness.IsNil(next) {
+		next = attempt.By(next)
 	}
 	return &Worker{sender: sender, next: next, limiter: limit.New(sender.config.workers)}
 }
@@ -278,18 +279,8 @@ func (w *Worker) send(ctx context.Context, records []kissmetrics.Record) (kissme
 	}
 	err = kissmetrics.ErrSenderPanicked // or ended the goroutine
 	defer func() { release(err) }()
-	err = w.try(ctx, records)
+	err = w.next.Send(ctx, slices.Clone(records))
 	return kissmetrics.Settle(records, err), nil
-}
-
-// try hands records to the next sender. A panic is an error like any other.
-func (w *Worker) try(ctx context.Context, records []kissmetrics.Record) (err error) {
-	defer func() {
-		if recover() != nil { // the value may hold anything
-			err = kissmetrics.ErrSenderPanicked
-		}
-	}()
-	return w.next.Send(ctx, slices.Clone(records))
 }
 
 // isTail reports whether some records are the last of all.
