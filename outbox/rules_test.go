@@ -2,8 +2,6 @@ package outbox_test
 
 import (
 	"context"
-	"encoding/binary"
-	"hash/crc32"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -331,15 +329,6 @@ func TestWhatATriggerKeepsIsStillCounted(t *testing.T) {
 	assert.Len(t, recorder.Records(), messages)
 }
 
-// stored returns a message as it is stored, with whatever in it.
-func stored(records int, lines string) []byte {
-	m := binary.BigEndian.AppendUint64([]byte("KMo1"), 1_700_000_000)
-	m = binary.BigEndian.AppendUint32(m, uint32(records))    //nolint:gosec // small
-	m = binary.BigEndian.AppendUint32(m, uint32(len(lines))) //nolint:gosec // small
-	m = append(m, lines...)
-	return binary.BigEndian.AppendUint32(m, crc32.Checksum(m, crc32.MakeTable(crc32.Castagnoli)))
-}
-
 // What cannot be read although it is what was stored is parked as it is, and what is
 // behind it goes on.
 func TestWhatIsStoredAndCannotBeReadIsParkedAsItIs(t *testing.T) {
@@ -348,15 +337,15 @@ func TestWhatIsStoredAndCannotBeReadIsParkedAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	good := string(line) + "\n"
 	for name, message := range map[string][]byte{
-		"a line that is not JSON":     stored(1, "{\n"),
-		"a line of another kind":      stored(1, "[]\n"),
-		"a record that is not valid":  stored(1, `{"_p":"","_n":"b"}`+"\n"),
-		"one good line and a bad one": stored(2, good+"{}\n"),
-		"no line":                     stored(1, ""),
-		"no record":                   stored(0, ""),
-		"fewer lines than records":    stored(3, good+good),
-		"more lines than records":     stored(1, good+good),
-		"no end of a line":            stored(1, string(line)),
+		"a line that is not JSON":     outbox.Sealed(1, "{\n"),
+		"a line of another kind":      outbox.Sealed(1, "[]\n"),
+		"a record that is not valid":  outbox.Sealed(1, `{"_p":"","_n":"b"}`+"\n"),
+		"one good line and a bad one": outbox.Sealed(2, good+"{}\n"),
+		"no line":                     outbox.Sealed(1, ""),
+		"no record":                   outbox.Sealed(0, ""),
+		"fewer lines than records":    outbox.Sealed(3, good+good),
+		"more lines than records":     outbox.Sealed(1, good+good),
+		"no end of a line":            outbox.Sealed(1, string(line)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
