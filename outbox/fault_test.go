@@ -2,17 +2,14 @@ package outbox_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -20,71 +17,6 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
-
-// readingOnly opens a file that it may not write.
-func readingOnly(path, _ string) error {
-	if err := syscall.Setuid(65534); err != nil && os.Getuid() == 0 { // the rights do not bind root
-		return err
-	}
-	box, err := outbox.Open(context.Background(), path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = box.Close(context.Background()) }()
-	err = box.Send(context.Background(), []kissmetrics.Record{record("b")})
-	if storage, ok := errors.AsType[*outbox.StorageError](err); !ok || storage.Kind != outbox.StorageReadOnly {
-		return fmt.Errorf("not the error that was to be expected: %v", err)
-	}
-	return nil
-}
-
-// readingOnlyDirectory opens files in a directory that it may not write.
-func readingOnlyDirectory(path, _ string) error {
-	if err := syscall.Setuid(65534); err != nil && os.Getuid() == 0 {
-		return err
-	}
-	for _, path := range []string{path, path + "-new"} {
-		box, err := outbox.Open(context.Background(), path)
-		if err == nil {
-			err = box.Send(context.Background(), []kissmetrics.Record{record("b")})
-			_ = box.Close(context.Background())
-		}
-		if !isKind(err, outbox.StorageReadOnly) {
-			return fmt.Errorf("not the error that was to be expected: %w", err)
-		}
-	}
-	return nil
-}
-
-func TestAReadOnlyDirectoryIsAnError(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "outbox.db")
-	box, err := outbox.Open(t.Context(), path)
-	require.NoError(t, err)
-	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
-	closeBox(t, box)
-	for _, file := range []string{path, path + "-lock"} {
-		require.NoError(t, os.Chmod(file, 0o666))
-	}
-	require.NoError(t, os.Chmod(dir, 0o555))
-	defer func() { assert.NoError(t, os.Chmod(dir, 0o700)) }() // for it to be deleted
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
-	runChild(t, "read-only directory", path, "")
-}
-
-func TestAReadOnlyFileIsAnError(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "outbox.db")
-	box, err := outbox.Open(t.Context(), path)
-	require.NoError(t, err)
-	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
-	closeBox(t, box)
-	require.NoError(t, os.Chmod(path, 0o444))
-	require.NoError(t, os.Chmod(path+"-lock", 0o666))
-	require.NoError(t, os.Chmod(dir, 0o777))
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) // for another user to get there
-	runChild(t, "read-only", path, "")
-}
 
 // A damage is a set of files, the messages of which are known.
 type damage struct {

@@ -1,21 +1,12 @@
 package outbox_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -25,53 +16,6 @@ import (
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
 	"github.com/kissmetrics-go/kissmetrics/outbox"
 )
-
-// makingFiles makes an outbox, damages it, and opens it again, under a umask that
-// forbids nothing. It ends without closing, so that all its files stay.
-func makingFiles(path, _ string) error {
-	syscall.Umask(0)
-	ctx := context.Background()
-	box, err := outbox.Open(ctx, path)
-	if err != nil {
-		return err
-	}
-	if err := box.Send(ctx, []kissmetrics.Record{record("a")}); err != nil {
-		return err
-	}
-	if err := box.Close(ctx); err != nil {
-		return err
-	}
-	if err := os.Truncate(path, 5000); err != nil {
-		return err
-	}
-	if box, err = outbox.Open(ctx, path); err != nil {
-		return err
-	}
-	return box.Send(ctx, []kissmetrics.Record{record("b")})
-}
-
-// Identities are in the files, so nobody else may read them.
-func TestFilesAreTheirOwnersAlone(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	runChild(t, "umask", filepath.Join(root, "var", "shop", "outbox.db"), "")
-	var found []string
-	require.NoError(t, filepath.WalkDir(filepath.Join(root, "var"), func(path string, entry fs.DirEntry, err error) error {
-		require.NoError(t, err)
-		info, err := entry.Info()
-		require.NoError(t, err)
-		want := fs.FileMode(0o600)
-		if entry.IsDir() {
-			want = 0o700
-		}
-		assert.Equal(t, want, info.Mode().Perm(), path)
-		found = append(found, entry.Name())
-		return nil
-	}))
-	assert.ElementsMatch(t, []string{
-		"var", "shop", "outbox.db", "outbox.db-wal", "outbox.db-shm", "outbox.db-lock", "outbox.db.damaged-1",
-	}, found)
-}
 
 // What an administrator has allowed stays allowed, also to the files beside.
 func TestPermissionsThatAreThereAreKept(t *testing.T) {
@@ -239,44 +183,4 @@ func TestEveryTraceOfAnOutboxCounts(t *testing.T) {
 			assert.FileExists(t, path+".damaged-1")
 		})
 	}
-}
-
-// openingTooMany opens as many files as the process may, and then those of an outbox. It
-// keeps what it has opened.
-func openingTooMany(path, _ string) error {
-	ctx := context.Background()
-	log, written := io.Pipe()
-	box, err := outbox.Open(ctx, path, outbox.WithLogger(slog.New(slog.NewTextHandler(written, nil))))
-	if err != nil {
-		return err
-	}
-	limit := syscall.Rlimit{Cur: 64, Max: 64}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	var opened []*os.File
-	for err == nil {
-		var file *os.File
-		file, err = os.Open(os.DevNull)
-		opened = append(opened, file)
-	}
-	defer runtime.KeepAlive(opened)
-	if _, err := outbox.Open(ctx, path); !errors.Is(err, syscall.EMFILE) {
-		return fmt.Errorf("opening it again: %w", err)
-	}
-	if err := box.Send(ctx, []kissmetrics.Record{record("a")}); err != nil {
-		return err
-	}
-	go func() { _ = box.Run(ctx, new(kissmetricstest.Recorder)) }()
-	line, err := bufio.NewReader(log).ReadString('\n')
-	if !strings.Contains(line, syscall.EMFILE.Error()) {
-		return fmt.Errorf("what Run logged: %q, %w", line, err)
-	}
-	return nil
-}
-
-// SQLite says that it cannot open a file, and not why.
-func TestItIsToldThatTooManyFilesAreOpen(t *testing.T) {
-	t.Parallel()
-	runChild(t, "few files", filepath.Join(t.TempDir(), "outbox.db"), "")
 }

@@ -9,11 +9,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,8 +45,7 @@ func asChild() int {
 	}
 	if s := os.Getenv(asProgram + "_FILE_BYTES"); s != "" {
 		limit, _ := strconv.ParseUint(s, 10, 64)
-		signal.Ignore(syscall.SIGXFSZ) // or a write beyond it would end the process
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+		if err := limitFiles(limit); err != nil {
 			panic(err)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -162,10 +161,3 @@ func Size(events int) int {
 
 // Round is how long a round lasts that is not over after so many events.
 func Round() time.Duration { return time.Duration(Size(10)) * time.Second }
-
-// CPU returns the processor time that the process has used.
-func CPU(tb testing.TB) time.Duration {
-	var usage syscall.Rusage
-	require.NoError(tb, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
