@@ -195,7 +195,7 @@ func TestValuesAreCut(t *testing.T) {
 		})
 	}
 	f := flatten.Flattener{MaxValue: 10}
-	f.Members(map[string]any{"v": 12345678901}, "")
+	f.Members(map[string]any{"v": int64(12345678901)}, "")
 	assert.Empty(t, settle(&f), "a part of a whole number is another number")
 	assert.Equal(t, []flatten.Kind{flatten.ValueDropped}, kindsOf(f.Notes()))
 }

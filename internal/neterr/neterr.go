@@ -16,6 +16,14 @@ import (
 	"syscall"
 )
 
+// What Windows says of connections. There, package syscall makes up the numbers of Unix,
+// which no connection fails with; no other system has numbers as high as these.
+const (
+	windowsAborted syscall.Errno = 10053
+	windowsReset   syscall.Errno = 10054
+	windowsRefused syscall.Errno = 10061
+)
+
 // Reason names the kind of a failure of the network.
 func Reason(err error) string {
 	is := func(target error) bool { return errors.Is(err, target) }
@@ -32,9 +40,9 @@ func Reason(err error) string {
 		return "timeout"
 	case is(context.Canceled):
 		return "canceled"
-	case is(syscall.ECONNREFUSED):
+	case is(syscall.ECONNREFUSED), is(windowsRefused):
 		return "connection refused"
-	case is(syscall.ECONNRESET), is(syscall.EPIPE):
+	case is(syscall.ECONNRESET), is(syscall.EPIPE), is(windowsReset), is(windowsAborted):
 		return "connection reset"
 	case is(io.EOF), is(io.ErrUnexpectedEOF):
 		return "connection closed before the answer"

@@ -64,11 +64,13 @@ func NewDice(t testing.TB) *Dice {
 }
 
 // Below draws one of the numbers from 0 to n-1.
-func (d *Dice) Below(n int) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.r.IntN(n)
-}
+func (d *Dice) Below(n int) int { return int(d.below(int64(n))) }
 
 // UpTo draws a time that is shorter than most.
-func (d *Dice) UpTo(most time.Duration) time.Duration { return time.Duration(d.Below(int(most))) }
+func (d *Dice) UpTo(most time.Duration) time.Duration { return time.Duration(d.below(int64(most))) }
+
+func (d *Dice) below(n int64) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.r.Int64N(n)
+}
