@@ -196,7 +196,7 @@ func TestTypesStay(t *testing.T) {
 	t.Parallel()
 	tab, site := newTab(t), newSite(t)
 	want := commands(t, kissmetrics.Track{Event: "E", Properties: kissmetrics.Properties{
-		"n": -1.25, "b": true, "s": "1", "id": uint64(18446744073709551615), "safe": 9007199254740991, "__proto__": "own",
+		"n": -1.25, "b": true, "s": "1", "id": uint64(18446744073709551615), "safe": int64(9007199254740991), "__proto__": "own",
 		"when": time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC), "small": 0.000001, "large": 123456789012345680000.0,
 	}})
 	site.page(t, "/", func(*http.Request) content { return content{before: want, noSnippet: true} })
