@@ -96,13 +96,19 @@ func (f *file) set(ctx context.Context, setting string, busy time.Duration) erro
 	}
 }
 
-// migrate makes the tables where they are missing, and marks a file that is new.
+// migrate makes the tables in a file that has none, and marks it. Where tables have
+// gone, what was in them can still be found in the pages that are free now, as long as
+// nothing is written there.
 func (f *file) migrate(ctx context.Context) error {
-	var tables int
-	const known = "SELECT count(*) FROM sqlite_schema WHERE name IN ('kissmetrics_waiting', 'kissmetrics_parked', 'kissmetrics_totals')"
-	err := f.writer.QueryRowContext(ctx, known).Scan(&tables)
-	if err != nil || tables == 3 {
+	var tables, mark int
+	const known = `SELECT count(*), (SELECT application_id FROM pragma_application_id)
+		FROM sqlite_schema WHERE name IN ('kissmetrics_waiting', 'kissmetrics_parked', 'kissmetrics_totals')`
+	err := f.writer.QueryRowContext(ctx, known).Scan(&tables, &mark)
+	switch {
+	case err != nil || tables == 3:
 		return err
+	case tables > 0 || mark == applicationID:
+		return damaged("tables are missing")
 	}
 	return f.transact(ctx, func() error { return migrateOwn(ctx, f.writer) })
 }

@@ -136,17 +136,19 @@ func TestTheLockThatIsMadeAgainIsItsOwnersAlone(t *testing.T) {
 	requireFile(t, path+"-lock")
 }
 
-// What waits in a table that is dropped is still in the file.
+// What waits in a table that is dropped is still in the file, in pages that are free,
+// and these have no others, so that anything that is made in it would be written there.
 func TestWhatWaitsInATableThatVanishesIsDelivered(t *testing.T) {
 	t.Parallel()
 	for name, vanish := range map[string]string{
 		"what waits": "DROP TABLE kissmetrics_waiting",
 		"the counts": "DROP TABLE kissmetrics_totals",
+		"all tables": "DROP TABLE kissmetrics_totals; DROP TABLE kissmetrics_parked; DROP TABLE kissmetrics_waiting",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "outbox.db")
-			box := open(t, path)
+			box := open(t, path, outbox.WithRoom(0))
 			var recorder kissmetricstest.Recorder
 			var available atomic.Bool
 			start(t, box, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
@@ -158,6 +160,17 @@ func TestWhatWaitsInATableThatVanishesIsDelivered(t *testing.T) {
 			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("waits")}))
 			statement(vanish)(t, path)
 			available.Store(true)
+			require.Eventually(t, func() bool { return len(recorder.Records()) > 0 }, time.Minute, time.Millisecond)
+		})
+		t.Run(name+" while it is closed", func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "outbox.db")
+			box := open(t, path, outbox.WithRoom(0))
+			require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("waits")}))
+			require.NoError(t, box.Close(t.Context()))
+			statement(vanish)(t, path)
+			var recorder kissmetricstest.Recorder
+			start(t, open(t, path), &recorder)
 			require.Eventually(t, func() bool { return len(recorder.Records()) > 0 }, time.Minute, time.Millisecond)
 		})
 	}
