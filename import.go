@@ -278,19 +278,8 @@ func readLine(line []byte, exact bool) (ImportedRecord, error) {
 
 // readWritten reads a line that MarshalJSON has written; ok is false for most others.
 func readWritten(line string) (r Record, ok bool) {
-	head, properties, ok := importline.Written[Property](line)
-	if !ok {
+	if r, _, ok = importline.Written[Record](line, nil); !ok {
 		return r, false
-	}
-	r = Record{Kind: KindProperties, Person: head.Person, Name: head.Event, Properties: properties}
-	switch {
-	case head.Event != "":
-		r.Kind = KindEvent
-	case head.Other != "":
-		r.Kind, r.Name = KindAlias, head.Other
-	}
-	if head.Timed {
-		r.Time = time.Unix(head.Seconds, 0).UTC()
 	}
 	var p problems
 	r.validate(&p) // what is wrong, readLine says

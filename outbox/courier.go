@@ -2,9 +2,11 @@ package outbox
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/importline"
 	"github.com/kissmetrics-go/kissmetrics/internal/queue"
 )
 
@@ -16,25 +18,28 @@ type courier struct {
 	outcome    kissmetrics.Outcome
 	unreadable error
 
-	// Memory for most messages, used again and again.
-	lines   []byte
-	records []kissmetrics.Record
+	// Memory for what is under way, used again and again.
+	records    []kissmetrics.Record
+	properties []kissmetrics.Property
 }
 
 func (r *relay) newCourier() queue.Courier {
-	return &courier{r: r, lines: make([]byte, 0, 1<<10), records: make([]kissmetrics.Record, 0, 1)}
+	return &courier{r: r, records: make([]kissmetrics.Record, 0, 1), properties: make([]kissmetrics.Property, 0, 16)}
 }
 
 // Deliver implements [queue.Courier].
 func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Duration) queue.Result {
 	// Before Report, another worker may have delivered what is left of the message.
 	c.flight = c.r.flight(m)
-	records, err := readLines(c.records, append(c.lines, m.Payload()...))
+	records, err := readStored(m.Payload(), c.records, c.properties)
 	if c.unreadable = err; err != nil {
 		return queue.Result{Failed: m.Records()}
 	}
 	err = c.r.next.Send(ctx, records)
 	c.outcome = kissmetrics.Settle(records, err).Aged(age)
+	if len(c.outcome.Refused) > 0 { // which are kept until they are parked
+		c.properties = make([]kissmetrics.Property, 0, 16)
+	}
 	var rest []byte
 	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {
 		var wrong error
@@ -52,6 +57,22 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 		Throttled:  c.outcome.Throttled,
 		Overloaded: c.outcome.Overloaded,
 	}
+}
+
+// readStored returns the records that stored lines stand for. They were valid when they
+// were stored; that they still are is for the next sender to say, which refuses what is
+// not. What there is room for in records and properties, both empty, goes there.
+func readStored(lines string, records []kissmetrics.Record, properties []kissmetrics.Property) ([]kissmetrics.Record, error) {
+	for line := range strings.Lines(lines) {
+		r, left, ok := importline.Written[kissmetrics.Record](line, properties)
+		if !ok { // another version wrote it
+			if err := r.UnmarshalJSON([]byte(line)); err != nil {
+				return nil, err
+			}
+		}
+		records, properties = append(records, r), left
+	}
+	return records, nil
 }
 
 // Report implements [queue.Courier].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -66,4 +67,23 @@ func TestAReportThatComesLate(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What was refused is kept until it is parked, while its courier delivers others.
+func TestWhatIsRefusedStaysAsItIs(t *testing.T) {
+	refuses := func(records []kissmetrics.Record) error {
+		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Refused: records}
+	}
+	r := &relay{o: &Outbox{config: defaults()}, next: &script{refuses}, flights: map[*queue.Message]*flight{}, flying: 2, changed: make(chan struct{}, 1)}
+	c := r.newCourier()
+	for _, value := range []string{"refused", "delivered"} {
+		line, err := kissmetrics.NewEvent("p", "e", time.Unix(1_700_000_000, 0), kissmetrics.Text("what", value)).MarshalJSON()
+		require.NoError(t, err)
+		m := queue.NewMessage(string(line)+"\n", 1, nil)
+		r.flights[m] = &flight{message: m, records: 1}
+		c.Deliver(t.Context(), m, 0)
+		c.Report(m)
+	}
+	require.Len(t, r.landed, 2)
+	assert.Equal(t, []kissmetrics.Property{kissmetrics.Text("what", "refused")}, r.landed[0].refused[0].Properties)
 }

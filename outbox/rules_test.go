@@ -339,7 +339,6 @@ func TestWhatIsStoredAndCannotBeReadIsParkedAsItIs(t *testing.T) {
 	for name, message := range map[string][]byte{
 		"a line that is not JSON":     outbox.Sealed(1, "{\n"),
 		"a line of another kind":      outbox.Sealed(1, "[]\n"),
-		"a record that is not valid":  outbox.Sealed(1, `{"_p":"","_n":"b"}`+"\n"),
 		"one good line and a bad one": outbox.Sealed(2, good+"{}\n"),
 		"no line":                     outbox.Sealed(1, ""),
 		"no record":                   outbox.Sealed(0, ""),
@@ -369,6 +368,26 @@ func TestWhatIsStoredAndCannotBeReadIsParkedAsItIs(t *testing.T) {
 			assert.Contains(t, log.String(), "a stored message cannot be read, and is parked")
 		})
 	}
+}
+
+// What is stored as a record that is not valid, as by other rules, is for the next sender
+// to refuse.
+func TestWhatIsStoredAndIsNotValidIsRefused(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("a")}))
+	_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = ?", outbox.Sealed(1, `{"_p":"","_n":"b"}`+"\n"))
+	require.NoError(t, err)
+	var recorder kissmetricstest.Recorder
+	deliver(t, box, &recorder)
+	assert.Empty(t, recorder.Records())
+	for parked, err := range box.Parked(t.Context()) {
+		require.NoError(t, err)
+		assert.Contains(t, parked.Reason, "invalid identity: is missing")
+	}
+	stats, err := box.Stats(t.Context())
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, stats.Parked)
 }
 
 // Each record is tried once before the relay goes by its own rules, however often the
