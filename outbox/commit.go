@@ -25,16 +25,18 @@ func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation
 		o.unsynced = false
 	}
 	batch, err = o.commitTo(ctx, o.file, take, lazy) // nobody else changes it
+	again := errors.Is(err, errGone)
 	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch failed.Code() {
 		case sqlite3.SQLITE_IOERR_FSYNC:
 			o.unsynced = true
 		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE: // which a quota is
 			o.file.emptyLog(ctx)
-			if again := batch; len(again) > 0 { // at once, before more waits than the file has room for
-				batch, err = o.commitTo(ctx, o.file, func() []*operation { return again }, lazy)
-			}
+			again = true // at once, before more waits than the file has room for
 		}
+	}
+	if first := batch; again && len(first) > 0 {
+		batch, err = o.commitTo(ctx, o.file, func() []*operation { return first }, lazy)
 	}
 	if isKind(err, StorageReadOnly) && forReadingOnly(o.path) {
 		err = damaged("its header says that it is for reading only")
@@ -50,11 +52,8 @@ func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation
 }
 
 func (o *Outbox) commitTo(ctx context.Context, f *file, take func() []*operation, lazy bool) (batch []*operation, err error) {
-	if lazy {
-		if _, err := f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
-			return nil, fileError(err)
-		}
-		defer func() { _, _ = f.writer.Conn.ExecContext(ctx, "PRAGMA synchronous = FULL") }()
+	if err := f.wait(ctx, !lazy); err != nil {
+		return nil, fileError(err)
 	}
 	stores := false
 	err = f.transact(ctx, func() error {

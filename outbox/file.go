@@ -27,6 +27,7 @@ type file struct {
 	upTo    *sql.Stmt // anyUpTo, for the connections that read
 	build   string    // of the library, if the file is shared
 	at      place     // what is at the paths of the file, its log and its shared memory
+	lazy    bool      // commits do not wait for the disk
 }
 
 // openFile opens the database, which is there, and finds out whether it can be
@@ -130,6 +131,22 @@ func (f *file) makeRoom(ctx context.Context, bytes int) {
 	} {
 		_, _ = f.writer.Conn.ExecContext(ctx, statement)
 	}
+}
+
+// wait has the next commits wait for the disk, or not.
+func (f *file) wait(ctx context.Context, forDisk bool) error {
+	if f.lazy == !forDisk {
+		return nil
+	}
+	setting := "PRAGMA synchronous = NORMAL"
+	if forDisk {
+		setting = "PRAGMA synchronous = FULL"
+	}
+	_, err := f.writer.Conn.ExecContext(ctx, setting)
+	if err == nil {
+		f.lazy = !forDisk
+	}
+	return err
 }
 
 // transact runs something in a transaction of the writing connection.

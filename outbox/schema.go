@@ -44,8 +44,8 @@ const (
 	selectWaiting = "SELECT id, message FROM kissmetrics_waiting WHERE id > ? ORDER BY id LIMIT ?"
 	anyUpTo       = "SELECT EXISTS (SELECT 1 FROM kissmetrics_waiting WHERE id <= ?)"
 	insertWaiting = "INSERT INTO kissmetrics_waiting (message) VALUES (?)"
+	isWaiting     = "SELECT EXISTS (SELECT 1 FROM kissmetrics_waiting WHERE id = ?)"
 	removeWaiting = "DELETE FROM kissmetrics_waiting WHERE id = ?"
-	countRun      = "SELECT count(*) FROM kissmetrics_waiting WHERE id BETWEEN ? AND ?"
 	removeRun     = "DELETE FROM kissmetrics_waiting WHERE id BETWEEN ? AND ?"
 	insertParked  = "INSERT INTO kissmetrics_parked (message, parked_at, reason) VALUES (?, ?, ?)"
 )

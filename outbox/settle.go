@@ -32,8 +32,11 @@ func (r *relay) settle(ctx context.Context) error {
 			continue
 		}
 		slices.SortFunc(landed, func(a, b *flight) int { return cmp.Compare(a.id, b.id) })
+		alone := false
 		op := r.operation(true, func(ctx context.Context, file *file, t *totals) error {
-			return file.settleAll(ctx, t, landed)
+			err := file.settleAll(ctx, t, landed, alone)
+			alone = errors.Is(err, errGone) // when the commit is tried again
+			return err
 		})
 		for {
 			err := r.o.writer.submit(context.WithoutCancel(ctx), op)
@@ -86,55 +89,51 @@ func (r *relay) operation(lazy bool, do func(ctx context.Context, f *file, t *to
 
 // settleAll removes messages that were delivered, which are in order, and parks what
 // of them was refused. Those of which nothing was refused are mostly one behind the
-// other, and then one statement removes them all.
-func (f *file) settleAll(ctx context.Context, t *totals, landed []*flight) error {
+// other, and then, unless each is to be alone, one statement removes them all.
+func (f *file) settleAll(ctx context.Context, t *totals, landed []*flight, alone bool) error {
 	t.settledAt = time.Now().UnixMilli()
 	for len(landed) > 0 {
 		n := 0 // how many are removed together
-		for n < len(landed) && landed[n].isDelivered() && landed[n].id == landed[0].id+int64(n) {
+		for !alone && n < len(landed) && landed[n].isDelivered() && landed[n].id == landed[0].id+int64(n) {
 			n++
 		}
-		run := landed[:max(n, 1)]
-		removed, err := f.removeRun(ctx, t, run)
-		for i := 0; i < len(run) && err == nil && !removed; i++ {
-			err = f.settle(ctx, t, run[i])
+		var err error
+		if n > 1 {
+			err = f.removeRun(ctx, t, landed[:n])
+		} else {
+			n, err = 1, f.settle(ctx, t, landed[0])
 		}
 		if err != nil {
 			return err
 		}
-		landed = landed[len(run):]
+		landed = landed[n:]
 	}
 	return nil
 }
 
-// removeRun removes messages whose ids are one behind the other, if there are
-// several and all of them are there. Otherwise it removes none: which of them have
-// gone, one statement would not tell.
-func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) (bool, error) {
-	if len(run) == 1 {
-		return false, nil
-	}
-	first, last, there := run[0].id, run[len(run)-1].id, 0
-	err := f.writer.QueryRowContext(ctx, countRun, first, last).Scan(&there)
-	if err != nil || there != len(run) {
-		return false, err
-	}
-	result, err := f.writer.ExecContext(ctx, removeRun, first, last)
+// removeRun removes messages whose ids are one behind the other. If some of them have
+// gone, the error is errGone: which, one statement does not tell.
+func (f *file) removeRun(ctx context.Context, t *totals, run []*flight) error {
+	result, err := f.writer.ExecContext(ctx, removeRun, run[0].id, run[len(run)-1].id)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if n, err := result.RowsAffected(); err != nil || n != int64(there) { // a trigger of somebody's
-		return false, errors.Join(err, errNotRemoved)
+	if n, err := result.RowsAffected(); err != nil || n != int64(len(run)) {
+		return errors.Join(err, errGone)
 	}
 	for _, done := range run {
 		t.remove(done.records, done.bytes)
 		t.delivered += int64(done.delivered)
 	}
-	return true, nil
+	return nil
 }
 
-// errNotRemoved says that messages are there that were removed.
-var errNotRemoved = errors.New("messages cannot be removed")
+var (
+	// errGone says that not all messages were there to be removed together.
+	errGone = errors.New("messages have gone")
+	// errNotRemoved says that a message is there that was removed.
+	errNotRemoved = errors.New("messages cannot be removed")
+)
 
 // isDelivered reports whether all of a message was.
 func (f *flight) isDelivered() bool { return f.delivered == f.records && !f.unreadable }
@@ -189,6 +188,11 @@ func (f *file) take(ctx context.Context, t *totals, done *flight) (bool, error) 
 		return false, err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		var there bool // as where a trigger of somebody's keeps it
+		err = errors.Join(err, f.writer.QueryRowContext(ctx, isWaiting, done.id).Scan(&there))
+		if there {
+			err = errors.Join(err, errNotRemoved)
+		}
 		return false, err
 	}
 	t.remove(done.records, done.bytes)
