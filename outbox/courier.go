@@ -18,13 +18,18 @@ type courier struct {
 	outcome    kissmetrics.Outcome
 	unreadable error
 
-	// Memory for what is under way, used again and again.
+	// Memory for what is under way, used again and again if the next sender is known to
+	// keep nothing.
 	records    []kissmetrics.Record
 	properties []kissmetrics.Property
 }
 
 func (r *relay) newCourier() queue.Courier {
-	return &courier{r: r, records: make([]kissmetrics.Record, 0, 1), properties: make([]kissmetrics.Property, 0, 16)}
+	c := &courier{r: r}
+	if r.frugal {
+		c.records, c.properties = make([]kissmetrics.Record, 0, 1), make([]kissmetrics.Property, 0, 16)
+	}
+	return c
 }
 
 // Deliver implements [queue.Courier].
@@ -38,7 +43,7 @@ func (c *courier) Deliver(ctx context.Context, m *queue.Message, age time.Durati
 	err = c.r.next.Send(ctx, records)
 	c.outcome = kissmetrics.Settle(records, err).Aged(age)
 	if len(c.outcome.Refused) > 0 { // which are kept until they are parked
-		c.properties = make([]kissmetrics.Property, 0, 16)
+		c.properties = make([]kissmetrics.Property, 0, cap(c.properties))
 	}
 	var rest []byte
 	if n := len(c.outcome.Undelivered); n > 0 && n < len(records) {

@@ -74,7 +74,7 @@ func TestWhatIsRefusedStaysAsItIs(t *testing.T) {
 	refuses := func(records []kissmetrics.Record) error {
 		return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureRefused, Refused: records}
 	}
-	r := &relay{o: &Outbox{config: defaults()}, next: &script{refuses}, flights: map[*queue.Message]*flight{}, flying: 2, changed: make(chan struct{}, 1)}
+	r := &relay{o: &Outbox{config: defaults()}, next: &script{refuses}, frugal: true, flights: map[*queue.Message]*flight{}, flying: 2, changed: make(chan struct{}, 1)}
 	c := r.newCourier()
 	for _, value := range []string{"refused", "delivered"} {
 		line, err := kissmetrics.NewEvent("p", "e", time.Unix(1_700_000_000, 0), kissmetrics.Text("what", value)).MarshalJSON()

@@ -97,19 +97,19 @@ func (f *file) set(ctx context.Context, setting string, busy time.Duration) erro
 	}
 }
 
-// migrate makes the tables in a file that has none, and marks it. Where tables have
-// gone, what was in them can still be found in the pages that are free now, as long as
-// nothing is written there.
+// migrate makes the tables that are missing, and marks a file that is new. Where that of
+// what waits has gone, the messages can still be found in the pages that are free now,
+// as long as nothing is written there.
 func (f *file) migrate(ctx context.Context) error {
-	var tables, mark int
-	const known = `SELECT count(*), (SELECT application_id FROM pragma_application_id)
+	var tables, waiting, mark int
+	const known = `SELECT count(*), count(*) FILTER (WHERE name = 'kissmetrics_waiting'), (SELECT application_id FROM pragma_application_id)
 		FROM sqlite_schema WHERE name IN ('kissmetrics_waiting', 'kissmetrics_parked', 'kissmetrics_totals')`
-	err := f.writer.QueryRowContext(ctx, known).Scan(&tables, &mark)
+	err := f.writer.QueryRowContext(ctx, known).Scan(&tables, &waiting, &mark)
 	switch {
 	case err != nil || tables == 3:
 		return err
-	case tables > 0 || mark == applicationID:
-		return damaged("tables are missing")
+	case waiting == 0 && (tables > 0 || mark == applicationID):
+		return damaged("the table of what waits is missing")
 	}
 	return f.transact(ctx, func() error { return migrateOwn(ctx, f.writer) })
 }

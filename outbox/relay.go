@@ -102,6 +102,7 @@ func (o *Outbox) usable(ctx context.Context) error {
 type relay struct {
 	o       *Outbox
 	next    kissmetrics.Sender
+	frugal  bool // next is an HTTPSender, which keeps nothing of what it is given
 	queue   *queue.Engine
 	refused tally.Tally
 	turn    int64 // the file's
@@ -140,7 +141,8 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		return explain(o.path, err)
 	}
 	defer release()
-	r := &relay{o: o, next: attempt.By(next), turn: o.turn.Load(), flights: map[*queue.Message]*flight{}, changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
+	_, frugal := next.(*kissmetrics.HTTPSender)
+	r := &relay{o: o, next: attempt.By(next), frugal: frugal, turn: o.turn.Load(), flights: map[*queue.Message]*flight{}, changed: make(chan struct{}, 1), freed: make(chan struct{}, 1)}
 	r.queue = queue.New(queue.Config{
 		MaxRecords:    math.MaxInt, // bounded by what is read
 		MaxBytes:      math.MaxInt,
