@@ -36,7 +36,7 @@ func (o *Outbox) commit(take func() []*operation, lazy bool) (batch []*operation
 		}
 	}
 	if first := batch; again && len(first) > 0 {
-		batch, err = o.commitTo(ctx, o.file, func() []*operation { return first }, lazy)
+		_, err = o.commitTo(ctx, o.file, func() []*operation { return first }, lazy)
 	}
 	if isKind(err, StorageReadOnly) && forReadingOnly(o.path) {
 		err = damaged("its header says that it is for reading only")
