@@ -109,7 +109,7 @@ func quoted(name string) string {
 //	AdjustedCount          what comes after the first 65,536 values was dropped
 //	AdjustedShape          properties or traits are no object; they were dropped
 //	AdjustedTime           a time cannot be read, or is impossible; the next one, or now, was taken
-//	AdjustedSecond         the [Client] found no second in which the event or property was the only one
+//	AdjustedSecond         the Client found no second in which the event or property was the only one
 //	AdjustedIdentity       an identity is not one person's, so the other one was used or no alias made; or blanks around it were removed
 //	AdjustedAlias          an anonymous identity was another person's before; it was not joined to this one
 //	AdjustedAmount         a revenue is not clearly an amount; it was sent without a Billing Amount

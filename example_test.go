@@ -164,6 +164,50 @@ func ExampleWithDoer() {
 	// <nil>
 }
 
+// A transport that traces or logs writes down the URL, which holds the API key and the
+// values. What hideQuery returns shows it the URL without the query.
+func ExampleWithTransport() {
+	server := kissmetricstest.Start()
+	defer server.Close()
+	logging := func(next http.RoundTripper) http.RoundTripper {
+		return transport(func(r *http.Request) (*http.Response, error) {
+			fmt.Println(r.Method, strings.TrimPrefix(r.URL.String(), server.URL))
+			return next.RoundTrip(r)
+		})
+	}
+	client, err := kissmetrics.New(kissmetrics.WithAPIKey("key"), kissmetrics.WithBaseURL(server.URL),
+		kissmetrics.WithTransport(hideQuery(logging, http.DefaultTransport)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = client.Page(context.Background(), kissmetrics.Page{UserID: "user-1", Name: "home"})
+	fmt.Println(err, server.Events("user-1")[0].Name)
+	// Output:
+	// GET /e
+	// <nil> Viewed home page
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// hideQuery takes the query off each request for what observe returns, such as
+// otelhttp.NewTransport, and puts it back for next.
+func hideQuery(observe func(http.RoundTripper) http.RoundTripper, next http.RoundTripper) http.RoundTripper {
+	type key struct{}
+	observed := observe(transport(func(r *http.Request) (*http.Response, error) {
+		whole := r.Clone(r.Context())
+		whole.URL.RawQuery, _ = r.Context().Value(key{}).(string)
+		return next.RoundTrip(whole)
+	}))
+	return transport(func(r *http.Request) (*http.Response, error) {
+		hidden := r.Clone(context.WithValue(r.Context(), key{}, r.URL.RawQuery))
+		hidden.URL.RawQuery = ""
+		return observed.RoundTrip(hidden)
+	})
+}
+
 func ExampleDeliveryError() {
 	server := kissmetricstest.Start()
 	defer server.Close()

@@ -51,8 +51,8 @@ type Sender interface {
 }
 
 // A Flusher is a [Sender] that gathers what it has taken. Flush hands all of it
-// on, and returns when that is done or ctx has ended. [Client.Flush],
-// [Client.Close] and the queue's call the Flush of the sender behind them.
+// on, and returns when that is done or ctx has ended. The Flush and the Close of a
+// [Client] or a [Queue] call the Flush of the sender behind it.
 type Flusher interface {
 	Flush(ctx context.Context) error
 }
@@ -76,7 +76,8 @@ func (f DoerFunc) Do(request *http.Request) (*http.Response, error) { return f(r
 //
 // A request is a GET, or, once its query is longer than 2,048 bytes, a POST of
 // the same parameters as a form. Whatever fails is tried again, as
-// [WithMaxAttempts] and [WithBackoff] say.
+// [WithMaxAttempts] and [WithBackoff] say. If the next wait would go beyond the
+// deadline of the context, Send does not wait for it, but returns the last failure.
 //
 // Kissmetrics answers 200 with a picture to whatever it is sent. So a 2xx proves
 // little, which is why Send checks every record first and sends none if one is
@@ -270,8 +271,8 @@ func (s *HTTPSender) send(ctx context.Context, records []Record) error {
 	return failed
 }
 
-// Once returns a sender that is like s, but tries each record once. It is for those
-// who try again by rules of their own, such as a queue or the worker of a job. The
+// Once returns a sender that is like s, but tries each record once. It is for callers
+// that try again by rules of their own, such as a queue or the worker of a job. The
 // two share their connections.
 func (s *HTTPSender) Once() *HTTPSender {
 	once, config := *s, *s.config

@@ -181,7 +181,7 @@ type ImportedRecord struct {
 }
 
 // WithProtocol returns the record with the fields of Protocol among its
-// properties, for those who want to send them on. It returns an alias as it is,
+// properties, for callers that want to send them on. It returns an alias as it is,
 // because an alias has no properties.
 func (r ImportedRecord) WithProtocol() Record {
 	if r.Kind != KindAlias {

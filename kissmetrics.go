@@ -16,10 +16,11 @@
 // [ParseMessage], Transform and any [Sender].
 //
 // Kissmetrics answers every request with 200 and drops what it cannot use.
-// Therefore everything is checked before it is sent. What would be lost is changed
-// so that it can be kept, which is told as an [Adjustment], or is an error; see
-// [Properties] and [Record.Validate]. The file docs/rudderstack.md of this module
-// lists where it differs from RudderStack and Segment.
+// Therefore everything is checked before it is sent. A part of a message that would
+// be lost is changed so that Kissmetrics keeps it, or is left out, and an [Adjustment]
+// says so; a message without a person or an event is refused with a [*ValidationError].
+// See [Transform] and [Properties]. The file docs/rudderstack.md of this module lists
+// the differences from RudderStack and Segment.
 //
 // Package kissmetricstest has a tracking server for tests.
 package kissmetrics

@@ -16,7 +16,7 @@ import (
 // DefaultBaseURL is where records are sent unless [WithBaseURL] says otherwise: the
 // host that Kissmetrics' [specification] names. The one before it,
 // https://trk.kissmetrics.com, is the host that RudderStack sends to;
-// Kissmetrics said in 2020 that it will go.
+// Kissmetrics said in 2020 that it would be switched off.
 //
 // [specification]: https://support.kissmetrics.io/reference/api-specifications-1
 const DefaultBaseURL = "https://trk.kissmetrics.io"
@@ -130,7 +130,8 @@ func WithBaseURL(baseURL string) HTTPOption {
 //
 // A transport sees the API key and the values, which are in the URL. OpenTelemetry's
 // otelhttp (0.72) puts the whole URL in a span, as url.full, and hashicorp's
-// go-retryablehttp (0.7.8) in its log: have them leave the query out.
+// go-retryablehttp (0.7.8) in its log. The example shows how to hide the query from
+// such a transport.
 func WithTransport(transport http.RoundTripper) HTTPOption {
 	return httpOption{"WithTransport", func(c *httpConfig) { c.transport = transport }}
 }
@@ -138,7 +139,7 @@ func WithTransport(transport http.RoundTripper) HTTPOption {
 // WithDoer gives what makes the requests, such as an [*net/http.Client] or a
 // wrapper of one. Prefer [WithTransport]: a Doer must not follow redirects,
 // since they would carry the API key elsewhere. An *http.Client is copied, and the
-// copy does not follow them; a wrapper must see to it itself.
+// copy does not follow them; a wrapper must set CheckRedirect itself.
 func WithDoer(doer Doer) HTTPOption {
 	return httpOption{"WithDoer", func(c *httpConfig) { c.doer = doer }}
 }
@@ -165,8 +166,8 @@ func WithBackoff(initial, limit time.Duration) SharedOption {
 
 // WithLogger gives a logger for what goes on inside: at debug level, every
 // attempt that failed and why; above it, losses, outages and adjustments. It
-// never sees the API key, a query string or the value of a property. What its
-// handler panics with is dropped, and the line with it. By default nothing is logged.
+// never sees the API key, a query string or the value of a property. If its handler
+// panics, that line is lost and nothing else. By default nothing is logged.
 func WithLogger(logger *slog.Logger) SharedOption {
 	return sharedOption{func(c *sharedConfig) { c.logger = safelog.Logger(logger) }}
 }
@@ -190,9 +191,9 @@ func WithStrict() Option {
 	return clientOption{"WithStrict", func(c *clientConfig) { c.transform.Strict = true }}
 }
 
-// WithMaxValueLength raises the number of characters to which values are cut,
-// [MaxValueLength] by default, if Kissmetrics takes more from you. It sets the
-// MaxValueLength of [TransformOptions].
+// WithMaxValueLength sets the number of characters to which values are cut: 512
+// ([MaxValueLength]) by default, and at most 8192. Raise it if Kissmetrics keeps more
+// of yours. It sets the MaxValueLength of [TransformOptions].
 func WithMaxValueLength(characters int) Option {
 	return clientOption{"WithMaxValueLength", func(c *clientConfig) { c.transform.MaxValueLength = characters }}
 }
@@ -288,9 +289,10 @@ func WithContextValues(keys ...any) QueueOption {
 //		return trace.ContextWithSpanContext(context.Background(), trace.SpanContextFromContext(ctx))
 //	})
 //
-// The function is called within the call, and must not return a context that holds
-// more than is to be kept. What it returns is used for its values only, never for
-// its end. If it panics or returns nil, nothing is kept.
+// The function is called within the call. Everything that the context it returns
+// holds is kept in memory until the message is delivered, so it should hold little.
+// Only its values are used, not its deadline. If the function panics or returns nil,
+// nothing is kept.
 func WithContext(detach func(ctx context.Context) context.Context) QueueOption {
 	return queueOption{"WithContext", func(c *queueConfig) { c.detach = detach }}
 }
@@ -380,7 +382,7 @@ func (o *TransformOptions) validate(wrong *complaint.List) {
 	if o.Prefix < PrefixNone || o.Prefix > PrefixSpacedHyphen {
 		wrong.Add("WithTransform: unknown prefix style %d", o.Prefix)
 	}
-	if o.MaxValueLength < 0 {
-		wrong.Add("WithMaxValueLength: %d is negative", o.MaxValueLength)
+	if o.MaxValueLength < 0 || o.MaxValueLength > maxRecordValue {
+		wrong.Add("WithMaxValueLength: %d is not a number from 0 to %d", o.MaxValueLength, maxRecordValue)
 	}
 }

@@ -41,6 +41,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 		"nil transport":      {[]kissmetrics.Option{key, kissmetrics.WithTransport(nil)}, "WithTransport: the transport is nil"},
 		"transport and Doer": {[]kissmetrics.Option{key, kissmetrics.WithTransport(http.DefaultTransport), kissmetrics.WithDoer(http.DefaultClient)}, "WithTransport has no effect"},
 		"value length":       {[]kissmetrics.Option{key, kissmetrics.WithMaxValueLength(-1)}, "WithMaxValueLength"},
+		"a longer value":     {[]kissmetrics.Option{key, kissmetrics.WithMaxValueLength(8193)}, "WithMaxValueLength: 8193 is not a number from 0 to 8192"},
 		"nil on adjust":      {[]kissmetrics.Option{key, kissmetrics.WithOnAdjust(nil)}, "WithOnAdjust"},
 		"sender and key":     {[]kissmetrics.Option{key, kissmetrics.WithSender(&kissmetricstest.Recorder{})}, "WithAPIKey has no effect"},
 	}

@@ -252,7 +252,8 @@ func flush(ctx context.Context, sender Sender) (err error) {
 // Close makes every later Send return [ErrClosed], and goes on delivering, and
 // trying again, until nothing is left or ctx ends. Then it cancels what is under
 // way, waits for that, and returns an [*UndeliveredError] that holds what was not
-// delivered and the cause of the end ([context.Cause]).
+// delivered and the cause of the end ([context.Cause]). If nothing is left, it calls the
+// Flush of the next sender, if that is a [Flusher].
 //
 // A [Doer] or Sender that goes on for more than a second after it was cancelled is
 // left behind: its records are handed back, though it may still deliver them, and

@@ -136,7 +136,7 @@ import (
 //
 // Corrected to the millisecond, a message would get another second with each try.
 // Therefore the difference of the clocks, receivedAt - sentAt, counts in whole steps of
-// 15 minutes (see [WithClockStep]), of which all time zones are made:
+// 15 minutes (see [WithClockStep]), because all time zones are whole steps apart:
 //
 //   - A clock is believed if it is fast by less than 7½ minutes, or slow by less than
 //     14.

@@ -100,9 +100,9 @@ func WithReadTimeout(timeout time.Duration) Option {
 	return func(c *config) { c.readTimeout = timeout }
 }
 
-// WithClockStep sets the steps in which wrong clocks are corrected, 15 minutes by
-// default, of which all time zones are made; see [Handler]. Zero means that all clocks
-// are believed, which is right where only servers send.
+// WithClockStep sets the steps in which wrong clocks are corrected: 15 minutes by
+// default, because all time zones are whole steps apart; see [Handler]. Zero means that
+// all clocks are believed, which is right where only servers send.
 func WithClockStep(step time.Duration) Option {
 	return func(c *config) { c.clockStep = step }
 }

@@ -64,8 +64,8 @@ func (s *Server) Ignored() []Ignored {
 	return ignored
 }
 
-// Warning is a request, or one parameter of a request, that hardly means what it
-// says, or whose effect Kissmetrics does not document.
+// Warning is a request, or one parameter of a request, that probably does not mean what
+// it says, or whose effect Kissmetrics does not document.
 type Warning struct {
 	Reason  Reason
 	Request Request

@@ -63,7 +63,7 @@ func (s *Sender) Parked(ctx context.Context) iter.Seq2[Parked, error] {
 }
 
 // Requeue moves parked messages back into the stream, to be delivered once the
-// cause is gone, such as a wrong API key. If it fails, a message is in one of the
+// cause is gone, such as a proxy that refused them. If it fails, a message is in one of the
 // two streams, or in both, in which case it may be delivered twice. The error is
 // [ErrFull], wraps [ErrNotParked], or is the server's; the messages before the one
 // that failed are moved.

@@ -94,6 +94,13 @@
 //     delivered again when the file can be written and the program has been restarted.
 //     While the outbox is open, mount refuses to remount its file system read-only.
 //
+// # Systems
+//
+// The outbox is tested on Linux. It compiles for macOS, Windows and FreeBSD, where Open
+// cannot see other names (hard links) of the file, what is mounted, or whether another
+// SQLite library has it open. On Windows the files have the permissions that their
+// directory gives them.
+//
 // # The write-ahead log
 //
 // SQLite appends what is committed to a log, and now and then copies it to the

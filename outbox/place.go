@@ -107,8 +107,8 @@ func makeFile(path string) error {
 }
 
 // checkNames refuses a file that has several names, or is mounted without its
-// directory. SQLite keeps the log and the locks beside the name that it was given, so
-// that who comes by another name sees neither, and each undoes what the other stores.
+// directory. SQLite keeps the log and the locks beside the name that it was given. So a
+// process that comes by another name sees neither, and each undoes what the other stores.
 func checkNames(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {

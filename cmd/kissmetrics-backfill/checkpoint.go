@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -134,8 +135,11 @@ func rename(from, to string) error {
 	return syncDir(filepath.Dir(to))
 }
 
-// syncDir makes durable which files a directory holds.
+// syncDir makes durable which files a directory holds. Windows cannot, and need not.
 func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	dir, err := os.Open(path) //nolint:gosec // the user names it
 	if err != nil {
 		return err
