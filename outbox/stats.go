@@ -57,8 +57,19 @@ func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
 	}
 	if len(oldest) == headerBytes {
 		stats.Oldest = acceptedAt(oldest)
-		since := max(stats.Oldest.UnixMilli(), t.settledAt)
-		stats.Stalled = max(0, time.Since(time.UnixMilli(since)))
+		stats.Stalled = sinceLast(stats.Oldest, time.UnixMilli(t.settledAt))
 	}
 	return stats, nil
+}
+
+// sinceLast returns how long ago the last of the times was, zero if none was. What lies
+// ahead was told by a clock that has been put back since.
+func sinceLast(times ...time.Time) (since time.Duration) {
+	last, now := time.UnixMilli(0), time.Now()
+	for _, at := range times {
+		if at.After(last) && !at.After(now) {
+			last, since = at, now.Sub(at)
+		}
+	}
+	return since
 }

@@ -34,7 +34,7 @@ func (t *totals) add(ctx context.Context, to execer) error {
 		return nil
 	}
 	_, err := to.ExecContext(ctx, `UPDATE kissmetrics_totals SET messages = messages + ?, records = records + ?,
-		bytes = bytes + ?, delivered = delivered + ?, parked = parked + ?, settled_at = max(settled_at, ?) WHERE id = 1`,
+		bytes = bytes + ?, delivered = delivered + ?, parked = parked + ?, settled_at = coalesce(nullif(?, 0), settled_at) WHERE id = 1`,
 		t.messages, t.records, t.bytes, t.delivered, t.parked, t.settledAt)
 	return err
 }

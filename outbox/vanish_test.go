@@ -286,9 +286,15 @@ func TestStalledTellsAStandstillFromIdleness(t *testing.T) {
 	}
 	years(db)
 	assert.Greater(t, stalled(), 365*24*time.Hour)
+	_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_totals SET settled_at = 9999999999999")
+	require.NoError(t, err)
+	assert.Greater(t, stalled(), 365*24*time.Hour, "something was delivered by a clock that has been put back")
 	progress.Store(true)
 	require.Eventually(t, func() bool { return stalled() < time.Hour }, time.Minute, time.Millisecond,
 		"something was delivered, though not the oldest")
+	_, err = db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = CAST(substr(message, 1, 4) || x'00000000F0000000' || substr(message, 13) AS BLOB)")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return stalled() > 0 }, time.Minute, time.Millisecond, "it waits by a clock that has been put back")
 }
 
 // What is under way has no room for more when the tables vanish: the relay ends all the
