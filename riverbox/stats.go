@@ -39,6 +39,7 @@ const statsQuery = `
 	), progress AS (
 		SELECT max(finalized_at) AS last FROM river_job
 		WHERE kind = $1 AND queue = $2 AND state IN ('cancelled', 'completed', 'discarded')
+			AND finalized_at <= now() -- or the clock of the machine that did it is ahead
 	)
 	SELECT coalesce(sum(records - CASE WHEN done > 0 AND done < records THEN done ELSE 0 END), 0)::bigint,
 		count(*), count(*) FILTER (WHERE state = 'running'), min(created_at),
