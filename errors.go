@@ -295,7 +295,8 @@ type Outcome struct {
 // of them:
 //
 //   - nil: all were delivered;
-//   - a [*DeliveryError] that lists as many records as were given: what it says;
+//   - a [*DeliveryError] that lists as many records as were given, and none as
+//     undelivered that was not: what it says;
 //   - any other DeliveryError that is not [DeliveryError.Retryable], and a
 //     [*ValidationError]: all are refused for good;
 //   - anything else: none was delivered, and all are to be tried again.
@@ -320,7 +321,7 @@ func Settle(records []Record, err error) (outcome Outcome) {
 		outcome.Throttled = outcome.RetryAfter > 0 || delivery.StatusCode == http.StatusTooManyRequests
 	}
 	switch {
-	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records):
+	case isDelivery && len(delivery.Delivered)+len(delivery.Refused)+len(delivery.Undelivered) == len(records) && isPart(delivery.Undelivered, records):
 		outcome.Delivered, outcome.Refused, outcome.Undelivered = delivery.Delivered, delivery.Refused, delivery.Undelivered
 	case isDelivery && !delivery.Retryable(), !isDelivery && isValidation:
 		outcome.Refused = records
@@ -328,6 +329,20 @@ func Settle(records []Record, err error) (outcome Outcome) {
 		outcome.Undelivered = records
 	}
 	return outcome
+}
+
+// isPart reports whether some records are among all, in their order.
+func isPart(some, all []Record) bool {
+	for _, r := range all {
+		if len(some) > 0 && isSame(r, some[0]) {
+			some = some[1:]
+		}
+	}
+	return len(some) == 0
+}
+
+func isSame(a, b Record) bool {
+	return a.Kind == b.Kind && a.Person == b.Person && a.Name == b.Name && a.Time.Equal(b.Time) && slices.Equal(a.Properties, b.Properties)
 }
 
 // refusedFor is how long records are refused on their way before that is taken for

@@ -65,6 +65,14 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 			err:     errors.Join(&kissmetrics.ValidationError{Field: "event", Reason: "is missing"}, &kissmetrics.ValidationError{Field: "identity", Reason: "is missing"}),
 			refused: records, reason: "kissmetrics: invalid event: is missing; kissmetrics: invalid identity: is missing",
 		},
+		"one that lists others as undelivered": {
+			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Reason: "503", Delivered: records[:2], Undelivered: event("d")},
+			undelivered: records, kind: kissmetrics.FailureUnavailable, reason: "kissmetrics: delivery unavailable: 503 (0 attempts; 2 of 3 records delivered)",
+		},
+		"one that lists the same twice as undelivered": {
+			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Reason: "503", Delivered: a, Undelivered: []kissmetrics.Record{c[0], c[0]}},
+			undelivered: records, kind: kissmetrics.FailureUnavailable, reason: "kissmetrics: delivery unavailable: 503 (0 attempts; 1 of 3 records delivered)",
+		},
 		"a full queue may pass":         {err: kissmetrics.ErrQueueFull, undelivered: records, reason: "kissmetrics: the queue is full"},
 		"a closed sender may be opened": {err: fmt.Errorf("%w: %w", kissmetrics.ErrClosed, secret), undelivered: records, reason: "kissmetrics: closed; an error of type *errors.errorString"},
 		"a context may pass":            {err: context.DeadlineExceeded, undelivered: records, reason: "context deadline exceeded"},

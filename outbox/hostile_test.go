@@ -180,6 +180,9 @@ func TestANextSenderThatIsWrong(t *testing.T) {
 		"its error is in another's, invalid": {func([]kissmetrics.Record) error {
 			return fmt.Errorf("s3cret: %w", &kissmetrics.ValidationError{Field: "event", Reason: "is not taken"})
 		}, message},
+		"it gives back others": {func(r []kissmetrics.Record) error {
+			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Delivered: r[:1], Undelivered: []kissmetrics.Record{record("x")}}
+		}, nil},
 		"it was canceled by itself": {func(r []kissmetrics.Record) error {
 			return &kissmetrics.DeliveryError{Kind: kissmetrics.FailureCanceled, Undelivered: r}
 		}, nil},
