@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -206,27 +204,6 @@ func looksLikeAPIKey(key string) bool {
 	return len(key) > 32 && len(key) < 64 && strings.Trim(key, "0123456789abcdefABCDEF") == ""
 }
 
-// newTransport returns a transport that shares nothing with others of the
-// process.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 5 * time.Second,
-		MaxIdleConns:        maxWorkers,
-		MaxIdleConnsPerHost: maxWorkers,
-		IdleConnTimeout:     90 * time.Second,
-		ForceAttemptHTTP2:   true,
-		// A connection of HTTP/2 whose other end is gone is used until it fails a ping:
-		// requests alone never end it.
-		HTTP2:              &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 2 * time.Second},
-		DisableCompression: true, // a picture of 43 bytes
-		// Most requests, and all answers, are shorter, and there are hundreds of these.
-		WriteBufferSize: 1 << 10,
-		ReadBufferSize:  1 << 10,
-	}
-}
-
 // Send delivers the records. The error is that of the records' validation, and
 // then nothing was sent, or a [*DeliveryError] that says which were delivered.
 func (s *HTTPSender) Send(ctx context.Context, records []Record) error {
@@ -283,36 +260,6 @@ func (s *HTTPSender) Once() *HTTPSender {
 // CloseIdleConnections closes the connections that are kept alive for requests
 // to come. It has no effect where [WithTransport] or [WithDoer] was given.
 func (s *HTTPSender) CloseIdleConnections() { s.connections.close() }
-
-// connections are those of a transport of our own, where there is one.
-type connections struct {
-	transport *http.Transport
-	failures  atomic.Int32 // in a row
-}
-
-// renewAfter is how many failures in a row make the next request open a new
-// connection.
-const renewAfter = 3
-
-// note closes idle connections after failures in a row. What is at their other end
-// may be broken, or no longer the server that the host's name stands for, while a
-// new connection would reach a healthy one.
-func (c *connections) note(got answer.Answer) {
-	switch {
-	case got.Status == http.StatusTooManyRequests: // a healthy server says so
-	case got.Verdict == answer.Delivered:
-		c.failures.Store(0)
-	case c.failures.Add(1) >= renewAfter:
-		c.failures.Store(0)
-		c.close()
-	}
-}
-
-func (c *connections) close() {
-	if c.transport != nil {
-		c.transport.CloseIdleConnections()
-	}
-}
 
 // deliver sends one record until it is delivered or given up.
 func (s *HTTPSender) deliver(ctx context.Context, r Record) *DeliveryError {

@@ -115,6 +115,36 @@ func TestClientOptionsReachTheTransform(t *testing.T) {
 	assert.Equal(t, "5", records[2].Values().Get("Order Completed - revenue"))
 }
 
+// WithPrefixProperties, WithStrict and WithMaxValueLength are short for a member of
+// TransformOptions, and leave what WithTransform said of the others.
+func TestOptionsThatAreShortForOneOfTheTransform(t *testing.T) {
+	long := kissmetrics.Track{UserID: "u", Event: "E", Timestamp: second, Properties: kissmetrics.Properties{"p": strings.Repeat("x", 600)}}
+	for name, test := range map[string]struct {
+		option kissmetrics.Option
+		want   kissmetrics.TransformOptions
+	}{
+		"prefix":       {kissmetrics.WithPrefixProperties(), kissmetrics.TransformOptions{Prefix: kissmetrics.PrefixHyphen}},
+		"strict":       {kissmetrics.WithStrict(), kissmetrics.TransformOptions{Strict: true}},
+		"value length": {kissmetrics.WithMaxValueLength(550), kissmetrics.TransformOptions{MaxValueLength: 550}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var recorder kissmetricstest.Recorder
+			client, err := kissmetrics.New(kissmetrics.WithSender(&recorder),
+				kissmetrics.WithTransform(kissmetrics.TransformOptions{OrderTotalAsRevenue: true}), test.option)
+			require.NoError(t, err)
+			test.want.OrderTotalAsRevenue = true
+			order := kissmetrics.Track{UserID: "u", Event: "Order Completed", Timestamp: second, Properties: kissmetrics.Properties{"total": 5}}
+			var want []kissmetrics.Record
+			for _, message := range []kissmetrics.Track{long, order} {
+				records, _, wantErr := kissmetrics.Transform(message, second, test.want)
+				assert.Equal(t, wantErr, client.Track(t.Context(), message))
+				want = append(want, records...)
+			}
+			assert.Equal(t, want, recorder.Records())
+		})
+	}
+}
+
 // flusher is a Sender with a Flush method.
 type flusher struct {
 	kissmetricstest.Recorder

@@ -25,7 +25,7 @@ const (
 	maxLines = maxBatch + maxMessage
 )
 
-// seal completes the header of a frame, for which room was left.
+// sealFrame completes the header of a frame, for which room was left.
 func sealFrame(frame []byte, records int, now time.Time) {
 	copy(frame, frameMagic)
 	binary.LittleEndian.PutUint32(frame[4:], uint32(len(frame)-headerBytes)) //nolint:gosec // at most maxLines
