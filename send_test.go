@@ -238,6 +238,26 @@ func TestPostedFormSaysHowLongItIs(t *testing.T) {
 	assert.EqualValues(t, len(records[0].Query(testKey)), length)
 }
 
+// A transport that repeats a request by itself, on another connection, needs its body anew.
+func TestPostedFormCanBeReadAgain(t *testing.T) {
+	var read []string
+	doer := kissmetrics.DoerFunc(func(r *http.Request) (*http.Response, error) {
+		again, err := r.GetBody()
+		require.NoError(t, err)
+		for _, body := range []io.Reader{r.Body, again} {
+			form, err := io.ReadAll(body)
+			require.NoError(t, err)
+			read = append(read, string(form))
+		}
+		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+	})
+	client := newClient(t, kissmetrics.WithDoer(doer), kissmetrics.WithMaxValueLength(4096))
+	require.NoError(t, client.Track(t.Context(), kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{"v": strings.Repeat("x", 3000)}}))
+	require.Len(t, read, 2)
+	assert.Equal(t, read[0], read[1])
+	assert.Greater(t, len(read[0]), 3000)
+}
+
 func TestPostedFormIsSentAgainWhole(t *testing.T) {
 	server := kissmetricstest.NewServer(t)
 	server.Fail(kissmetricstest.Fault{Status: 503}, kissmetricstest.Fault{Cut: kissmetricstest.CutHalf})

@@ -65,6 +65,10 @@ func TestSettleSaysWhatAnErrorMeansForEachRecord(t *testing.T) {
 			err:     errors.Join(&kissmetrics.ValidationError{Field: "event", Reason: "is missing"}, &kissmetrics.ValidationError{Field: "identity", Reason: "is missing"}),
 			refused: records, reason: "kissmetrics: invalid event: is missing; kissmetrics: invalid identity: is missing",
 		},
+		"a failed delivery may pass whatever its cause is": {
+			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Err: &kissmetrics.ValidationError{Field: "event", Reason: "is missing"}, Reason: "503"},
+			undelivered: records, kind: kissmetrics.FailureUnavailable, reason: "kissmetrics: delivery unavailable: 503 (0 attempts; 0 of 0 records delivered)",
+		},
 		"one that lists others as undelivered": {
 			err:         &kissmetrics.DeliveryError{Kind: kissmetrics.FailureUnavailable, Reason: "503", Delivered: records[:2], Undelivered: event("d")},
 			undelivered: records, kind: kissmetrics.FailureUnavailable, reason: "kissmetrics: delivery unavailable: 503 (0 attempts; 2 of 3 records delivered)",

@@ -41,6 +41,17 @@ func TestOrderTotalAsRevenue(t *testing.T) {
 		lines(t, track("Order Completed", kissmetrics.Properties{"total": 20}), kissmetrics.TransformOptions{}), "off by default")
 }
 
+// A name with a dot of its own is that of another property.
+func TestWhatOnlyBeginsLikeRevenueIsNone(t *testing.T) {
+	for name, want := range map[string]int{"revenue": 1, "revenues": 0} {
+		_, adjustments, err := kissmetrics.Transform(kissmetrics.Track{UserID: "u", Event: "e", Properties: kissmetrics.Properties{
+			name: map[string]any{"currency": "EUR"}, "revenue.currency": "EUR",
+		}}, testNow, kissmetrics.TransformOptions{})
+		require.NoError(t, err)
+		assert.Len(t, adjustments, want, "%s: %v", name, adjustments)
+	}
+}
+
 func TestRevenue(t *testing.T) {
 	tests := []struct {
 		revenue any
