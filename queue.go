@@ -25,7 +25,7 @@ const (
 	// FullRefuse refuses the message with ErrQueueFull.
 	FullRefuse FullPolicy = iota
 	// FullWait waits for room, until the caller's context ends or the queue is
-	// closed.
+	// closed. A message for which even an empty queue has no room is refused.
 	FullWait
 	// FullDropOldest drops the messages that have waited longest.
 	FullDropOldest
