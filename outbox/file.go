@@ -60,8 +60,8 @@ func openFile(ctx context.Context, path string, c config) (_ *file, err error) {
 	if err == nil && !c.shared {
 		err = f.migrate(ctx)
 	}
-	if err == nil && !c.shared && fresh && c.room > 0 {
-		f.makeRoom(ctx, c.room)
+	if err == nil && !c.shared {
+		f.makeRoom(ctx, fresh, c.room)
 	}
 	if err == nil {
 		err = f.check(ctx, path, c.shared)
@@ -123,14 +123,14 @@ func isEmpty(path string) bool {
 // makeRoom makes a new file larger than what waits in it, mostly. Others may fill the
 // disk later: then there is room for that in the file, and the log can begin anew. It
 // does what it can.
-func (f *file) makeRoom(ctx context.Context, bytes int) {
-	for _, statement := range []string{
-		fmt.Sprintf("CREATE TABLE kissmetrics_room AS SELECT zeroblob(%d) AS room", bytes),
-		"PRAGMA wal_checkpoint(PASSIVE)", // what is dropped before it is in the file never is
-		"DROP TABLE IF EXISTS kissmetrics_room",
-	} {
-		_, _ = f.writer.Conn.ExecContext(ctx, statement)
+func (f *file) makeRoom(ctx context.Context, fresh bool, bytes int) {
+	if fresh && bytes > 0 {
+		_, _ = f.writer.Conn.ExecContext(ctx, fmt.Sprintf("CREATE TABLE kissmetrics_room AS SELECT zeroblob(%d) AS room", bytes))
+		// What is dropped before it is in the file never is.
+		f.emptyLog(ctx)
 	}
+	// In a file that is not new, too: the process that made it may have ended here.
+	_, _ = f.writer.Conn.ExecContext(ctx, "DROP TABLE IF EXISTS kissmetrics_room")
 }
 
 // wait has the next commits wait for the disk, or not.

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -183,4 +184,17 @@ func TestEveryTraceOfAnOutboxCounts(t *testing.T) {
 			assert.FileExists(t, path+".damaged-1")
 		})
 	}
+}
+
+// The process that made a file may have ended while it made room in it.
+func TestRoomThatIsHalfMadeIsRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	closeBox(t, open(t, path, outbox.WithRoom(0)))
+	db := application(t, path)
+	_, err := db.ExecContext(t.Context(), "CREATE TABLE kissmetrics_room AS SELECT zeroblob(1048576) AS room")
+	require.NoError(t, errors.Join(err, db.Close()))
+	open(t, path)
+	var free int
+	require.NoError(t, application(t, path).QueryRowContext(t.Context(), "PRAGMA freelist_count").Scan(&free))
+	assert.Greater(t, free, 250, "pages")
 }
