@@ -266,3 +266,19 @@ func TestWhichMessagesHaveATimeThatStays(t *testing.T) {
 		assert.Equal(t, []string{"as it was sent", "before", "this second", "of the caller", "a little fast", "none", "broken", "1970", "after it was sent"}, r.names())
 	})
 }
+
+func TestMessageWithNoTimeHappensWhenItIsReceived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(27 * 365 * 24 * time.Hour)
+		for _, path := range []string{"/v1/batch", "/v1/import", "/v1/track"} {
+			r := newReceiver(t)
+			body := `{"type":"track","userId":"u","event":"E"}`
+			if path != "/v1/track" {
+				body = batch(body)
+			}
+			assert.Equal(t, `{"success":true}`, r.do(t, path, body).text)
+			require.Len(t, r.recorder.Records(), 1)
+			assert.Equal(t, time.Now().UTC(), r.recorder.Records()[0].Time)
+		}
+	})
+}

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -392,20 +391,4 @@ func TestEveryWrongOptionIsReported(t *testing.T) {
 	require.ErrorContains(t, err, "is empty, or twice")
 	require.ErrorContains(t, err, "is nil")
 	assert.NotContains(t, err.Error(), writeKey)
-}
-
-func TestMessageWithNoTimeHappensWhenItIsReceived(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(27 * 365 * 24 * time.Hour)
-		for _, path := range []string{"/v1/batch", "/v1/import", "/v1/track"} {
-			r := newReceiver(t)
-			body := `{"type":"track","userId":"u","event":"E"}`
-			if path != "/v1/track" {
-				body = batch(body)
-			}
-			assert.Equal(t, `{"success":true}`, r.do(t, path, body).text)
-			require.Len(t, r.recorder.Records(), 1)
-			assert.Equal(t, time.Now().UTC(), r.recorder.Records()[0].Time)
-		}
-	})
 }

@@ -237,16 +237,7 @@ func syncProblems(ctx context.Context, system *nats.Conn, streams []*jetstream.C
 		} else if err != nil {
 			return nil, fmt.Errorf("natsbox: asking for the servers' settings: %w", err)
 		}
-		var answer struct {
-			Server struct {
-				Name string `json:"name"`
-			} `json:"server"`
-			Data struct {
-				Config struct {
-					SyncAlways bool `json:"sync_always"`
-				} `json:"config"`
-			} `json:"data"`
-		}
+		var answer serverAnswer
 		if err := json.Unmarshal(message.Data, &answer); err != nil {
 			return nil, fmt.Errorf("natsbox: a server's settings: %w", err)
 		}
@@ -266,6 +257,18 @@ func syncProblems(ctx context.Context, system *nats.Conn, streams []*jetstream.C
 	}
 	slices.Sort(problems)
 	return slices.Compact(problems), nil
+}
+
+// serverAnswer is what matters here of a server's answer to the system account.
+type serverAnswer struct {
+	Server struct {
+		Name string `json:"name"`
+	} `json:"server"`
+	Data struct {
+		Config struct {
+			SyncAlways bool `json:"sync_always"`
+		} `json:"config"`
+	} `json:"data"`
 }
 
 // serversOf returns the names of the servers that keep a stream, the leader's
