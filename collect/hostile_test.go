@@ -3,6 +3,7 @@ package collect_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -134,6 +135,26 @@ func TestSlowBody(t *testing.T) {
 				assert.ErrorIs(t, err, io.EOF, "the connection is closed")
 			})
 		}
+	}
+}
+
+// A deadlined response notes whether a deadline was set for the reading of its request.
+type deadlined struct {
+	*httptest.ResponseRecorder
+	set int
+}
+
+func (d *deadlined) SetReadDeadline(time.Time) error { d.set++; return nil }
+
+func TestAShorterReadTimeoutOfTheServerIsLeftAsItIs(t *testing.T) {
+	r := newReceiver(t, collect.WithReadTimeout(time.Minute))
+	for timeout, want := range map[time.Duration]int{0: 1, time.Minute - 1: 0, time.Hour: 1} {
+		request := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.ServerContextKey, &http.Server{ReadTimeout: timeout}), //nolint:gosec // it serves nothing
+			http.MethodPost, "/v1/track?writeKey="+writeKey, strings.NewReader(track))
+		w := &deadlined{ResponseRecorder: httptest.NewRecorder()}
+		r.ServeHTTP(w, request)
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.Equal(t, want, w.set, timeout)
 	}
 }
 

@@ -192,7 +192,10 @@ func TestSDKsAreConfigured(t *testing.T) {
 	}
 	status, _ := get(t, newReceiver(t), "/sourceConfig", basic)
 	assert.Equal(t, http.StatusNotFound, status, "off by default")
-	assert.Equal(t, http.StatusMethodNotAllowed, r.do(t, "/sourceConfig", "{}").status)
+	for method, want := range map[string]int{http.MethodHead: 200, http.MethodPost: 405, http.MethodPut: 405} {
+		status, _ := get(t, r, "/sourceConfig", basic, func(q *http.Request) { q.Method = method })
+		assert.Equal(t, want, status, method)
+	}
 }
 
 // SDKs write a key into paths and queries as it is.
