@@ -1,5 +1,5 @@
-// Package attempt hands records to a sender, for those who try again by rules of their
-// own.
+// Package attempt hands records to a sender, for callers that try again by rules of
+// their own.
 package attempt
 
 import (

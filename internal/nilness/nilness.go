@@ -33,7 +33,7 @@ type none struct{ error }
 
 // Examine calls the methods of an error that is not nil: its own, and those by which
 // [errors.Is] and [errors.As] look into it. If one of them panics, as those of a nil
-// pointer do, it does so here, where that can be caught, and not at the first who asks.
+// pointer do, it does so here, where that can be caught, and not in a caller's hands.
 func Examine(err error) {
 	_ = err.Error()
 	_ = errors.Is(err, none{})

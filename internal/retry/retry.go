@@ -4,7 +4,6 @@ package retry
 
 import (
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,32 +16,25 @@ import (
 // A Schedule is not safe for concurrent use.
 type Schedule struct {
 	initial, limit time.Duration
-	bound          time.Duration // of the next wait
+	failures       int
 }
 
 // NewSchedule returns a schedule whose waits are at most initial, 2·initial,
 // 4·initial and so on, and never more than limit.
 func NewSchedule(initial, limit time.Duration) *Schedule {
-	s := &Schedule{initial: max(1, min(initial, limit)), limit: max(1, limit)}
-	s.Reset()
-	return s
+	return &Schedule{initial: initial, limit: limit}
 }
 
 // Next returns the wait before the next attempt. A server's own wish (its
 // Retry-After, zero for none) counts where it is the longer of the two, up to
 // most.
 func (s *Schedule) Next(wish, most time.Duration) time.Duration {
-	wait := rand.N(s.bound)  //nolint:gosec // nobody gains by guessing it
-	if s.bound > s.limit/2 { // twice as much would be beyond the limit
-		s.bound = s.limit
-	} else {
-		s.bound *= 2
-	}
-	return max(wait, min(wish, most))
+	s.failures++
+	return max(Wait(s.failures, s.initial, s.limit), min(wish, most))
 }
 
 // Reset begins the schedule again, as after a success.
-func (s *Schedule) Reset() { s.bound = s.initial }
+func (s *Schedule) Reset() { s.failures = 0 }
 
 // After returns how long the Retry-After header asks to wait. The header gives
 // seconds, with or without a fraction, or an HTTP date (RFC 9110, section
