@@ -33,7 +33,8 @@ var errLockClosed = errors.New("the lock was replaced")
 // openLock returns the lock of a file, whose owner and permissions it has.
 func openLock(path string) *lock {
 	name := path + "-lock"
-	parameters := [][2]string{pragma("busy_timeout(0)")}
+	// A journal on the disk would take room, even for nothing, where there may be none.
+	parameters := [][2]string{pragma("busy_timeout(0)"), pragma("journal_mode(MEMORY)")}
 	if _, err := os.Stat(path); err == nil {
 		parameters = append(parameters, permissionsOf(path))
 	}
