@@ -16,6 +16,7 @@ package collect
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"time"
@@ -46,8 +47,8 @@ import (
 // own, or put it behind [http.StripPrefix]. An [http.ServeMux] in front of it would
 // redirect paths with doubled slashes.
 //
-// The write key is the user of Basic authentication, the query's writeKey or the
-// body's. The first of these that is there counts. An Authorization of any other kind is
+// The write key is the user of Basic authentication, with or without a colon after it, the
+// query's writeKey or the body's. The first of these that is there counts. An Authorization of any other kind is
 // ignored.
 //
 // A message is what [kissmetrics.ParseMessage] makes of it. An identify without traits
@@ -247,14 +248,29 @@ func (h *Handler) post(w http.ResponseWriter, r *http.Request, e endpoint) answe
 	return t.answer(e.isBatch())
 }
 
-// givenKey returns the write key of a request that has one outside its body. An
-// Authorization that is not Basic is none of ours, and one without a user says nothing.
+// givenKey returns the write key of a request that has one outside its body.
 func givenKey(r *http.Request) (key string, known bool) {
-	if key, _, _ = r.BasicAuth(); key == "" {
+	if key = basicUser(r); key == "" {
 		// No key has spaces, but SDKs do not escape a plus.
 		key = strings.ReplaceAll(r.URL.Query().Get("writeKey"), " ", "+")
 	}
 	return key, key != ""
+}
+
+// basicUser returns the user of Basic authentication. An Authorization of another kind is
+// none of ours. [http.Request.BasicAuth] wants a colon after the user, but some SDKs
+// encode the key alone.
+func basicUser(r *http.Request) string {
+	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return ""
+	}
+	decoded, err := base64.StdEncoding.DecodeString(credentials)
+	if err != nil {
+		return ""
+	}
+	user, _, _ := strings.Cut(string(decoded), ":")
+	return user
 }
 
 // isRetry reports whether a count of tries, in which the first is none or 0, is that of

@@ -1,6 +1,7 @@
 package collect_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -85,6 +86,9 @@ func TestWriteKeys(t *testing.T) {
 	basic := func(user, password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth(user, password) }
 	}
+	encoded := func(user string) func(*http.Request) {
+		return set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user)))
+	}
 	query := func(key string) func(*http.Request) {
 		return func(r *http.Request) { none(r); r.URL.RawQuery = "writeKey=" + key }
 	}
@@ -93,16 +97,21 @@ func TestWriteKeys(t *testing.T) {
 		change func(*http.Request)
 		status int
 	}{
-		"Basic":                                  {body, basic(writeKey, ""), 200},
-		"Basic with a password":                  {body, basic("another", "x"), 200},
-		"in the body":                            {withKey(writeKey), none, 200},
-		"in the query":                           {body, query(writeKey), 200},
-		"none":                                   {body, none, 401},
-		"none, and no JSON":                      {"x", none, 400},
-		"in a body that is cut off":              {withKey(writeKey)[:60], none, 400},
-		"wrong, and no JSON":                     {"x", basic("wrong", ""), 401},
-		"empty":                                  {body, basic("", ""), 401},
-		"empty in the header, right in the body": {withKey(writeKey), basic("", ""), 200},
+		"Basic":                                   {body, basic(writeKey, ""), 200},
+		"Basic with a password":                   {body, basic("another", "x"), 200},
+		"Basic without a colon":                   {body, encoded(writeKey), 200},
+		"Basic in small letters":                  {body, set("Authorization", "basic "+base64.StdEncoding.EncodeToString([]byte(writeKey+":"))), 200},
+		"Basic without a colon, wrong":            {withKey(writeKey), encoded("wrong"), 401},
+		"Basic, not encoded":                      {body, set("Authorization", "Basic "+writeKey+"!"), 401},
+		"Basic, not encoded, right in the body":   {withKey(writeKey), set("Authorization", "Basic "+writeKey+"!"), 200},
+		"in the body":                             {withKey(writeKey), none, 200},
+		"in the query":                            {body, query(writeKey), 200},
+		"none":                                    {body, none, 401},
+		"none, and no JSON":                       {"x", none, 400},
+		"in a body that is cut off":               {withKey(writeKey)[:60], none, 400},
+		"wrong, and no JSON":                      {"x", basic("wrong", ""), 401},
+		"empty":                                   {body, basic("", ""), 401},
+		"empty in the header, right in the body":  {withKey(writeKey), basic("", ""), 200},
 		"empty in the header, right in the query": {body, func(r *http.Request) { query(writeKey)(r); r.SetBasicAuth("", "") }, 200},
 		"wrong":                                 {body, basic("wrong", ""), 401},
 		"nearly right":                          {body, basic(writeKey[:len(writeKey)-1], ""), 401},

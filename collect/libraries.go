@@ -28,9 +28,10 @@ const (
 var libraries = map[string]sentAtKind{
 	// Browsers and service workers.
 	"rudderlabs javascript sdk": sentAtTry,
-	"analytics-service-worker":  sentAtTry, // RudderStack's
-	"analytics.js":              sentAtTry, // Segment's, Customer.io's and June's
-	"events-sdk-js":             sentAtTry, // Hightouch's, as all that begin so
+	"analytics-service-worker":  sentAtTry,    // RudderStack's
+	"analytics.js":              sentAtTry,    // Segment's, Customer.io's and June's
+	"events-sdk-js":             sentAtTry,    // Hightouch's, as all that begin so
+	"meergo.js":                 sentAtClosed, // writes the body once, and sends it until it is accepted
 	// Phones.
 	"com.rudderstack.android.sdk.core":   sentAtTry,
 	"com.rudderstack.sdk.kotlin.android": sentAtTry,
@@ -50,9 +51,11 @@ var libraries = map[string]sentAtKind{
 	"customer.io ios client":             sentAtClosed, // the same
 	// Servers.
 	"analytics-node":              sentAtTry, // RudderStack's, and Segment's old one
+	"@expo/rudder-sdk-node":       sentAtTry, // though each message has one, written when the batch is sent
+	"analytics-nodejs":            sentAtTry, // Meergo's
 	"@segment/analytics-node":     sentAtTry,
 	"@ht-sdks/events-sdk-js-node": sentAtTry,
-	"analytics-python":            sentAtTry, // RudderStack's, Segment's and Customer.io's
+	"analytics-python":            sentAtTry, // RudderStack's, Segment's, Customer.io's and Meergo's
 	"events-sdk-python":           sentAtTry,
 	"analytics-go":                sentAtTry, // all but Hightouch's
 	"events-sdk-go":               sentAtTry,
@@ -65,6 +68,7 @@ var libraries = map[string]sentAtKind{
 	"analytics.net":               sentAtTry,
 	"rudderanalytics.net":         sentAtTry,
 	"rudderanalytics-ruby":        sentAtClosed,
+	"simple_segment":              sentAtClosed, // a batch of it may wait in a queue of jobs
 	"analytics-java":              sentAtClosed, // RudderStack's and Segment's
 	"events-sdk-java":             sentAtClosed,
 	"analytics-csharp":            sentAtClosed,
