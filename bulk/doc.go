@@ -12,11 +12,11 @@
 //
 // # What is promised
 //
-// The records of a Send that returned nil are on the disk, and each of them comes to
-// be in one object of the bucket, once. A crash at any moment changes neither. An
-// object is there as a whole or not at all, and no object is ever overwritten. The last
-// takes a server that heeds If-None-Match, as Amazon's does; [Sender.Check] tells of one
-// that does not.
+// The records of a Send that returned nil are on the disk, and each of them ends up in
+// one object of the bucket, once. A crash at any moment changes neither. An object is
+// there as a whole or not at all, and no object is ever overwritten. The latter needs a
+// server that heeds If-None-Match, as Amazon's does; [Sender.Check] tells of one that
+// does not.
 //
 // There is one exception to once: if the answer to an upload was lost, and
 // Kissmetrics has imported and deleted the object before the next attempt, some

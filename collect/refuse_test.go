@@ -2,6 +2,7 @@ package collect_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/collect"
@@ -135,5 +137,27 @@ func TestAPageThatDoesNotLookAtTheAnswerIsNotShownWhatItShouldRepeat(t *testing.
 			}
 			assert.Equal(t, "Origin", a.header.Get("Vary"))
 		})
+	}
+}
+
+func TestAnAnswerListsWhatWasAdjustedUpToABound(t *testing.T) {
+	var properties []string
+	for i := range 150 {
+		properties = append(properties, fmt.Sprintf(`"p%03d":NaN`, i))
+	}
+	id := strings.Repeat("m", 150)
+	message := `{"type":"track","messageId":"` + id + `","userId":"u","event":"E","properties":{` + strings.Join(properties, ",") + `},` + at + `}`
+	for path, body := range map[string]string{"/v1/batch": batch(event("A"), message), "/v1/track": message} {
+		r := newReceiver(t)
+		for range 2 { // a repeat is answered with the same
+			a := r.do(t, path, body)
+			assert.True(t, *a.body.Success)
+			require.Len(t, a.body.Adjusted, 1)
+			adjusted := a.body.Adjusted[0]
+			assert.Equal(t, strings.Count(body, `"type"`)-1, adjusted.Index)
+			assert.Equal(t, id[:100], adjusted.MessageID)
+			require.Len(t, adjusted.Adjustments, 100)
+			assert.Equal(t, struct{ Field, Property, Kind string }{"property", "p099", "value dropped"}, adjusted.Adjustments[99])
+		}
 	}
 }

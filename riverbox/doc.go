@@ -33,11 +33,11 @@
 // Once [Sender.Send] has returned nil, or the transaction of a [Sender.SendTx] is
 // committed, every record is delivered at least once, or parked where it can be
 // seen. That holds whatever process or machine ends in between and however often
-// the database restarts, as long as PostgreSQL keeps what it has committed. In a crash it
-// does not if fsync or synchronous_commit is off. With a standby that may be promoted, that takes synchronous replication
-// (synchronous_standby_names). A repeat is harmless: every record carries its own
-// second, which was set when it was made, and Kissmetrics ignores a record that is
-// equal to an earlier one in person, name, second and every property
+// the database restarts, as long as PostgreSQL keeps what it has committed. With fsync or
+// synchronous_commit off, it may lose that in a crash, and without synchronous replication
+// (synchronous_standby_names) when a standby is promoted. A repeat is harmless: every
+// record carries its own second, which was set when it was made, and Kissmetrics ignores a
+// record that is equal to an earlier one in person, name, second and every property
 // (https://support.kissmetrics.io/docs/detecting-duplicates).
 //
 // A Send that failed has stored all of the message's records or none. After an
