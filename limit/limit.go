@@ -117,11 +117,10 @@ func (l *Limiter) release(ctx context.Context, began time.Time, records []kissme
 	now := time.Now()
 	switch {
 	case done < len(records) && ctx.Err() != nil: // that is not the server's fault
+	case outcome.Overloaded:
+		l.rule.Overloaded(began, now, done, outcome.RetryAfter)
 	case outcome.Throttled:
 		l.rule.Throttled(began, now, done, outcome.RetryAfter)
-		if outcome.Overloaded {
-			l.rule.Overloaded(began, now, outcome.RetryAfter)
-		}
 	case done < len(records):
 		l.rule.Failed(began, now)
 	default:

@@ -12,6 +12,10 @@ const (
 	// fail: the gate does the rest. Where an answer can take less than slack, that is
 	// few, for what makes those slow is seldom the server.
 	fewest = 4
+	// roundLasts is how long a round lasts at least, except while the limit doubles. It is
+	// long enough for several of the pauses of a machine that stands still now and then,
+	// as in every tenth of a second where its processor time is limited.
+	roundLasts = 500 * time.Millisecond
 	// patience is how many times its shortest an answer may take before that
 	// counts as slow, and slack is how much longer it may take in any case.
 	patience = 2
@@ -33,24 +37,23 @@ const (
 // nothing of the server.
 //
 // How many at once follows the time that answers take, in rounds of as many
-// answers as the limit. The rule is that of TCP Vegas and of the Gradient limit
-// (github.com/Netflix/concurrency-limits): the shortest round tells how long an
-// answer takes that does not queue up anywhere. While rounds take less than twice
-// that, and all places were taken, the limit grows: it doubles until the first
-// slow round, and then tries a quarter more. After a slow round it shrinks by as
-// much as the round was too slow. There are three exceptions:
+// answers as the limit, and of half a second once the limit is nearly found. The rule is
+// that of TCP Vegas and of the Gradient limit (github.com/Netflix/concurrency-limits):
+// the shortest round tells how long an answer takes that does not queue up anywhere.
+// While rounds take less than twice that, and all places were taken, the limit grows: it
+// doubles until two rounds in a row are slow, and then tries a quarter more, or fewer.
+// What it tries is kept only where it achieves more. Otherwise the limit goes back, and
+// stays for 2 seconds. So it ends within a quarter of the best.
 //
-//   - Where the limit has shrunk twice and answers are no faster, it is not their
-//     number that makes them slow, and how long they take now is the new measure.
-//   - A quarter more, or fewer, is kept only where it achieves more. Otherwise the
-//     limit goes back, and stays for 2 seconds. So it ends within a quarter of the
-//     best.
-//   - Every 30 seconds it is halved for a round, to measure the shortest one again
-//     without a queue that the limiter itself may have made elsewhere.
+// After two slow rounds in a row the limit is halved for a round. Where answers are
+// faster by a quarter then, it stays so. Where they are not, it is not their number that
+// makes them slow: the limit goes back, and how long they take now is the new measure.
+// Every 30 seconds the limit is halved for a round, too, to measure the shortest one
+// again without a queue that the limiter itself may have made elsewhere.
 //
 // Failures halve the limit, as in TCP (additive increase, multiplicative
-// decrease), as soon as one delivery in ten fails. The next 40 deliveries tell what
-// that has achieved:
+// decrease), as soon as one delivery in ten fails, of 40 at least. The next 40
+// deliveries tell what that has achieved:
 //
 //   - Fewer than one in ten fail: it was the limit. It becomes a fifth less than what
 //     was too much, and more are not tried for 2 seconds; for twice as long each time
@@ -62,8 +65,10 @@ const (
 //
 // How many a second is a [pace]. It is for servers that count requests (429). Others
 // have so many places, and refuse whatever finds none free (503 with a Retry-After, as
-// of Varnish). For those the limit goes back too, by a tenth or to the one before, and
-// more are not tried for as long as a pace takes to rise.
+// of Varnish). For those the limit is halved while it doubles. Later it goes back by a
+// tenth or to the one before, and more are not tried for as long as a pace takes to
+// rise. Such an answer to one of very few is not due to their number, and counts as a
+// 429.
 //
 // A Limiter is not safe for concurrent use.
 type Limiter struct {
@@ -78,10 +83,10 @@ type Limiter struct {
 
 	shortest time.Duration // the mean of the shortest round, zero if not known
 	measured time.Time     // when that was measured anew
-	probing  bool          // it is being measured anew,
-	resume   float64       // and this is the limit afterwards
-	slow     time.Duration // the mean of the last round, where it made the limit much smaller
-	inVain   int           // how often that was not followed by a faster round
+	late     bool          // the last round was slow
+	halved   bool          // the limit is halved for a round,
+	whole    float64       // from this,
+	slow     time.Duration // because this was the mean; zero where it is only to be measured anew
 
 	took time.Duration // by the last answer
 
@@ -96,8 +101,9 @@ type Limiter struct {
 	restUntil time.Time // until then none is tried
 }
 
-// A round is as many answers as the limit.
+// A round is as many answers as the limit, and those of half a second.
 type round struct {
+	began   time.Time // the first that was answered
 	answers int
 	total   time.Duration
 	fails   int
@@ -114,7 +120,7 @@ func NewLimiter(ceiling int) *Limiter {
 
 // restart begins with few places again.
 func (l *Limiter) restart() {
-	l.limit, l.doubles, l.probing, l.back, l.slow, l.round, l.trial = min(few, l.ceiling), true, false, 0, 0, round{}, trial{}
+	l.limit, l.doubles, l.late, l.halved, l.back, l.round, l.trial = min(few, l.ceiling), true, false, false, 0, round{}, trial{}
 }
 
 // Limit returns how many deliveries may be under way at once.
@@ -161,7 +167,13 @@ func (l *Limiter) Succeeded(began, now time.Time, records int) {
 		l.trial.answers++
 		l.try(now)
 	}
-	if l.round.answers >= l.Limit() {
+	if l.round.began.IsZero() {
+		l.round.began = began
+	}
+	if l.round.answers < l.Limit() {
+		return
+	}
+	if l.doubles && l.limit < l.ceiling || now.Sub(l.round.began) >= roundLasts {
 		l.endRound(now)
 	}
 }
@@ -178,7 +190,7 @@ func (l *Limiter) Failed(began, now time.Time) {
 	case l.trial.on:
 		l.trial.fails++
 		l.try(now)
-	case fails > max(2, l.limit/10)+1.5*l.usual*all:
+	case fails > max(enough, l.limit, all)/10+1.5*l.usual*all:
 		l.tooMany(now)
 	}
 }
@@ -200,71 +212,75 @@ func (l *Limiter) Throttled(began, now time.Time, records int, retryAfter time.D
 }
 
 // Overloaded notes that the server refused a delivery because it had too much to do,
-// and how long it asks to wait.
-func (l *Limiter) Overloaded(began, now time.Time, retryAfter time.Duration) {
-	if !began.After(l.changed) {
+// after so many of its records, and how long it asks to wait.
+func (l *Limiter) Overloaded(began, now time.Time, records int, retryAfter time.Duration) {
+	if l.under <= fewest {
+		l.Throttled(began, now, records, retryAfter)
 		return
 	}
-	limit := 0.9 * float64(l.under)
+	l.pace.succeeded(now, records)
 	switch {
-	case l.doubles: // it is too much by far
-		limit = l.limit / 2
-	case l.back > 0 && l.back < l.limit: // that was a quarter more
-		limit = l.back
+	case !began.After(l.changed):
+	case l.doubles: // it is too much by far, and half may be too few
+		l.cut(now, l.limit/2)
+	default:
+		limit := 0.9 * float64(l.under)
+		if l.back > 0 && l.back < l.limit { // that was a quarter more
+			limit = l.back
+		}
+		l.cut(now, limit)
+		l.restUntil = now.Add(calmAfter(retryAfter))
 	}
-	l.cut(now, limit)
-	l.restUntil = now.Add(calmAfter(retryAfter))
 }
 
 // endRound draws the conclusion from a round.
 func (l *Limiter) endRound(now time.Time) {
+	r, late := l.round, l.late
+	l.round, l.late = round{}, false
+	mean := r.total / time.Duration(r.answers)
+	failed := float64(r.fails) / float64(r.fails+r.answers)
 	if l.usual > 0 {
-		l.usual += (float64(l.round.fails)/float64(l.round.fails+l.round.answers) - l.usual) / 16
+		l.usual += (failed - l.usual) / 32
 	}
-	mean, busy, slow := l.round.total/time.Duration(l.round.answers), l.round.busy, l.slow
-	l.round, l.slow = round{}, 0
-	switch {
-	case l.probing: // that was a round of half the limit
-		l.probing = false
-		l.measure(now, mean)
-		l.set(now, l.resume)
-		return
-	case slow == 0 || mean < slow*9/10 || mean > slow*11/10:
-		l.inVain = 0
-	case l.inVain == 0: // it may be by chance, where the round before was of the time before it was slow
-		l.inVain++
-	default: // fewer have not helped
-		l.inVain = 0
-		l.measure(now, mean)
-		l.doubles = true
+	if l.halved {
+		l.halved = false
+		if mean > l.slow*3/4 { // fewer are no faster
+			l.measure(now, mean)
+			l.set(now, l.whole)
+			return
+		}
+		l.doubles, l.back = false, 0
 	}
 	if l.shortest == 0 {
 		l.measure(now, mean)
 	}
 	l.shortest = min(l.shortest, mean)
-	tooSlow := float64(mean) / float64(max(patience*l.shortest, l.shortest+slack))
+	l.late = mean > max(patience*l.shortest, l.shortest+slack)
 	switch {
-	case tooSlow > 1:
-		if tooSlow > 4.0/3 {
-			l.slow = mean
-		}
-		l.doubles = false
-		l.set(now, l.less(l.limit*max(0.5, 1/tooSlow)))
+	case l.late && !late: // it may be by chance: the next round tells
+	case l.late:
+		l.halve(now, mean)
 	case now.Sub(l.measured) > probeEvery:
-		l.probing, l.resume = true, l.limit
-		l.set(now, l.less(l.limit/2))
-	case !busy, l.trial.on:
+		l.halve(now, 0)
+	case !r.busy, l.trial.on:
 	case l.doubles:
 		l.limit = min(l.ceiling, 2*l.limit) // with no need to wait for answers to what began since
 	default:
-		l.climb(now, mean)
+		l.climb(now, mean, failed)
 	}
+}
+
+// halve halves the limit for a round, for this was the mean of the last, and too slow,
+// or else to measure the shortest again.
+func (l *Limiter) halve(now time.Time, slow time.Duration) {
+	l.late, l.halved, l.whole, l.slow = false, true, l.limit, slow
+	l.set(now, l.less(l.limit/2))
 }
 
 // climb looks for the limit that achieves most: it tries more, and where answers
 // take longer than the shortest, fewer too. What has not proved better is undone.
-func (l *Limiter) climb(now time.Time, mean time.Duration) {
-	achieved := float64(l.Limit()) / mean.Seconds() // answers a second
+func (l *Limiter) climb(now time.Time, mean time.Duration, failed float64) {
+	achieved := float64(l.Limit()) / mean.Seconds() * (1 - failed) // answers a second
 	before, back := l.achieved, l.back
 	l.achieved, l.back = achieved, 0
 	switch fewer := back > l.limit; {
@@ -285,7 +301,7 @@ func (l *Limiter) climb(now time.Time, mean time.Duration) {
 
 // cut sets a lower limit, and ends whatever was being tried.
 func (l *Limiter) cut(now time.Time, limit float64) {
-	l.doubles, l.probing, l.back, l.slow, l.trial = false, false, 0, 0, trial{}
+	l.doubles, l.halved, l.back, l.trial = false, false, 0, trial{}
 	l.set(now, l.less(limit))
 }
 

@@ -7,8 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A bench is a limiter with a clock. Rounds are of as many answers as the limit,
-// all of which begin when the one before has ended.
+// A bench is a limiter with a clock.
 type bench struct {
 	l   *Limiter
 	now time.Time
@@ -29,8 +28,15 @@ func (b *bench) enter(most int) (taken int) {
 	return taken
 }
 
-// answers has all places taken and answered after a time.
-func (b *bench) answers(after time.Duration) *bench { return b.some(b.l.Limit(), after) }
+// answers has all places taken and answered after a time, again and again until a round
+// has ended.
+func (b *bench) answers(after time.Duration) *bench {
+	b.some(b.l.Limit(), after)
+	for began := b.l.round.began; !began.IsZero() && b.l.round.began.Equal(began); {
+		b.some(b.l.Limit(), after)
+	}
+	return b
+}
 
 // some has so many places taken and answered after a time.
 func (b *bench) some(most int, after time.Duration) *bench {
@@ -79,20 +85,18 @@ func TestLimiter(t *testing.T) {
 		"never passes the ceiling":                      {1000, fast(20)},
 		"stays while places are free":                   {64, fast(3).some(63, quick).some(63, quick)},
 		"twice as long is not slow":                     {128, fast(3).answers(2 * quick)},
-		"halves when answers take ten times as long":    {32, fast(3).answers(slow)},
-		"shrinks by as much as a round was too slow":    {42, fast(3).answers(3 * quick)},
+		"one slow round is none":                        {64, fast(3).answers(slow)},
+		"nor are two with another one between them":     {128, fast(3).answers(slow).answers(quick).answers(slow)},
+		"halves for a round after two that are slow":    {32, fast(3).answers(slow).answers(slow)},
+		"and goes back where fewer are no faster":       {64, fast(3).answers(slow).answers(slow).answers(400 * time.Millisecond)},
+		"after that it goes by the new measure":         {128, fast(3).answers(slow).answers(slow).answers(slow).answers(slow)},
+		"stays halved where fewer are faster":           {32, fast(3).answers(slow).answers(slow).answers(370 * time.Millisecond)},
+		"grows by a quarter after that":                 {40, fast(3).answers(slow).answers(slow).answers(quick)},
 		"a few milliseconds are never slow":             {32, newBench(1000).answers(10 * time.Microsecond).answers(2 * time.Millisecond)},
-		"is never below the fewest":                     {4, fast(0).answers(quick).answers(slow).answers(400 * time.Millisecond).answers(300 * time.Millisecond).answers(200 * time.Millisecond)},
-		"is never below few where answers can be quick": {8, fast(0).answers(time.Millisecond).answers(slow).answers(400 * time.Millisecond).answers(300 * time.Millisecond).answers(200 * time.Millisecond)},
-		"grows by a quarter after the first slow one":   {40, fast(3).answers(slow).answers(quick)},
-		"does not blame itself where a quarter of them is no faster": {
-			32, fast(3).answers(slow).answers(slow).answers(slow), // doubled from 16
-		},
-		"blames itself where half as many are no faster by chance": {
-			16, fast(3).answers(220 * time.Millisecond).answers(240 * time.Millisecond).answers(120 * time.Millisecond).answers(60 * time.Millisecond),
-		},
-		"less than one failure in ten is none":  {64, fast(3).failures(6)},
-		"halves when more than one in ten fail": {32, fast(3).failures(8)},
+		"is never below the fewest":                     {4, fast(1).answers(slow).answers(slow).answers(370 * time.Millisecond).answers(300 * time.Millisecond).answers(200 * time.Millisecond).answers(150 * time.Millisecond)},
+		"is never below few where answers can be quick": {8, newBench(1000).answers(time.Millisecond).answers(slow).answers(slow).answers(370 * time.Millisecond).answers(300 * time.Millisecond)},
+		"less than one failure in ten is none":          {64, fast(3).failures(6)},
+		"halves when more than one in ten fail":         {32, fast(3).failures(8)},
 		"halves once for all that fail together": {
 			32, fast(3).failures(64),
 		},
@@ -124,13 +128,13 @@ func TestLimiterBeginsAgainAfterARest(t *testing.T) {
 // More achieve less: the limit goes back to what achieved most, and rests.
 func TestLimiterGoesBackToWhatAchievedMost(t *testing.T) {
 	b := newBench(1000)
-	b.answers(50 * time.Millisecond).answers(500 * time.Millisecond) // it does not double any more
+	b.answers(50 * time.Millisecond).answers(500 * time.Millisecond).answers(500 * time.Millisecond)
 	assert.Equal(t, 8, b.l.Limit())
-	b.answers(50 * time.Millisecond)
+	b.answers(50 * time.Millisecond) // that is faster: it does not double any more
 	assert.Equal(t, 10, b.l.Limit())
 	b.answers(90 * time.Millisecond)
 	assert.Equal(t, 8, b.l.Limit(), "10 in 90 ms are less than 8 in 50 ms")
-	for range 10 {
+	for range 3 {
 		b.answers(50 * time.Millisecond)
 		assert.Equal(t, 8, b.l.Limit(), "it rests")
 	}
@@ -150,7 +154,7 @@ func TestLimiterTriesWhetherFewerAchieveAsMuch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(1000)
-			b.answers(50 * time.Millisecond).answers(500 * time.Millisecond).answers(50 * time.Millisecond)
+			b.answers(50 * time.Millisecond).answers(500 * time.Millisecond).answers(500 * time.Millisecond).answers(50 * time.Millisecond)
 			b.answers(62 * time.Millisecond) // 10 achieve what 8 did
 			b.l.limit, b.l.back, b.l.restUntil = 10, 0, time.Time{}
 			b.answers(80 * time.Millisecond)
@@ -173,7 +177,7 @@ func TestLimiterMeasuresAgain(t *testing.T) {
 	began := b.now
 	b.enter(32) // from before
 	b.now = b.now.Add(probeEvery)
-	b.some(64, 90*time.Millisecond).some(64, 90*time.Millisecond)
+	b.some(32, 90*time.Millisecond).answers(90 * time.Millisecond)
 	assert.Equal(t, 32, b.l.Limit())
 	for range 32 {
 		b.l.Succeeded(began, b.now, 1)
@@ -197,4 +201,84 @@ func TestLimiterCountsTheTimeOfOneRecord(t *testing.T) {
 		b.l.Succeeded(began, began.Add(400*time.Millisecond), 4)
 	}
 	assert.Equal(t, 100*time.Millisecond, b.l.shortest)
+}
+
+// A server that asks to wait because it has too much to do has so many places.
+func TestLimiterOverloaded(t *testing.T) {
+	const quick = 50 * time.Millisecond
+	found := func(then time.Duration) *bench { // it does not double any more
+		return newBench(1000).answers(quick).answers(quick).answers(quick).answers(10 * quick).answers(10 * quick).answers(then)
+	}
+	for name, test := range map[string]struct {
+		of       *bench
+		under    int
+		limit    int
+		searches bool // more are tried soon
+		paced    bool
+	}{
+		"while it doubles, half may be too few": {of: newBench(1000).answers(quick).answers(quick), under: 32, limit: 16, searches: true},
+		"a quarter more was too much":           {of: found(quick), under: 40, limit: 32},
+		"fewer places than before":              {of: found(7 * quick), under: 30, limit: 27},
+		"very few are not too many":             {of: found(7 * quick), under: 4, limit: 32, searches: true, paced: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := test.of
+			b.l.pace.succeeded(b.now, 100)
+			b.now = b.now.Add(1)
+			began := b.now
+			assert.Equal(t, test.under, b.enter(test.under))
+			b.now = b.now.Add(time.Millisecond)
+			for range test.under / 2 { // all for the same reason
+				b.l.Overloaded(began, b.now, 0, time.Second)
+				b.l.Leave()
+			}
+			assert.Equal(t, test.limit, b.l.Limit())
+			assert.Equal(t, test.searches, !b.now.Before(b.l.restUntil))
+			assert.Equal(t, test.paced, b.l.pace.rate > 0)
+		})
+	}
+}
+
+// Of more than what is usual, or of very few, nothing is said by one in ten.
+func TestLimiterCountsFailuresAmongManyDeliveries(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers, fails int
+		usual          float64
+		halves         bool
+	}{
+		"4 of 8":                       {4, 4, 0, false},
+		"5 of 9":                       {4, 5, 0, true},
+		"5 of 45":                      {40, 5, 0, true},
+		"8 of 90":                      {82, 8, 0, false},
+		"10 of 90":                     {80, 10, 0, true},
+		"10 of 90 where 5 are usual":   {80, 10, 0.05, false},
+		"17 of 90 where 5 are usual":   {73, 17, 0.05, true},
+		"45 of 90 where half is usual": {45, 45, 0.5, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := NewLimiter(8)
+			began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			l.usual = test.usual
+			for range test.answers {
+				l.Succeeded(began, began.Add(time.Millisecond), 1)
+			}
+			for range test.fails {
+				l.Failed(began, began.Add(time.Millisecond))
+			}
+			assert.Equal(t, test.halves, l.trial.on)
+		})
+	}
+}
+
+// What fails is not achieved: more of which the same number is answered are not kept.
+func TestLimiterDoesNotCountWhatFailsAsAchieved(t *testing.T) {
+	b := newBench(1000)
+	b.answers(50 * time.Millisecond).answers(500 * time.Millisecond).answers(500 * time.Millisecond)
+	b.answers(50 * time.Millisecond)
+	assert.Equal(t, 10, b.l.Limit())
+	b.l.usual = 0.5 // of old
+	for b.l.back > 0 {
+		b.failures(2)
+	}
+	assert.Equal(t, 8, b.l.Limit())
 }

@@ -175,6 +175,22 @@ func (s *alternating) serve(time.Time, int) (time.Duration, bool, time.Duration)
 	return s.takes, false, 0
 }
 
+// A halting server stands still for a while again and again, as a machine does whose
+// processor time is limited. What it would answer then comes afterwards.
+type halting struct {
+	server
+	every, lasts time.Duration
+}
+
+func (s halting) serve(now time.Time, under int) (time.Duration, bool, time.Duration) {
+	takes, refused, retryAfter := s.server.serve(now, under)
+	end := now.Add(takes)
+	if passed := end.Sub(end.Truncate(s.every)); passed < s.lasts {
+		takes += s.lasts - passed
+	}
+	return takes, refused, retryAfter
+}
+
 // A relieved server is another one after a while.
 type relieved struct {
 	first, then server
@@ -299,7 +315,11 @@ func TestSimulations(t *testing.T) {
 		"late at random":         {server: mute{newNoisy(0)}, from: 3, until: 20, least: 740, most: 900, underWay: 64},
 		"fails once in a 100":    {server: mute{newNoisy(0.01)}, from: 3, until: 20, least: 700, most: 900, refused: 1.5, underWay: 64},
 		"fails once in a 50":     {server: mute{newNoisy(0.02)}, from: 20, until: 120, least: 600, most: 900, refused: 3, underWay: 64},
-		"is late for a second":   {server: &troubled{}, from: 15, until: 30, least: 850, most: 941, underWay: 64},
+		"fails once in a 20":     {server: mute{newNoisy(0.05)}, from: 20, until: 120, least: 560, most: 900, refused: 6, underWay: 64},
+		"is late for a second":   {server: &troubled{}, from: 15, until: 30, least: 850, most: 950, underWay: 64},
+		"halts for 30 of 100 ms": {server: halting{steady(delay / 10), 2 * delay, 3 * delay / 5}, from: 5, until: 35, least: 7500, most: 9000, underWay: 64},
+		"halts for 60 of 100 ms": {server: halting{steady(delay / 5), 2 * delay, 6 * delay / 5}, from: 5, until: 35, least: 2200, most: 2600, underWay: 64},
+		"halts for 85 of 100 ms": {server: halting{steady(7 * delay / 10), 2 * delay, 17 * delay / 10}, from: 5, until: 35, least: 600, most: 650, underWay: 64},
 		"serves one by one":      {server: &line{each: 5 * time.Millisecond}, from: 1, until: 120, least: 199, most: 200, underWay: 16},
 		"slow if more than 20":   {server: crowd(20), from: 5, until: 120, least: 340, most: 400, underWay: 32}, // 20 may lie between two steps
 		"slow if more than 4":    {server: crowd(4), from: 60, until: 120, least: 70, most: 80, underWay: 8},
@@ -312,10 +332,14 @@ func TestSimulations(t *testing.T) {
 		"counts the refused":     {server: &census{each: 200, takes: delay}, from: 20, until: 80, least: 155, most: 200, refused: 1, underWay: 20, ceiling: 256},
 		"asks to wait for long":  {server: &quota{each: 200, retryAfter: 5 * time.Second, takes: delay}, from: 30, until: 230, least: 170, most: 200, refused: 1, underWay: 20},
 		"full with 10":           {server: &full{takes: delay, places: 10, retryAfter: 5 * time.Second}, from: 30, until: 330, least: 170, most: 200, refused: 1, underWay: 20},
+		"full with 16":           {server: &full{takes: delay, places: 16, retryAfter: time.Second}, from: 10, until: 130, least: 270, most: 320, refused: 1, underWay: 20},
+		"full with 100":          {server: &full{takes: delay, places: 100, retryAfter: time.Second}, from: 10, until: 130, least: 1700, most: 2000, refused: 1, underWay: 125, ceiling: 256},
+		"is down and says so":    {server: &relieved{&full{takes: delay, places: 64, retryAfter: 5 * time.Second}, &relieved{&full{retryAfter: 5 * time.Second}, steady(delay), 15 * time.Second, time.Time{}}, 20 * time.Second, time.Time{}}, from: 55, until: 65, least: 1250, most: 1280, underWay: 64},
 		"full with 2, and mute":  {server: mute{&full{takes: delay, places: 2}}, from: 10, until: 60, least: 36, most: 40, refused: 65, underWay: 32},
 		"full, and mute":         {server: mute{&full{takes: delay, places: 10}}, from: 10, until: 60, least: 170, most: 200, refused: 4, underWay: 16},
 		"full with 100, and so":  {server: mute{&full{takes: delay, places: 100}}, from: 10, until: 180, least: 1850, most: 2000, refused: 2, underWay: 130, ceiling: 256},
 		"a bucket of 20, mute":   {server: mute{&bucket{each: 200, size: 20, takes: delay}}, from: 10, until: 60, least: 160, most: 205, refused: 5, underWay: 30},
+		"200 a second, and mute": {server: mute{&quota{each: 200, takes: delay}}, from: 10, until: 130, least: 140, most: 200, refused: 1.5, underWay: 20},
 		"one of ten is dead":     {server: mute{balanced{delay, 10, 1}}, from: 20, until: 60, least: 900, most: 1280, refused: 12, underWay: 64},
 		"one of four is dead":    {server: mute{balanced{delay, 4, 1}}, from: 20, until: 120, least: 800, most: 1280, refused: 30, underWay: 64},
 		"every other one fails":  {server: mute{&alternating{takes: delay}}, from: 20, until: 120, least: 300, most: 1280, refused: 55, underWay: 64},

@@ -19,11 +19,11 @@ func (l *Limiter) tooMany(now time.Time) {
 		l.repeat = 0
 	}
 	l.failed = l.limit
-	l.halve(now)
+	l.tryHalf(now)
 }
 
-// halve halves the limit, and tries whether fewer deliveries fail then.
-func (l *Limiter) halve(now time.Time) {
+// tryHalf halves the limit, and tries whether fewer deliveries fail then.
+func (l *Limiter) tryHalf(now time.Time) {
 	from := l.limit
 	l.cut(now, from/2)
 	l.trial = trial{on: true, from: from}
@@ -36,7 +36,7 @@ func (l *Limiter) try(now time.Time) {
 	least := l.less(l.limit/2) == l.limit // it cannot be lower
 	switch {
 	case all >= few && share >= 0.5 && !least:
-		l.halve(now)
+		l.tryHalf(now)
 		return
 	case all < enough, l.trial.answers == 0: // where all fail, that says nothing
 		return

@@ -265,11 +265,10 @@ func (w *worker) failed(now time.Time, m *Message, result Result) (wait time.Dur
 	case e.stopped: // it was cancelled
 		return 0, unchanged
 	case e.gate.blames(again): // as of a firewall that dislikes a value
+	case result.Overloaded:
+		e.limiter.Overloaded(w.began, now, result.Delivered+result.Failed, result.RetryAfter)
 	case result.Throttled:
 		e.limiter.Throttled(w.began, now, result.Delivered+result.Failed, result.RetryAfter)
-		if result.Overloaded {
-			e.limiter.Overloaded(w.began, now, result.RetryAfter)
-		}
 	default:
 		e.limiter.Failed(w.began, now)
 	}
