@@ -41,16 +41,17 @@ const (
 // by their time.
 //
 // The queue finds out how many messages to have under way at once, up to
-// [WithWorkers]. It begins with 8, doubles that while answers take no longer for
-// it, and goes back when answers slow down or deliveries fail, by the rules of TCP
-// Vegas and of the Gradient limit of github.com/Netflix/concurrency-limits. A server
+// [WithWorkers], by the rules of TCP Vegas and of the Gradient limit of
+// github.com/Netflix/concurrency-limits. It begins with 8 and doubles that while
+// answers take no longer for it. When answers slow down or deliveries fail, it tries
+// half as many, and keeps to fewer where answers are faster or less fails. A server
 // that refuses what comes too fast (429, or any failure with a Retry-After) is sent
 // a little less than it took in a second, and then slowly more, by the rule of
 // CUBIC (RFC 9438). One that is overloaded (503 with a Retry-After) gets fewer at
-// once, too, and for 30 seconds to 2 minutes no more are tried. After other failures
-// that is so for 2 to 30 seconds, if fewer fail with fewer at once. If as many fail, as
-// behind a load balancer that has lost some of its servers, their share is taken for
-// usual and does not slow the queue down.
+// once instead, and for 30 seconds to 2 minutes no more are tried. After other
+// failures that is so for 2 to 30 seconds. Where fewer at once fail as often, as behind
+// a load balancer that has lost some of its servers, their share is taken for usual and
+// does not slow the queue down.
 //
 // When three deliveries or more fail in a row, twice as many as are under way, the queue
 // as a whole holds back: one message at a time is tried, after waits that grow as

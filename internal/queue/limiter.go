@@ -249,7 +249,7 @@ func (l *Limiter) endRound(now time.Time) {
 			l.set(now, l.whole)
 			return
 		}
-		l.doubles, l.back = false, 0
+		l.doubles = false
 	}
 	if l.shortest == 0 {
 		l.measure(now, mean)

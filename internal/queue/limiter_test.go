@@ -228,13 +228,15 @@ func TestLimiterOverloaded(t *testing.T) {
 			began := b.now
 			assert.Equal(t, test.under, b.enter(test.under))
 			b.now = b.now.Add(time.Millisecond)
+			answered := b.l.pace.recent.count
 			for range test.under / 2 { // all for the same reason
-				b.l.Overloaded(began, b.now, 0, time.Second)
+				b.l.Overloaded(began, b.now, 1, time.Second)
 				b.l.Leave()
 			}
 			assert.Equal(t, test.limit, b.l.Limit())
 			assert.Equal(t, test.searches, !b.now.Before(b.l.restUntil))
 			assert.Equal(t, test.paced, b.l.pace.rate > 0)
+			assert.Equal(t, answered+float64(test.under/2), b.l.pace.recent.count, "records before the refused one were answered")
 		})
 	}
 }
