@@ -97,6 +97,27 @@ func TestAClockThatWasAheadMakesNoMoreFiles(t *testing.T) {
 	})
 }
 
+// The open file of a machine whose clock was days ahead would otherwise stay open for
+// days when the clock has been set back.
+func TestAFileThatWasBegunByAClockThatWasAheadIsClosedAtOnce(t *testing.T) {
+	dir, shelf := t.TempDir(), new(shelf)
+	to := bulk.Bucket{Name: "b", Base: "shop"}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(72 * time.Hour)
+		s := open(t, dir, to, bulk.WithPut(shelf.put))
+		send(t, s, "a")
+		closeSender(t, s)
+	})
+	synctest.Test(t, func(t *testing.T) { // each begins at the same time
+		s := open(t, dir, to, bulk.WithPut(shelf.put))
+		stop := start(t, s)
+		time.Sleep(time.Minute)
+		assert.Equal(t, [][]string{{"a"}}, shelf.lists())
+		stop()
+		closeSender(t, s)
+	})
+}
+
 // People remove a lock that they take for a forgotten one, or what fills a disk. Nothing
 // is accepted from then on: it would be written where nobody finds it, or over what
 // another sender writes.

@@ -25,6 +25,7 @@ type archiveConfig struct {
 	fileBytes int64
 	maxBytes  int64
 	sync      bool
+	fsync     func(*os.File) error // another one in tests
 	logger    *slog.Logger
 }
 
@@ -49,7 +50,7 @@ func WithLogger(logger *slog.Logger) ArchiveOption {
 
 // configureArchive applies options to the defaults and reports all that is wrong.
 func configureArchive(next kissmetrics.Sender, options []ArchiveOption) (archiveConfig, error) {
-	c := archiveConfig{fileBytes: 100e6, maxBytes: 10e9, logger: slog.New(slog.DiscardHandler)}
+	c := archiveConfig{fileBytes: 100e6, maxBytes: 10e9, fsync: (*os.File).Sync, logger: slog.New(slog.DiscardHandler)}
 	wrong := complaint.New(kissmetrics.ErrInvalidOption, "reconcile")
 	complaint.Apply(options, wrong, func(o ArchiveOption) { o(&c) })
 	if nilness.IsNil(next) {
@@ -255,7 +256,7 @@ func (a *Archive) begin() error {
 		} else if err != nil {
 			return err
 		}
-		a.file = &sizedFile{File: file}
+		a.file = &sizedFile{File: file, fsync: a.config.fsync}
 		a.lines = kissmetrics.NewImportWriter(a.file)
 		return nil
 	}
@@ -264,8 +265,12 @@ func (a *Archive) begin() error {
 // A sizedFile counts the bytes that are written to it.
 type sizedFile struct {
 	*os.File
-	size int64
+	size  int64
+	fsync func(*os.File) error
 }
+
+// Sync waits until the disk has what was written.
+func (f *sizedFile) Sync() error { return f.fsync(f.File) }
 
 func (f *sizedFile) Write(p []byte) (int, error) {
 	n, err := f.File.Write(p)

@@ -136,6 +136,36 @@ func TestArchiveBeginsANewFileAfterAFailure(t *testing.T) {
 	assert.Len(t, files(t, dir), 2)
 }
 
+func TestArchiveSendsNothingThatTheDiskDoesNotHave(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		options []reconcile.ArchiveOption
+		syncs   int // of two messages, before the file is closed
+	}{
+		"where every Send waits for the disk": {[]reconcile.ArchiveOption{reconcile.WithSync()}, 2},
+		"where none does":                     {nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var failure error
+			syncs, recorder := 0, &kissmetricstest.Recorder{}
+			fsync := func(*os.File) error { syncs++; return failure }
+			a, err := reconcile.NewArchive(t.TempDir(), recorder, append(test.options, reconcile.WithFsync(fsync))...)
+			require.NoError(t, err)
+			require.NoError(t, a.Send(t.Context(), []kissmetrics.Record{event(1)}))
+			require.NoError(t, a.Send(t.Context(), []kissmetrics.Record{event(2)}))
+			assert.Equal(t, test.syncs, syncs)
+
+			failure = errors.New("the disk is gone")
+			err = a.Send(t.Context(), []kissmetrics.Record{event(3)})
+			assert.Equal(t, test.syncs > 0, errors.Is(err, failure), "%v", err)
+			assert.Len(t, recorder.Records(), 3-min(test.syncs, 1))
+			failure = nil
+			require.NoError(t, a.Close(t.Context()))
+		})
+	}
+}
+
 func TestArchiveRefusesWhatIsNotValid(t *testing.T) {
 	t.Parallel()
 	recorder := &kissmetricstest.Recorder{}

@@ -101,6 +101,8 @@ func TestAliasesThatDoNotFitAreTold(t *testing.T) {
 	assert.Less(t, counts.UnusedAliases, unused*2, "those that found room are known")
 	_, counts = compare(t, sequence(slices.Repeat(all[:100], 100)), sequence(all[:100]), reconcile.WithMemory(1<<20))
 	assert.Zero(t, counts.UnusedAliases, "repeats take no room")
+	_, counts = compare(t, sequence(slices.Concat(slices.Repeat(all[:100], 100), all[100:200])), sequence(all[:200]), reconcile.WithMemory(1<<20))
+	assert.Zero(t, counts.UnusedAliases, "nor that of others")
 }
 
 func TestNoTemporaryFileIsLeft(t *testing.T) {
