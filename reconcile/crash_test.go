@@ -95,7 +95,7 @@ func archiveUntilKilled(t *testing.T, dir string, dice *trial.Dice) (sent []stri
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	lines, many := bufio.NewReader(stdout), 1+dice.Below(200)
+	lines, many := bufio.NewReader(stdout), 50+dice.Below(200) // of more than one file
 	for n := 1; ; n++ {
 		line, err := lines.ReadString('\n') // one that was cut off by the end says nothing
 		if err != nil {
