@@ -19,8 +19,8 @@ import (
 //
 //	go test -C bench -run '^$' -bench Network -benchtime 3x .
 //
-// To compare with another commit, run it there as well: this file, server_test.go
-// and the lines of TestMain are all that it needs.
+// To compare with another commit, run it there as well: this file, internal/rig and
+// the lines of TestMain are all that it needs.
 func BenchmarkNetwork(b *testing.B) {
 	for _, kind := range []string{"0s", "50ms", "200ms"} {
 		b.Run(kind, func(b *testing.B) {
