@@ -62,7 +62,15 @@ func (o *Outbox) commitTo(ctx context.Context, f *file, take func() []*operation
 		if err := before.read(ctx, f.writer); err != nil {
 			return err
 		}
+		full, err := o.isFull(ctx, f.writer, sizeOf(batch))
+		if err != nil {
+			return err
+		}
 		for _, op := range batch {
+			if full && op.message != nil {
+				op.err = errNoSpare
+				continue
+			}
 			stores = stores || op.message != nil
 			if err := o.apply(ctx, f, op, &before, &change); err != nil {
 				return err

@@ -40,7 +40,8 @@
 // trying. On a disk that others have filled, what was delivered is still removed,
 // and messages find room where others were, as long as the file need not become
 // larger than it has been. A new file has a mebibyte, for some thousands of
-// messages. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed them
+// messages. On Linux, what is stored leaves 8 MiB of the disk free, so that what was
+// delivered can be removed from a disk that the outbox itself has filled. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed them
 // returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
 //
 // [Stats] tells a relay that makes no progress (Stalled grows) from an idle one

@@ -39,3 +39,8 @@ func (o *Outbox) Unmount() { o.mount++ }
 func Sealed(records uint32, lines string) []byte {
 	return sealed(markWaiting, 1_700_000_000, records, lines)
 }
+
+// WithFree sets how many bytes are free on the disk.
+func WithFree(bytes int64) Option {
+	return func(c *config) { c.freeIn = func(string) int64 { return bytes } }
+}

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"math"
 	"os"
 	"syscall"
 
@@ -31,4 +32,13 @@ func mountOf(dir string) uint64 {
 		return 0
 	}
 	return stat.Mnt_id
+}
+
+// freeIn returns how many bytes are free on the disk that a directory is on.
+func freeIn(dir string) int64 {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err != nil || stat.Blocks == 0 { // it does not tell
+		return math.MaxInt64
+	}
+	return int64(stat.Bavail) * int64(stat.Bsize) //nolint:gosec,unconvert // no disk is as large
 }

@@ -26,6 +26,7 @@ type config struct {
 	shared         bool
 	longLog        int64         // bytes
 	watchEvery     time.Duration // how often the outbox looks after its file
+	freeIn         func(dir string) int64
 }
 
 func defaults() config {
@@ -41,6 +42,7 @@ func defaults() config {
 		logger:         slog.New(slog.DiscardHandler),
 		longLog:        longLog,
 		watchEvery:     watchEvery,
+		freeIn:         freeIn,
 	}
 }
 

@@ -194,7 +194,13 @@ func (o *Outbox) SendTx(ctx context.Context, tx *sql.Tx, records []kissmetrics.R
 	if err := change.add(ctx, tx); err != nil {
 		return fileError(err)
 	}
-	err = now.read(ctx, tx)
+	full, err := o.isFull(ctx, tx, change.bytes)
+	if full {
+		err = errNoSpare
+	}
+	if err == nil {
+		err = now.read(ctx, tx)
+	}
 	if err == nil && !o.config.fits(now.records, now.bytes) {
 		err = ErrFull
 	}
