@@ -97,6 +97,22 @@ func TestAClockThatWasAheadMakesNoMoreFiles(t *testing.T) {
 	})
 }
 
+// What was noted of earlier files is gone then, and nothing else.
+func TestADamagedStateIsAnEmptyOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, shelf := t.TempDir(), new(shelf)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "state.json"), []byte(`{"last_object":"shop-20010101T000000Z.json","deliv`), 0o600))
+		s := open(t, dir, bulk.Bucket{Name: "b", Base: "shop"}, bulk.WithPut(shelf.put))
+		stop := start(t, s)
+		send(t, s, "a")
+		flush(t, s)
+		stop()
+		assert.Equal(t, [][]string{{"a"}}, shelf.lists())
+		assert.EqualValues(t, 1, statsOf(t, s).Delivered)
+		closeSender(t, s)
+	})
+}
+
 // The open file of a machine whose clock was days ahead would otherwise stay open for
 // days when the clock has been set back.
 func TestAFileThatWasBegunByAClockThatWasAheadIsClosedAtOnce(t *testing.T) {

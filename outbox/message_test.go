@@ -52,25 +52,31 @@ func TestAStoredMessageThatIsNotOneIsAnError(t *testing.T) {
 	whole := sealed(markWaiting, 1_700_000_000, 2, lineOfEvent+lineOfAlias)
 	_, _, err := decode(whole)
 	require.NoError(t, err)
-	for name, m := range map[string][]byte{
-		"nothing":                  nil,
-		"a mark alone":             []byte(markWaiting),
-		"a header alone":           whole[:headerBytes],
-		"cut":                      whole[:len(whole)-1],
-		"more behind it":           append(slices.Clip(whole), 0),
-		"of a later version":       sealed("KMo2", 0, 1, lineOfEvent),
-		"no records":               sealed(markWaiting, 0, 0, ""),
-		"fewer than it says":       sealed(markWaiting, 0, 3, lineOfEvent+lineOfAlias),
-		"more than it says":        sealed(markParked, 0, 1, lineOfEvent+lineOfAlias),
-		"one without an end":       sealed(markWaiting, 0, 1, lineOfEvent+lineOfAlias[:len(lineOfAlias)-1]),
-		"as many as there can be":  sealed(markWaiting, 0, math.MaxUint32, lineOfEvent),
-		"lines that are no JSON":   sealed(markWaiting, 0, 1, "{\n"),
-		"JSON that is no record":   sealed(markWaiting, 0, 4, "null\n[]\n5\n{}\n"),
-		"a record that is invalid": sealed(markWaiting, 0, 1, `{"_p":"null","_t":1,"_n":"e"}`+"\n"),
+	for name, test := range map[string]struct {
+		m    []byte
+		want error // or any
+	}{
+		"nothing":                  {nil, errUnreadable},
+		"a mark alone":             {[]byte(markWaiting), errUnreadable},
+		"a header alone":           {whole[:headerBytes], errUnreadable},
+		"cut":                      {whole[:len(whole)-1], errUnreadable},
+		"more behind it":           {append(slices.Clip(whole), 0), errUnreadable},
+		"of a later version":       {sealed("KMo2", 0, 1, lineOfEvent), errUnknown},
+		"no records":               {sealed(markWaiting, 0, 0, ""), errMiscounted},
+		"fewer than it says":       {sealed(markWaiting, 0, 3, lineOfEvent+lineOfAlias), errMiscounted},
+		"more than it says":        {sealed(markParked, 0, 1, lineOfEvent+lineOfAlias), errMiscounted},
+		"one without an end":       {sealed(markWaiting, 0, 1, lineOfEvent+lineOfAlias[:len(lineOfAlias)-1]), errMiscounted},
+		"as many as there can be":  {sealed(markWaiting, 0, math.MaxUint32, lineOfEvent), errMiscounted},
+		"lines that are no JSON":   {sealed(markWaiting, 0, 1, "{\n"), nil},
+		"JSON that is no record":   {sealed(markWaiting, 0, 4, "null\n[]\n5\n{}\n"), nil},
+		"a record that is invalid": {sealed(markWaiting, 0, 1, `{"_p":"null","_t":1,"_n":"e"}`+"\n"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			records, _, err := decode(m)
+			records, _, err := decode(test.m)
 			require.Error(t, err)
+			if test.want != nil {
+				require.ErrorIs(t, err, test.want)
+			}
 			assert.Empty(t, records)
 		})
 	}
