@@ -5,11 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/kissmetrics-go/kissmetrics"
@@ -189,4 +192,72 @@ func TestFlippedBytesAreNeverSent(t *testing.T) {
 			d.check(t, files, fmt.Sprintf("byte %d of the file%s", at, ending))
 		}
 	}
+}
+
+// What cannot be read although it is what was stored is parked as it is, and what is
+// behind it goes on.
+func TestWhatIsStoredAndCannotBeReadIsParkedAsItIs(t *testing.T) {
+	t.Parallel()
+	line, err := record("b").MarshalJSON()
+	require.NoError(t, err)
+	good := string(line) + "\n"
+	for name, message := range map[string][]byte{
+		"a line that is not JSON":     outbox.Sealed(1, "{\n"),
+		"a line of another kind":      outbox.Sealed(1, "[]\n"),
+		"one good line and a bad one": outbox.Sealed(2, good+"{}\n"),
+		"no line":                     outbox.Sealed(1, ""),
+		"no record":                   outbox.Sealed(0, ""),
+		"fewer lines than records":    outbox.Sealed(3, good+good),
+		"more lines than records":     outbox.Sealed(1, good+good),
+		"no end of a line":            outbox.Sealed(1, string(line)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log trial.Log
+			db, box := shared(t, outbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			for _, name := range []string{"a", "b", "c"} {
+				require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(name)}))
+			}
+			_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = ? WHERE id = 2", message)
+			require.NoError(t, err)
+			var recorder kissmetricstest.Recorder
+			deliver(t, box, &recorder)
+			delivered := names(recorder.Records())
+			slices.Sort(delivered)
+			assert.Equal(t, []string{"a", "c"}, delivered)
+			var kept []byte
+			var reason string
+			require.NoError(t, db.QueryRowContext(t.Context(), "SELECT message, reason FROM kissmetrics_parked").Scan(&kept, &reason))
+			assert.Equal(t, message, kept)
+			assert.Contains(t, reason, "unreadable: ")
+			assert.Contains(t, log.String(), "a stored message cannot be read, and is parked")
+		})
+	}
+}
+
+// What is damaged can be deleted, and is never made to wait again.
+func TestWhatIsParkedAndDamagedIsNotRequeued(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	for _, name := range []string{"a", "b"} {
+		require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record(name)}))
+	}
+	_, err := db.ExecContext(t.Context(), "UPDATE kissmetrics_waiting SET message = x'4b4d6f31' || message WHERE id = 1")
+	require.NoError(t, err)
+	deliver(t, box, new(kissmetricstest.Recorder))
+	var ids []int64
+	for parked, err := range box.Parked(t.Context()) {
+		require.NoError(t, err)
+		assert.Empty(t, parked.Records)
+		ids = append(ids, parked.ID)
+	}
+	require.Len(t, ids, 1)
+
+	err = box.Requeue(t.Context(), ids...)
+	assert.True(t, isKind(err, outbox.StorageDamaged), "%v", err)
+	var waiting, left int
+	require.NoError(t, db.QueryRowContext(t.Context(), "SELECT count(*), (SELECT count(*) FROM kissmetrics_parked) FROM kissmetrics_waiting").Scan(&waiting, &left))
+	assert.Zero(t, waiting)
+	assert.Equal(t, 1, left)
+	require.NoError(t, box.Delete(t.Context(), ids...))
 }
