@@ -41,7 +41,8 @@ const (
 	// StorageFailed is any failure that is none of the others, such as an error of
 	// the disk.
 	StorageFailed StorageKind = iota + 1
-	// StorageDiskFull means that there is no room on the disk.
+	// StorageDiskFull means that there is no room on the disk, or no more than is left
+	// free for removing what was delivered.
 	StorageDiskFull
 	// StorageReadOnly means that the file, or its directory, cannot be written.
 	StorageReadOnly

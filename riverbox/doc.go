@@ -127,8 +127,8 @@
 //   - Periodic and snoozing jobs of other kinds in one River client with a [Worker]: nothing.
 //   - A River client without the [Worker] that works this queue, too: the jobs that it
 //     fetches fail, and wait as long as River makes them.
-//   - A queue that is paused through River stays so until it is resumed. Nothing is
-//     logged, and Stalled grows.
+//   - A queue that is paused through River stays so until it is resumed. Run logs that,
+//     and Stalled grows.
 //   - TRUNCATE river_job, which `river bench` does: what waited is lost, and what comes is
 //     delivered.
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 
@@ -61,7 +62,7 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 	if err != nil {
 		return fmt.Errorf("riverbox: %w", err)
 	}
-	started := false
+	started, paused := false, false
 	hastened := time.Now()
 	err = s.watch(ctx, func() error {
 		err := s.alone(ctx) // others may come later
@@ -72,6 +73,9 @@ func (s *Sender) Run(ctx context.Context, next kissmetrics.Sender) error {
 		if err == nil && !started {
 			err = client.Start(context.WithoutCancel(ctx))
 			started = err == nil
+		}
+		if err == nil {
+			paused = s.lookPaused(ctx, client, paused)
 		}
 		return err
 	})
@@ -132,6 +136,22 @@ func (s *Sender) hasten(ctx context.Context) error {
 		s.config.logger.WarnContext(ctx, "riverbox: River let jobs wait for too long, and they are due now; a clock may be wrong", "jobs", tag.RowsAffected())
 	}
 	return err
+}
+
+// lookPaused looks whether somebody has paused the queue, and logs that it was. If that
+// cannot be told, it is as it was known.
+func (s *Sender) lookPaused(ctx context.Context, client *river.Client[pgx.Tx], known bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	queue, err := client.QueueGet(ctx, s.config.queue)
+	if err != nil {
+		return known
+	}
+	paused := queue.PausedAt != nil
+	if paused && !known {
+		s.config.logger.WarnContext(ctx, "riverbox: the queue is paused, by River's means; nothing is delivered until it is resumed", "queue", s.config.queue)
+	}
+	return paused
 }
 
 // watch looks after the database until ctx ends, and returns why a relay cannot go

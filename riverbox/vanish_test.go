@@ -176,6 +176,23 @@ func TestStatsTellARelayWithoutProgressFromAnIdleOne(t *testing.T) {
 	assert.Zero(t, b.stats())
 }
 
+func TestItIsToldThatTheQueueIsPaused(t *testing.T) {
+	t.Parallel()
+	const told = "the queue is paused"
+	var log trial.Log
+	b := open(t, newDatabase(t), riverbox.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	var recorder kissmetricstest.Recorder
+	b.run(&recorder)
+	require.Eventually(t, func() bool { return b.client.QueuePause(t.Context(), riverbox.Queue, nil) == nil }, patience, 10*time.Millisecond,
+		"a queue is known when River has begun")
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), told) }, patience, 10*time.Millisecond)
+	require.NoError(t, b.Send(t.Context(), events("ada", 1)))
+	require.NoError(t, b.client.QueueResume(t.Context(), riverbox.Queue, nil))
+	require.NoError(t, b.Flush(t.Context()))
+	assert.Len(t, recorder.Records(), 1)
+	assert.Equal(t, 1, strings.Count(log.String(), told), "once")
+}
+
 func TestStatsCountWhatIsLeftOfAMessage(t *testing.T) {
 	t.Parallel()
 	b := open(t, newDatabase(t))
