@@ -3,6 +3,7 @@ package flatten_test
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -323,4 +324,18 @@ func TestWhatAMethodRemovesIsNotThere(t *testing.T) {
 		assert.Len(t, settle(&f), map[bool]int{false: 1, true: 0}[ordered], "the map is empty the second time")
 		assert.Empty(t, f.Notes())
 	}
+}
+
+// The name of an object that is too long is not written down again for each member.
+func TestTheMembersOfALongNameDoNotFillTheMemory(t *testing.T) {
+	members := make(map[string]any)
+	for i := range 60_000 {
+		members[fmt.Sprintf("%05d%s", i, strings.Repeat("x", 200))] = 1
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	var f flatten.Flattener
+	f.Members(map[string]any{strings.Repeat("n", 300): members}, "")
+	runtime.ReadMemStats(&after)
+	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "it takes 28 MiB, and would take 154")
 }
