@@ -83,6 +83,8 @@
 //     changed while the outbox is open ("database is locked").
 //   - Litestream 0.3.13 and 0.5.18 beside it: pauses of about a second, a log of some
 //     tens of megabytes, and what it restores is an outbox again.
+//   - .restore of a backup while the outbox is open: what was stored since the backup is
+//     lost, but for what is under way. What is stored after it is delivered.
 //   - VACUUM INTO: the copy is an outbox, too, which delivers again what waits in it.
 //   - The directory is renamed: Send fails, and what waits is delivered when the
 //     directory has its name again.

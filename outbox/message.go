@@ -73,6 +73,14 @@ func seal(m []byte) []byte {
 	return binary.BigEndian.AppendUint32(m, crc32.Checksum(m, castagnoli))
 }
 
+// sumOf returns the last bytes of a stored message, its checksum.
+func sumOf(m []byte) uint32 {
+	if len(m) < 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(m[len(m)-4:])
+}
+
 // marked returns the stored message with another mark.
 func marked(m []byte, mark string) []byte {
 	m = bytes.Clone(m[:len(m)-4])

@@ -106,6 +106,7 @@ type relay struct {
 	queue   *queue.Engine
 	refused tally.Tally
 	turn    int64 // the file's
+	schema  int64 // the number of its schema when the relay began
 	cursor  int64 // the last message that was read
 	rows    []row // their room
 
@@ -123,6 +124,7 @@ type relay struct {
 type flight struct {
 	message    *queue.Message // what the queue has of it
 	id         int64
+	sum        uint32 // see sumOf
 	bytes      int
 	records    int
 	delivered  int
@@ -154,6 +156,9 @@ func (o *Outbox) relay(ctx context.Context, next kissmetrics.Sender) error {
 		Outage:        r.outage,
 		Recovered:     r.recovered,
 	})
+	if r.schema, err = o.schema(ctx); err != nil {
+		return err
+	}
 	settling, stopSettling := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSettling()
 	reading, stopReading := context.WithCancel(ctx)
@@ -212,6 +217,7 @@ func (r *relay) read(ctx context.Context) error {
 type row struct {
 	id      int64
 	size    int // as it is stored
+	sum     uint32
 	records int
 	lines   string
 	err     error // why it cannot be read
@@ -234,7 +240,7 @@ func (r *relay) more(ctx context.Context) (rows []row, err error) {
 			}
 			var s stored
 			s, m.err = checked(message)
-			m.size, m.records, m.lines = len(message), s.records, string(s.lines)
+			m.size, m.sum, m.records, m.lines = len(message), sumOf(message), s.records, string(s.lines)
 			rows = append(rows, m)
 		}
 		return found.Err()
@@ -255,7 +261,7 @@ func (r *relay) take(ctx context.Context, m *row) error {
 			return ctx.Err()
 		}
 	}
-	f := &flight{message: queue.NewMessage(m.lines, m.records, nil), id: m.id, bytes: m.size, records: m.records}
+	f := &flight{message: queue.NewMessage(m.lines, m.records, nil), id: m.id, sum: m.sum, bytes: m.size, records: m.records}
 	if m.err == nil {
 		r.mu.Lock()
 		r.flights[f.message] = f

@@ -45,6 +45,8 @@ const (
 	anyUpTo       = "SELECT EXISTS (SELECT 1 FROM kissmetrics_waiting WHERE id <= ?)"
 	insertWaiting = "INSERT INTO kissmetrics_waiting (message) VALUES (?)"
 	isWaiting     = "SELECT EXISTS (SELECT 1 FROM kissmetrics_waiting WHERE id = ?)"
+	tailOf        = "SELECT substr(message, -4) FROM kissmetrics_waiting WHERE id = ?"
+	schemaVersion = "PRAGMA schema_version"
 	removeWaiting = "DELETE FROM kissmetrics_waiting WHERE id = ?"
 	removeRun     = "DELETE FROM kissmetrics_waiting WHERE id BETWEEN ? AND ?"
 	insertParked  = "INSERT INTO kissmetrics_parked (message, parked_at, reason) VALUES (?, ?, ?)"

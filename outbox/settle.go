@@ -34,7 +34,10 @@ func (r *relay) settle(ctx context.Context) error {
 		slices.SortFunc(landed, func(a, b *flight) int { return cmp.Compare(a.id, b.id) })
 		alone := false
 		op := r.operation(true, func(ctx context.Context, file *file, t *totals) error {
-			err := file.settleAll(ctx, t, landed, alone)
+			same, err := r.same(ctx, file, landed)
+			if err == nil {
+				err = file.settleAll(ctx, t, same, alone)
+			}
 			alone = errors.Is(err, errGone) // when the commit is tried again
 			return err
 		})
@@ -52,6 +55,41 @@ func (r *relay) settle(ctx context.Context) error {
 		r.land(landed...)
 		r.o.settled.broadcast()
 	}
+}
+
+// same returns those of the messages that are in the file as they were read. Others may
+// be there under the same ids if somebody has put back a backup into the open file: then
+// the relay ends, and another begins. All that is known of that is a new number of the
+// schema, which other changes cause, too.
+func (r *relay) same(ctx context.Context, f *file, landed []*flight) ([]*flight, error) {
+	var schema int64
+	err := f.writer.QueryRowContext(ctx, schemaVersion).Scan(&schema)
+	if err != nil || schema == r.schema {
+		return landed, err
+	}
+	var same []*flight
+	for _, done := range landed {
+		var tail []byte
+		err := f.writer.QueryRowContext(ctx, tailOf, done.id).Scan(&tail)
+		switch {
+		case err != nil && !errors.Is(err, sql.ErrNoRows):
+			return nil, err
+		case err != nil || sumOf(tail) == done.sum:
+			same = append(same, done)
+		default:
+			r.o.turn.Store(r.turn + 1)
+		}
+	}
+	if len(same) < len(landed) {
+		r.o.config.logger.WarnContext(ctx, "outbox: the file holds other messages than before, as of a backup; the relay begins anew")
+	}
+	return same, nil
+}
+
+// schema returns the number of the schema, which the end of a restoration changes.
+func (o *Outbox) schema(ctx context.Context) (number int64, err error) {
+	err = o.read(ctx, func(f *file) error { return f.db.QueryRowContext(ctx, schemaVersion).Scan(&number) })
+	return number, err
 }
 
 // gather waits a moment for more to land, if more is under way: a commit for many

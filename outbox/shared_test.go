@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	_ "modernc.org/sqlite" // the application's driver
+	"modernc.org/sqlite"
 
 	"github.com/kissmetrics-go/kissmetrics"
 	"github.com/kissmetrics-go/kissmetrics/kissmetricstest"
@@ -166,4 +167,46 @@ func TestAnAliasGetsTheTimeOfItsAcceptance(t *testing.T) {
 	require.Len(t, records, 1)
 	assert.False(t, records[0].Time.Before(before))
 	assert.False(t, records[0].Time.After(accepted))
+}
+
+// What was under way when a backup was put back into the open file has no more to do with
+// what is stored after that, under the same ids.
+func TestWhatIsStoredAfterABackupWasPutBackIsDelivered(t *testing.T) {
+	t.Parallel()
+	db, box := shared(t)
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	_, err := db.ExecContext(t.Context(), "VACUUM INTO ?", backup)
+	require.NoError(t, err)
+	var recorder kissmetricstest.Recorder
+	arrived, answer := make(chan struct{}), make(chan struct{})
+	start(t, box, senderFunc(func(ctx context.Context, records []kissmetrics.Record) error {
+		if records[0].Name == "before" {
+			arrived <- struct{}{}
+			<-answer
+		}
+		return recorder.Send(ctx, records)
+	}))
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("before")}))
+	<-arrived
+	conn, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, conn.Raw(func(driver any) error {
+		restore, err := driver.(interface {
+			NewRestore(path string) (*sqlite.Backup, error)
+		}).NewRestore(backup)
+		if err != nil {
+			return err
+		}
+		_, err = restore.Step(-1)
+		return errors.Join(err, restore.Finish())
+	}))
+	require.NoError(t, conn.Close())
+	require.NoError(t, box.Send(t.Context(), []kissmetrics.Record{record("after")}))
+	close(answer)
+	require.NoError(t, box.Flush(t.Context()))
+	names := make([]string, 0, 2)
+	for _, r := range recorder.Records() {
+		names = append(names, r.Name)
+	}
+	assert.Equal(t, []string{"before", "after"}, names)
 }
