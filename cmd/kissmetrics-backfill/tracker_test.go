@@ -41,3 +41,19 @@ func TestWhatWasTakenDoesNotChange(t *testing.T) {
 	assert.Equal(t, map[string]int64{"refused": 1}, s.Reasons)
 	assert.Equal(t, map[string]int64{"time replaced": 1}, s.Adjustments)
 }
+
+// The records of an order may be refused for several reasons.
+func TestEveryReasonOfALineIsKeptOnce(t *testing.T) {
+	track := newTracker(state{})
+	e := &entry{left: 4}
+	require.NoError(t, track.add(t.Context(), e))
+	for _, reason := range []string{"", "too long", "blank", "too long"} {
+		assert.False(t, track.idle())
+		track.result(e, 1, reason)
+	}
+	assert.True(t, track.idle())
+	refused, s := track.take()
+	require.Len(t, refused, 1)
+	assert.Equal(t, []string{"too long", "blank"}, refused[0].reasons)
+	assert.Equal(t, counts{Refused: 1, Records: 1}, s.counts)
+}
