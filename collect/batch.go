@@ -218,10 +218,13 @@ func kindOf(name []byte) string {
 
 // at returns when the message happened by the clock of its device, or the zero time.
 func (m *head) at() time.Time {
-	if m.timestamp.IsZero() {
+	switch {
+	case !m.timestamp.IsZero():
+		return m.timestamp
+	case !m.original.IsZero():
 		return m.original
 	}
-	return m.timestamp
+	return m.sentAt // when it was sent, or enqueued
 }
 
 // contextTraits returns the traits of the batch's context.

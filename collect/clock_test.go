@@ -3,6 +3,7 @@ package collect_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -281,4 +282,45 @@ func TestMessageWithNoTimeHappensWhenItIsReceived(t *testing.T) {
 			assert.Equal(t, time.Now().UTC(), r.recorder.Records()[0].Time)
 		}
 	})
+}
+
+func TestMessageWithNoOtherTimeHappensWhenItWasSent(t *testing.T) {
+	for name, test := range map[string]struct {
+		path, message, rest string
+		options             []collect.Option
+		sent, at            time.Duration // after the receipt
+	}{
+		"in a batch":                      {path: "/v1/batch", sent: -3 * time.Second, at: -3 * time.Second},
+		"in an import":                    {path: "/v1/import", sent: -3 * time.Second, at: -3 * time.Second},
+		"alone":                           {path: "/v1/track", sent: -3 * time.Second, at: -3 * time.Second},
+		"beside nulls":                    {path: "/v1/batch", message: `"timestamp":null,"originalTimestamp":null,`, sent: -3 * time.Second, at: -3 * time.Second},
+		"an hour ago, if that may be":     {path: "/v1/batch", sent: -time.Hour, at: -time.Hour},
+		"an hour ago, by a slow clock":    {path: "/v1/track", sent: -time.Hour},
+		"in an hour, by a fast clock":     {path: "/v1/batch", sent: time.Hour},
+		"alone, in an hour":               {path: "/v1/track", sent: time.Hour},
+		"a little fast":                   {path: "/v1/batch", sent: time.Minute, at: time.Minute},
+		"where no clock is looked at":     {path: "/v1/track", sent: time.Hour, at: time.Hour, options: []collect.Option{collect.WithClockStep(0)}},
+		"but at its time, if it has one":  {path: "/v1/batch", message: `"timestamp":{event},`, sent: -3 * time.Second, at: -time.Minute},
+		"but not at that of the envelope": {path: "/v1/batch", rest: `"sentAt":{sent},`, sent: -3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				toToday()
+				now := time.Now().UTC()
+				times := strings.NewReplacer("{sent}", stamp(now.Add(test.sent)), "{event}", stamp(now.Add(-time.Minute)))
+				sent := `"sentAt":{sent},`
+				if test.rest != "" {
+					sent = ""
+				}
+				body := `{"type":"track","messageId":"m","userId":"u",` + test.message + sent + `"event":"E"}`
+				if test.path != "/v1/track" {
+					body = `{` + test.rest + batch(body)[1:]
+				}
+				r := newReceiver(t, test.options...)
+				require.Equal(t, `{"success":true}`, r.do(t, test.path, times.Replace(body)).text)
+				require.Len(t, r.recorder.Records(), 1)
+				assert.Equal(t, now.Add(test.at), r.recorder.Records()[0].Time)
+			})
+		})
+	}
 }

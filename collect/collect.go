@@ -129,8 +129,8 @@ import (
 //
 // # Time
 //
-// A message happens at its timestamp, else at its originalTimestamp, else when it is
-// received. Clocks are wrong, so if the request says when it was sent, both
+// A message happens at its timestamp, else at its originalTimestamp, else at a sentAt of its
+// own, else when it is received. Clocks are wrong, so if the request says when it was sent, both
 // specifications correct that time to
 //
 //	receivedAt - (sentAt - originalTimestamp)
