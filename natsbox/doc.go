@@ -102,6 +102,11 @@
 //   - The clock of the consumer's server is put back, or another server leads, whose clock
 //     is behind: nothing is lost, but what is to be tried again waits for that much longer,
 //     and Stalled does not tell. Delete the consumer; Run creates it again within seconds.
+//   - The consumer is reset to a later message (nats consumer reset): those before wait
+//     until the consumer is deleted, which Run creates again. Run logs that, and Stalled
+//     grows.
+//   - Somebody else takes messages from the consumer (nats consumer next): what they
+//     acknowledge is lost.
 //   - The consumer is paused: nothing is delivered until then. Run logs that, and Stalled
 //     grows.
 //   - The user of the connection may not do something, such as acknowledge or ask for

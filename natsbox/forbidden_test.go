@@ -129,6 +129,23 @@ func runParking(ctx context.Context, sender *natsbox.Sender) error {
 }
 
 // A consumer that somebody has paused hands out nothing, and shows every sign of life.
+func TestARelayTellsThatItsConsumerPassesOverMessages(t *testing.T) {
+	t.Parallel()
+	js := startServer(t, "").jetStream(t)
+	var log trial.Log
+	sender := newSender(t, js, logged(&log))
+	startRelay(t, sender, nobody)
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(1)}))
+	requireDrained(t, sender)
+	_, err := js.Conn().RequestWithContext(t.Context(), "$JS.API.CONSUMER.RESET.KISSMETRICS.relay", []byte(`{"seq":1000}`))
+	require.NoError(t, err)
+	require.NoError(t, sender.Send(t.Context(), []kissmetrics.Record{event(2)}))
+	require.Eventually(t, func() bool { return strings.Contains(log.String(), "consumer relay: it passes over messages") }, 20*time.Second, 10*time.Millisecond)
+	require.NoError(t, js.DeleteConsumer(t.Context(), "KISSMETRICS", "relay"))
+	requireDrained(t, sender)
+	assert.Equal(t, 1, strings.Count(log.String(), "it passes over"), "once")
+}
+
 func TestARelayTellsThatItsConsumerIsPaused(t *testing.T) {
 	t.Parallel()
 	js := startServer(t, "").jetStream(t)

@@ -115,6 +115,7 @@ type relay struct {
 	open    func(ctx context.Context) (jetstream.MessagesContext, error)
 	look    func(ctx context.Context) (stream []string, err error)
 	running sync.WaitGroup // the workers
+	passed  uint64         // the first message that was passed over at the last look
 
 	mu       sync.Mutex
 	workers  int

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // watchEvery is how often a relay looks at the settings of its stream and consumer.
@@ -56,7 +58,22 @@ func (r *relay) lookAtSettings(ctx context.Context) ([]string, error) {
 	if info := consumer.CachedInfo(); info.Paused && info.Config.PauseUntil != nil {
 		problems = append(problems, "consumer "+consumerName+": it is paused until "+info.Config.PauseUntil.UTC().Format(time.RFC3339))
 	}
+	if r.passesOver(consumer.CachedInfo(), stream.CachedInfo()) {
+		problems = append(problems, "consumer "+consumerName+": it passes over messages that wait; delete it, and it is created anew")
+	}
 	return problems, nil
+}
+
+// passesOver reports whether the consumer takes for acknowledged what is in the stream,
+// as after a reset to a later message. A message that was acknowledged just now may be
+// there still, but not at the next look.
+func (r *relay) passesOver(consumer *jetstream.ConsumerInfo, stream *jetstream.StreamInfo) bool {
+	before, first := r.passed, stream.State.FirstSeq
+	r.passed = 0
+	if stream.State.Msgs > 0 && first <= consumer.AckFloor.Stream {
+		r.passed = first
+	}
+	return r.passed > 0 && r.passed == before
 }
 
 // stopped says that a relay cannot go on.
