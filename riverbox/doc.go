@@ -112,6 +112,8 @@
 //   - A database that is read-only for 20 seconds, as a standby is: Send fails (25006),
 //     River logs, and Stalled grows. Then deliveries go on within a second. Run does not
 //     end. Connected to a standby by mistake, both say so.
+//   - The database's disk is full: Send fails (53100), nothing is delivered, and River logs
+//     that. Everything goes on when there is room.
 //   - Every right, the right to log in or every free connection is taken away: Send fails
 //     and River logs, with what is missing. It goes on within seconds of its return; a job
 //     that was delivered meanwhile is delivered again after five minutes. If the
