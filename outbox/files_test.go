@@ -83,6 +83,15 @@ func TestAFileOfSomebodyElsesIsLeftAsItIs(t *testing.T) {
 			require.NoError(t, outbox.Migrate(t.Context(), db))
 			require.NoError(t, db.Close())
 		},
+		"an application's database with the tables of an outbox, whose last page is cut": func(t *testing.T, path string) {
+			applicationsFile(t, path, "DELETE")
+			db := application(t, path)
+			require.NoError(t, outbox.Migrate(t.Context(), db))
+			require.NoError(t, db.Close())
+			info, err := os.Stat(path)
+			require.NoError(t, err)
+			require.NoError(t, os.Truncate(path, info.Size()-4096))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -37,7 +37,7 @@ func (o *Outbox) salvage(ctx context.Context, why error) error {
 	db.SetMaxOpenConns(1)
 	found, err := o.fill(ctx, db, raw, why)
 	if err = errors.Join(err, db.Close()); err != nil {
-		return err
+		return errors.Join(err, removeDatabase(building)) // it may have filled the disk
 	}
 	if err := os.Rename(building, o.path+salvaged); err != nil {
 		return err
