@@ -52,7 +52,8 @@
 // when the damage is noticed, once no other process has it open: what can be read
 // is copied to a new file, the damaged one is kept with ".damaged-1" in its name,
 // and an entry among what is parked says so. Something that was delivered before
-// may then be delivered again. Files up to 32 MiB are checked completely on open.
+// may then be delivered again. A repair takes as much memory as the file is long, and as
+// much of the disk again as what waits in it. Files up to 32 MiB are checked completely on open.
 // Larger files get only the cheap checks; every message's checksum is verified when
 // it is read.
 //
