@@ -340,6 +340,7 @@ func TestSimulations(t *testing.T) {
 		"full with 100, and so":  {server: mute{&full{takes: delay, places: 100}}, from: 10, until: 180, least: 1850, most: 2000, refused: 2, underWay: 130, ceiling: 256},
 		"a bucket of 20, mute":   {server: mute{&bucket{each: 200, size: 20, takes: delay}}, from: 10, until: 60, least: 160, most: 205, refused: 5, underWay: 30},
 		"200 a second, and mute": {server: mute{&quota{each: 200, takes: delay}}, from: 10, until: 130, least: 100, most: 200, refused: 1.5, underWay: 20},
+		"a bucket of 1, mute":    {server: mute{&bucket{each: 200, size: 1, takes: delay}}, from: 10, until: 70, least: 50, most: 200, refused: 95, underWay: 64}, // nginx's limit_req without burst: nothing tells how far one request must be from the next
 		"one of ten is dead":     {server: mute{balanced{delay, 10, 1}}, from: 20, until: 60, least: 900, most: 1280, refused: 12, underWay: 64},
 		"one of four is dead":    {server: mute{balanced{delay, 4, 1}}, from: 20, until: 120, least: 800, most: 1280, refused: 30, underWay: 64},
 		"every other one fails":  {server: mute{&alternating{takes: delay}}, from: 20, until: 120, least: 300, most: 1280, refused: 55, underWay: 64},
