@@ -36,9 +36,9 @@ const (
 // is told of every delivery when it begins and when it ends, and needs to know
 // nothing of the server.
 //
-// How many at once follows the time that answers take, in rounds of as many
-// answers as the limit, and of half a second once the limit is nearly found. The rule is
-// that of TCP Vegas and of the Gradient limit (github.com/Netflix/concurrency-limits):
+// How many at once follows the time that answers take, in rounds of as many answers as
+// the limit. Once it no longer doubles, a round lasts half a second at least. The rule
+// is that of TCP Vegas and of the Gradient limit (github.com/Netflix/concurrency-limits):
 // the shortest round tells how long an answer takes that does not queue up anywhere.
 // While rounds take less than twice that, and all places were taken, the limit grows: it
 // doubles until two rounds in a row are slow, and then tries a quarter more, or fewer.
@@ -50,6 +50,10 @@ const (
 // makes them slow: the limit goes back, and how long they take now is the new measure.
 // Every 30 seconds the limit is halved for a round, too, to measure the shortest one
 // again without a queue that the limiter itself may have made elsewhere.
+//
+// So a machine that stands still for a part of every tenth of a second gets as many
+// deliveries as any other. Where it stands still at random for nearly half of the time,
+// one round differs too much from the next, and there may be half as many or fewer.
 //
 // Failures halve the limit, as in TCP (additive increase, multiplicative
 // decrease), as soon as one delivery in ten fails, of 40 at least. The next 40
