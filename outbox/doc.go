@@ -41,8 +41,9 @@
 // and messages find room where others were, as long as the file need not become
 // larger than it has been. A new file has a mebibyte, for some thousands of
 // messages. On Linux, what is stored leaves 8 MiB of the disk free, so that what was
-// delivered can be removed from a disk that the outbox itself has filled. With [WithMaxRecords] and [WithMaxBytes] a Send that would exceed them
-// returns [ErrFull]. Nothing that was accepted is ever dropped to make room.
+// delivered can be removed from a disk that the outbox itself has filled. With
+// [WithMaxRecords] and [WithMaxBytes] a Send that would exceed them returns [ErrFull].
+// Nothing that was accepted is ever dropped to make room.
 //
 // [Stats] tells a relay that makes no progress (Stalled grows) from an idle one
 // (nothing waits).
@@ -53,9 +54,9 @@
 // is copied to a new file, the damaged one is kept with ".damaged-1" in its name,
 // and an entry among what is parked says so. Something that was delivered before
 // may then be delivered again. A repair takes as much memory as the file is long, and as
-// much of the disk again as what waits in it. Files up to 32 MiB are checked completely on open.
-// Larger files get only the cheap checks; every message's checksum is verified when
-// it is read.
+// much of the disk again as what waits in it. Files up to 32 MiB are checked completely
+// on open. Larger files get only the cheap checks; every message's checksum is verified
+// when it is read.
 //
 // A file that was never an outbox's is not touched: Open refuses it.
 //
