@@ -44,7 +44,7 @@ const (
 // [WithWorkers], by the rules of TCP Vegas and of the Gradient limit of
 // github.com/Netflix/concurrency-limits. It begins with 8 and doubles that while
 // answers take no longer for it. When answers slow down or deliveries fail, it tries
-// half as many, and keeps to fewer where answers are faster or less fails. A server
+// half as many, and keeps to that where answers are faster or fewer fail. A server
 // that refuses what comes too fast (429, or any failure with a Retry-After) is sent
 // a little less than it took in a second, and then slowly more, by the rule of
 // CUBIC (RFC 9438). One that is overloaded (503 with a Retry-After) gets fewer at

@@ -47,9 +47,9 @@ import (
 // own, or put it behind [http.StripPrefix]. An [http.ServeMux] in front of it would
 // redirect paths with doubled slashes.
 //
-// The write key is the user of Basic authentication, with or without a colon after it, the
-// query's writeKey or the body's. The first of these that is there counts. An Authorization of any other kind is
-// ignored.
+// The write key is the user of Basic authentication, with or without a colon after it,
+// the query's writeKey or the body's. The first of these that is there counts. An
+// Authorization of any other kind is ignored.
 //
 // A message is what [kissmetrics.ParseMessage] makes of it. An identify without traits
 // takes those of the batch's context. A message whose integrations exclude Kissmetrics
@@ -129,9 +129,9 @@ import (
 //
 // # Time
 //
-// A message happens at its timestamp, else at its originalTimestamp, else at a sentAt of its
-// own, else when it is received. Clocks are wrong, so if the request says when it was sent, both
-// specifications correct that time to
+// A message happens at its timestamp, else at its originalTimestamp, else at a sentAt of
+// its own, else when it is received. Clocks are wrong, so if the request says when it was
+// sent, both specifications correct that time to
 //
 //	receivedAt - (sentAt - originalTimestamp)
 //

@@ -7,7 +7,7 @@
 // milliseconds, 8 at once are 160 records a second, and 256 at once are 5,000. A
 // [Limiter] begins with 8. It doubles that as long as answers take no longer for
 // it. When they take twice as long, or when deliveries fail, it tries half as many, and
-// keeps to fewer where answers are faster or less fails: not where a machine stands
+// keeps to that where answers are faster or fewer fail: not where a machine stands
 // still now and then, nor behind a load balancer that has lost one of several servers.
 // A server that refuses what comes too fast (429, or any failure with a
 // Retry-After) is sent a little less than it took in a second, then slowly more. One
