@@ -9,11 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/durable"
 )
 
 // The files of a directory.
@@ -80,17 +81,8 @@ func (d *directory) remove(name string) error {
 	return d.sync()
 }
 
-// sync has the disk store which files there are. Windows cannot, and need not.
-func (d *directory) sync() error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(d.path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
+// sync has the disk store which files there are.
+func (d *directory) sync() error { return durable.Sync(d.path) }
 
 // A state is what outlasts the files.
 type state struct {

@@ -92,7 +92,7 @@ func marked(m []byte, mark string) []byte {
 // version in which the digit was damaged.
 func isLater(m []byte) bool {
 	return len(m) >= 8 && bytes.HasPrefix(m, []byte("KM")) && m[3] != '1' &&
-		crc32.Checksum(m[:len(m)-4], castagnoli) == binary.BigEndian.Uint32(m[len(m)-4:])
+		crc32.Checksum(m[:len(m)-4], castagnoli) == sumOf(m)
 }
 
 // A stored is what the header of a stored message says.

@@ -9,9 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
+
+	"github.com/kissmetrics-go/kissmetrics/internal/durable"
 )
 
 // A checkpoint says how far a run has got.
@@ -132,19 +133,7 @@ func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
-}
-
-// syncDir makes durable which files a directory holds. Windows cannot, and need not.
-func syncDir(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	dir, err := os.Open(path) //nolint:gosec // the user names it
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Sync(filepath.Dir(to))
 }
 
 // rejects is the file of refused lines.
@@ -172,7 +161,7 @@ func openRejects(path string, saved *checkpoint) (*rejects, error) {
 	case info.Size() < size:
 		err = fmt.Errorf("%s is shorter than the checkpoint says", path)
 	default:
-		err = errors.Join(f.Truncate(size), syncDir(filepath.Dir(path)))
+		err = errors.Join(f.Truncate(size), durable.Sync(filepath.Dir(path)))
 	}
 	if err == nil {
 		_, err = f.Seek(size, io.SeekStart)

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/kissmetrics-go/kissmetrics"
+	"github.com/kissmetrics-go/kissmetrics/internal/durable"
 )
 
 // A fileMark says how far the import files have got.
@@ -160,7 +161,7 @@ func (f *files) begin() error {
 		return err
 	}
 	f.file, f.w, f.mark = file, bufio.NewWriterSize(file, 256<<10), fileMark{Number: f.mark.Number + 1}
-	return syncDir(f.dir)
+	return durable.Sync(f.dir)
 }
 
 // end completes a file. It gets its final name once the checkpoint knows it.
